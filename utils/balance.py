@@ -1,0 +1,157 @@
+"""Balance the classes: SMOTE, or class weights. Training data only, by construction.
+
+Both functions take a `FaceDataset` and refuse one that holds a single row of validation or
+test: a synthetic face made before the split is a blend of test faces that the network then
+trains on, and its accuracy measures memory (notebook 09 measures how much).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from utils.datasets import FaceDataset
+from utils.errors import DataError
+
+
+@dataclass(frozen=True)
+class Balanced:
+    """A training set with synthetic faces behind the real ones.
+
+    Attributes
+    ----------
+    images : numpy.ndarray
+        (n + m, height, width, channels) uint8: the n real faces in their order, then m
+        synthetic ones.
+    labels : numpy.ndarray
+        (n + m,) int64.
+    real : int
+        n, the number of real faces.
+    parents : numpy.ndarray
+        (m, 2) int64: for each synthetic face the positions of its two parents among the real.
+    steps : numpy.ndarray
+        (m,) float64 in [0, 1): how far it lies from the first parent towards the second.
+    """
+
+    images: np.ndarray
+    labels: np.ndarray
+    real: int
+    parents: np.ndarray
+    steps: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+def require_training(dataset: FaceDataset, doing: str) -> None:
+    """Raise `DataError` unless every row of ``dataset`` is training data."""
+    foreign = {str(split) for split in np.unique(dataset.split)} - {"training"}
+    if foreign:
+        raise DataError(
+            f"{dataset.name}: {doing} takes training rows only, and was given rows of "
+            f"{', '.join(sorted(foreign))}: pass dataset.part('training')"
+        )
+    if len(dataset) == 0:
+        raise DataError(f"{dataset.name}: {doing} needs training rows, and was given none")
+
+
+def smote(dataset: FaceDataset, *, neighbours: int = 5, seed: int = 0) -> Balanced:
+    """Bring every class to the size of the largest with synthetic faces.
+
+    SMOTE (Chawla, Bowyer, Hall & Kegelmeyer 2002, *JAIR* 16, §4.2) draws a face of a small
+    class, one of its nearest neighbours in the same class, and a point on the line between.
+
+    Parameters
+    ----------
+    dataset : FaceDataset
+        Training rows only; a class that is present needs at least two faces.
+    neighbours : int
+        How many nearest neighbours a face may be blended with. In a class with fewer others
+        than that, all of them.
+    seed : int
+        Seed of the draws.
+
+    Returns
+    -------
+    Balanced
+        Real faces first, synthetic ones behind them.
+
+    Raises
+    ------
+    DataError
+        When a row is not training data, or a class has a single face.
+
+    Notes
+    -----
+    imbalanced-learn interpolates in the type that it is given, and uint8 wraps around without
+    a word (between 0 and 10 it makes 144), so pixels go in as float32. float32 holds every
+    value of 0 … 255 exactly, and rounding keeps a pixel between its two parents.
+    """
+    require_training(dataset, "SMOTE")
+    present, counts = np.unique(dataset.labels, return_counts=True)
+    if counts.min() < 2 and counts.max() > counts.min():
+        lonely = dataset.expressions[present[counts.argmin()]]
+        raise DataError(
+            f"{dataset.name}: SMOTE blends two faces of a class, and {lonely!r} has only one"
+        )
+    blends = _recording_smote(k_neighbors=min(neighbours, counts.min() - 1), random_state=seed)
+    flat = dataset.images.reshape(len(dataset), -1).astype(np.float32)
+    if len(present) > 1 and counts.max() > counts.min():
+        blended, labels = blends.fit_resample(flat, dataset.labels)
+        synthetic = np.rint(blended[len(dataset) :]).astype(np.uint8)
+        members = {label: np.flatnonzero(dataset.labels == label) for label in present}
+        parents = np.concatenate(
+            [members[label][pair] for label, pair in blends.pairs], dtype=np.int64
+        )
+        steps = np.concatenate(blends.steps)
+    else:
+        synthetic, labels = flat[:0].astype(np.uint8), dataset.labels
+        parents, steps = np.empty((0, 2), np.int64), np.empty(0)
+    images = np.concatenate([dataset.images, synthetic.reshape(-1, *dataset.images.shape[1:])])
+    return Balanced(images, np.asarray(labels, np.int64), len(dataset), parents, steps)
+
+
+def class_weights(dataset: FaceDataset) -> dict[int, float]:
+    """Weigh each class by the inverse of its size, so that all classes count the same.
+
+    Parameters
+    ----------
+    dataset : FaceDataset
+        Training rows only.
+
+    Returns
+    -------
+    dict of int to float
+        A weight for each class present: n / (classes present × n of the class). Their mean
+        over the rows is 1, so the learning rate keeps its meaning.
+
+    Raises
+    ------
+    DataError
+        When a row is not training data.
+    """
+    require_training(dataset, "class weighting")
+    present, counts = np.unique(dataset.labels, return_counts=True)
+    weights = len(dataset) / (len(present) * counts)
+    return {int(label): float(weight) for label, weight in zip(present, weights, strict=True)}
+
+
+def _recording_smote(**settings):
+    """Return an imbalanced-learn SMOTE that remembers the parents of each synthetic row."""
+    from imblearn.over_sampling import SMOTE
+
+    class RecordingSMOTE(SMOTE):
+        """Keeps, a class at a time, what imbalanced-learn draws and throws away."""
+
+        def __init__(self, **settings):
+            super().__init__(**settings)
+            self.pairs: list[tuple[int, np.ndarray]] = []
+            self.steps: list[np.ndarray] = []
+
+        def _generate_samples(self, X, nn_data, nn_num, rows, cols, steps, y_type=None, y=None):
+            self.pairs.append((y_type, np.column_stack([rows, nn_num[rows, cols]])))
+            self.steps.append(np.asarray(steps).ravel())
+            return super()._generate_samples(X, nn_data, nn_num, rows, cols, steps, y_type, y)
+
+    return RecordingSMOTE(**settings)

@@ -1,0 +1,274 @@
+"""`FaceDataset`: pictures, labels and splits, whatever the file they came from."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from utils.errors import DataError
+from utils.expressions import EXPRESSIONS
+
+SPLITS: tuple[str, ...] = ("training", "validation", "test")
+
+#: FER2013's and FER+'s ``Usage`` column, as splits. PublicTest chooses, PrivateTest is read once.
+USAGES: dict[str, str] = {
+    "Training": "training",
+    "PublicTest": "validation",
+    "PrivateTest": "test",
+}
+
+_ROW_FIELDS = ("images", "labels", "split", "rows", "photos", "votes")
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class FaceDataset:
+    """Labelled faces, each in one split.
+
+    Attributes
+    ----------
+    images : (n, height, width, 1 or 3) uint8 array
+        Pixels as a camera gives them, 0 … 255; scaling belongs to the model.
+    labels : (n,) int64 array
+        Index into `expressions`.
+    split : (n,) str array
+        One of `SPLITS` for each face.
+    rows : (n,) int64 array
+        The row in the source file, counted from 0 (a header is no row).
+    name : str
+        "fer2013", "ferplus", "expw" or "sample".
+    source : str
+        Where the faces were loaded from; never an absolute path.
+    expressions : tuple of str
+        Class names, in label order.
+    photos : (n,) str array, optional
+        The photo that each face was cut from, where faces come from photos.
+    votes : (n, 10) int64 array, optional
+        FER+'s votes, in the order of `utils.expressions.FERPLUS_COLUMNS`.
+    skipped : tuple of (str, int)
+        What the loader left out or changed, and how often: (reason, count).
+
+    Raises
+    ------
+    DataError
+        When the arrays do not fit together, or a label or split is unknown.
+    """
+
+    images: np.ndarray
+    labels: np.ndarray
+    split: np.ndarray
+    rows: np.ndarray
+    name: str
+    source: str = ""
+    expressions: tuple[str, ...] = EXPRESSIONS
+    photos: np.ndarray | None = None
+    votes: np.ndarray | None = None
+    skipped: tuple[tuple[str, int], ...] = ()
+
+    def __post_init__(self) -> None:
+        shape = self.images.shape
+        if self.images.dtype != np.uint8 or len(shape) != 4 or shape[3] not in (1, 3):
+            raise DataError(
+                f"{self.name}: found images of shape {shape} and type {self.images.dtype}, "
+                "expected (n, height, width, 1 or 3) uint8"
+            )
+        for field in _ROW_FIELDS:
+            array = getattr(self, field)
+            if array is not None and len(array) != shape[0]:
+                raise DataError(
+                    f"{self.name}: found {len(array)} {field} for {shape[0]} images, "
+                    "expected as many of each"
+                )
+        if self.labels.dtype != np.int64:
+            raise DataError(
+                f"{self.name}: found labels of type {self.labels.dtype}, expected int64"
+            )
+        classes = len(self.expressions)
+        if len(self.labels) and not 0 <= self.labels.min() <= self.labels.max() < classes:
+            raise DataError(
+                f"{self.name}: found labels {self.labels.min()} … {self.labels.max()}, "
+                f"expected 0 … {classes - 1}"
+            )
+        unknown = set(np.unique(self.split).tolist()) - set(SPLITS)
+        if unknown:
+            raise DataError(
+                f"{self.name}: found split {min(unknown)!r}, expected one of {', '.join(SPLITS)}"
+            )
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __repr__(self) -> str:
+        return f"<FaceDataset {self.describe()}>"
+
+    def take(self, indices: np.ndarray | Sequence[int]) -> FaceDataset:
+        """The faces at `indices`, in that order.
+
+        Parameters
+        ----------
+        indices : (m,) array of int positions, or (n,) array of bool
+            Which faces.
+
+        Returns
+        -------
+        FaceDataset
+            Copies of those faces.
+        """
+        indices = np.asarray(indices)
+        if indices.size == 0 and indices.dtype != bool:
+            indices = indices.astype(np.int64)
+        chosen = {
+            field: getattr(self, field)[indices]
+            for field in _ROW_FIELDS
+            if getattr(self, field) is not None
+        }
+        return dataclasses.replace(self, **chosen)
+
+    def part(self, split: str) -> FaceDataset:
+        """The faces of one split.
+
+        Parameters
+        ----------
+        split : {"training", "validation", "test"}
+
+        Raises
+        ------
+        ValueError
+            For any other name.
+        """
+        if split not in SPLITS:
+            raise ValueError(f"unknown split {split!r}: expected one of {', '.join(SPLITS)}")
+        return self.take(self.split == split)
+
+    def with_images(self, images: np.ndarray) -> FaceDataset:
+        """The same faces with other pictures, for instance resized ones: (n, h, w, 1 or 3) uint8."""
+        return dataclasses.replace(self, images=images)
+
+    def counts(self) -> pd.DataFrame:
+        """Faces of each expression in each split.
+
+        Returns
+        -------
+        DataFrame of int
+            A row an expression, a column a split, and a last column "all".
+        """
+        table = pd.DataFrame(
+            {
+                split: np.bincount(self.labels[self.split == split], minlength=self._classes)
+                for split in SPLITS
+            },
+            index=pd.Index(self.expressions, name="expression"),
+        )
+        return table.assign(all=table.sum(axis=1))
+
+    @property
+    def _classes(self) -> int:
+        return len(self.expressions)
+
+    def fingerprint(self) -> str:
+        """SHA-256 of pixels, labels and splits: 64 hexadecimal digits, the same on any machine."""
+        digest = hashlib.sha256(repr(self.images.shape).encode())
+        digest.update(np.ascontiguousarray(self.images))
+        digest.update(np.ascontiguousarray(self.labels, dtype="<i8"))
+        digest.update("\n".join(self.split.tolist()).encode())
+        return digest.hexdigest()
+
+    def describe(self) -> str:
+        """One line: what was loaded, from where, how many of each split, what was left out."""
+        height, width, channels = self.images.shape[1:]
+        rows = ", ".join(f"{np.count_nonzero(self.split == split):,} {split}" for split in SPLITS)
+        origin = f" from {self.source}" if self.source else ""
+        color = "gray" if channels == 1 else "color"
+        line = f"{self.name}{origin}: {len(self):,} {color} faces of {height}×{width}, {rows}"
+        if self.skipped:
+            line += " (" + ", ".join(f"{reason}: {count:,}" for reason, count in self.skipped) + ")"
+        return line
+
+
+def first_copies(dataset: FaceDataset) -> np.ndarray:
+    """For each face, the first face of the data set with exactly the same pixels.
+
+    Parameters
+    ----------
+    dataset : FaceDataset
+
+    Returns
+    -------
+    (n,) int64 array
+        Positions in `dataset`; ``first_copies(d)[i] == i`` where a picture appears first.
+    """
+    seen: dict[bytes, int] = {}
+    digests = (hashlib.blake2b(image.tobytes(), digest_size=16).digest() for image in dataset.images)
+    return np.fromiter(
+        (seen.setdefault(digest, position) for position, digest in enumerate(digests)),
+        dtype=np.int64,
+        count=len(dataset),
+    )
+
+
+def copies_in_training(dataset: FaceDataset) -> np.ndarray:
+    """Which validation and test faces are exact copies of a training picture.
+
+    Parameters
+    ----------
+    dataset : FaceDataset
+        With its training split.
+
+    Returns
+    -------
+    (n,) bool array
+        False for every training row.
+    """
+    first = first_copies(dataset)
+    training = dataset.split == "training"
+    trained = np.zeros(len(dataset), dtype=bool)
+    trained[first[training]] = True
+    return trained[first] & ~training
+
+
+def contradictions(dataset: FaceDataset) -> np.ndarray:
+    """Groups of identical pictures that carry different labels.
+
+    Returns
+    -------
+    (m,) int64 array
+        The position of the first picture of each such group.
+    """
+    first = first_copies(dataset)
+    return np.unique(first[dataset.labels != dataset.labels[first]])
+
+
+def audit(dataset: FaceDataset) -> dict:
+    """Counts that say what a data set is, and what is wrong with it.
+
+    Returns
+    -------
+    dict
+        Numbers only, ready for JSON: ``rows``, ``shape``, ``counts`` (split → expression → n),
+        ``repeats`` (exact repeats of another picture), ``copies`` (split → rows whose picture also
+        stands in training), ``contradictions`` (groups of identical pictures with different
+        labels), ``flat`` (pictures of one color), ``fingerprint``.
+    """
+    pixels = dataset.images.reshape(len(dataset), -1)
+    copies = copies_in_training(dataset)
+    return {
+        "name": dataset.name,
+        "rows": len(dataset),
+        "shape": list(dataset.images.shape[1:]),
+        "counts": {
+            split: {name: int(n) for name, n in column.items()}
+            for split, column in dataset.counts()[list(SPLITS)].items()
+        },
+        "skipped": {reason: int(count) for reason, count in dataset.skipped},
+        "repeats": int(np.count_nonzero(first_copies(dataset) != np.arange(len(dataset)))),
+        "copies": {
+            split: int(np.count_nonzero(copies & (dataset.split == split))) for split in SPLITS[1:]
+        },
+        "contradictions": len(contradictions(dataset)),
+        "flat": int(np.count_nonzero((pixels == pixels[:, :1]).all(axis=1))),
+        "fingerprint": dataset.fingerprint(),
+    }

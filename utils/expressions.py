@@ -1,0 +1,56 @@
+"""The seven expressions in FER2013's order, and the orders of FER+ and ExpW.
+
+This is the only place that knows an order: every label in the project is an index into
+`EXPRESSIONS`, whatever the numbering of the file it came from.
+"""
+
+#: FER2013's classes in the order of Kaggle's ``emotion`` column (Goodfellow et al. 2013).
+#: ExpW's ``label.lst`` numbers its classes the same way.
+EXPRESSIONS: tuple[str, ...] = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
+
+#: The vote columns of ``fer2013new.csv``, in the file's order (Barsoum et al. 2016).
+FERPLUS_COLUMNS: tuple[str, ...] = (
+    "neutral",
+    "happiness",
+    "surprise",
+    "sadness",
+    "anger",
+    "disgust",
+    "fear",
+    "contempt",
+    "unknown",
+    "NF",
+)
+
+#: FER+'s eight classes: ours in our order, then contempt.
+FERPLUS_EXPRESSIONS: tuple[str, ...] = (*EXPRESSIONS, "contempt")
+
+#: Every spelling of a class in folder names and vote columns, with the index it stands for.
+FOLDER_NAMES: dict[str, int] = {
+    "angry": 0,
+    "anger": 0,
+    "disgust": 1,
+    "disgusted": 1,
+    "fear": 2,
+    "fearful": 2,
+    "happy": 3,
+    "happiness": 3,
+    "sad": 4,
+    "sadness": 4,
+    "surprise": 5,
+    "surprised": 5,
+    "neutral": 6,
+}
+
+#: One colour an expression, the same in every figure: Okabe and Ito's palette (2008), which
+#: readers with any common colour-vision deficiency can tell apart.
+COLORS: dict[str, str] = {
+    "angry": "#D55E00",
+    "disgust": "#009E73",
+    "fear": "#CC79A7",
+    "happy": "#E69F00",
+    "sad": "#0072B2",
+    "surprise": "#56B4E9",
+    "neutral": "#7F7F7F",
+    "contempt": "#000000",
+}

@@ -1,0 +1,557 @@
+"""Faces in photos: reading a photo, its boxes, detection, and the crop to 64×64.
+
+A `Box` counts pixel edges from the photo's top left corner: ``Box(0, 0, 2, 3)`` covers the
+columns 0 and 1 and the rows 0, 1 and 2. A crop goes from photo to network input in four steps,
+always in this order: clip the box to the photo, widen it by the margin, grow it to a square,
+resize. What a margin or a square takes in beyond the photo's edge repeats the photo's edge
+pixels, so that the face stays in the middle and keeps its proportions; shifting the square back
+inside would do neither.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+import warnings
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from utils.errors import DataError
+
+#: The side of a crop in pixels: what `models.cnn5` takes.
+SIZE = 64
+#: The most pixels that `read_photo` decodes: 50 million, a full-frame camera's picture.
+MAX_PIXELS = 50_000_000
+#: Detectors see no photo with a longer side than this; larger ones are shrunk for them.
+DETECTION_SIDE = 1_000
+#: The detectors that `detect` knows.
+DETECTORS = ("mtcnn", "haar")
+#: The file formats that `read_photo` opens: what cameras and browsers write. Pillow knows more,
+#: among them some that call other programs (EPS starts Ghostscript).
+PHOTO_FORMATS = ("JPEG", "MPO", "PNG", "GIF", "WEBP", "BMP", "TIFF", "PPM")
+
+_FURTHEST = 10**9
+_ORIENTATION_TAG = 0x0112
+
+
+@dataclass(frozen=True)
+class Box:
+    """A rectangle in a photo, in pixels from the photo's top left corner.
+
+    Attributes
+    ----------
+    left, top, right, bottom : float
+        The edges; whole numbers are kept as ``int``. A box may reach outside its photo.
+
+    Raises
+    ------
+    DataError
+        When a coordinate is no finite number within ±10⁹, or the box has no area.
+    """
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            object.__setattr__(self, field.name, _coordinate(field.name, getattr(self, field.name)))
+        if self.right <= self.left or self.bottom <= self.top or self.area <= 0:
+            raise DataError(f"{self} has no area: expected left < right and top < bottom")
+
+    @classmethod
+    def from_expw(cls, top: float, left: float, right: float, bottom: float) -> Box:
+        """The box of a line of ExpW's ``label.lst``, in that file's order."""
+        return cls(left, top, right, bottom)
+
+    @property
+    def width(self) -> float:
+        """The horizontal side, over 0."""
+        return self.right - self.left
+
+    @property
+    def height(self) -> float:
+        """The vertical side, over 0."""
+        return self.bottom - self.top
+
+    @property
+    def area(self) -> float:
+        """Width times height, over 0."""
+        return self.width * self.height
+
+    def clipped(self, width: int, height: int) -> Box:
+        """The part of the box that lies in a photo of this size; the box itself when all does.
+
+        ``box.clipped(width, height) != box`` tells that something was cut off.
+
+        Raises
+        ------
+        DataError
+            When the box lies wholly outside the photo.
+        """
+        if self.right <= 0 or self.bottom <= 0 or self.left >= width or self.top >= height:
+            raise DataError(
+                f"{self} lies wholly outside its photo: expected a box that overlaps "
+                f"{width} × {height} pixels"
+            )
+        return Box(
+            max(self.left, 0),
+            max(self.top, 0),
+            min(self.right, width),
+            min(self.bottom, height),
+        )
+
+    def widened(self, margin: float) -> Box:
+        """The box grown by this fraction of its width left and right, of its height above and
+        below: 0.1 makes each side 1.2 times as long. The centre stays.
+
+        Raises
+        ------
+        ValueError
+            When the margin is negative, over 10, or no number.
+        """
+        if not 0 <= margin <= 10:
+            raise ValueError(f"margin {margin!r}: expected a fraction of the side from 0 to 10")
+        across, down = self.width * margin, self.height * margin
+        return Box(self.left - across, self.top - down, self.right + across, self.bottom + down)
+
+    def squared(self) -> Box:
+        """The box with its short side grown to the long one. The centre stays."""
+        side = max(self.width, self.height)
+        across, down = (side - self.width) / 2, (side - self.height) / 2
+        return Box(self.left - across, self.top - down, self.right + across, self.bottom + down)
+
+    def scaled(self, across: float, down: float) -> Box:
+        """The box in a photo that was resized by these two factors."""
+        return Box(self.left * across, self.top * down, self.right * across, self.bottom * down)
+
+
+@dataclass(frozen=True)
+class Detection:
+    """A face that a detector has found.
+
+    Attributes
+    ----------
+    box : Box
+        Where, inside the photo.
+    confidence : float
+        How sure the detector is: of "mtcnn" a probability from 0 to 1, of "haar" the sum of the
+        last stage's votes, without a fixed range. Compare it within one detector only.
+    """
+
+    box: Box
+    confidence: float
+
+
+def overlap(a: Box, b: Box) -> float:
+    """Intersection over union of two boxes (the Jaccard index), from 0 (apart) to 1 (equal)."""
+    across = min(a.right, b.right) - max(a.left, b.left)
+    down = min(a.bottom, b.bottom) - max(a.top, b.top)
+    if across <= 0 or down <= 0:
+        return 0.0
+    intersection = across * down
+    return min(1.0, intersection / (a.area + b.area - intersection))
+
+
+def crop(
+    photo: np.ndarray,
+    box: Box,
+    *,
+    margin: float = 0.0,
+    square: bool = True,
+    size: int = SIZE,
+) -> np.ndarray:
+    """Cut one face out of a photo and resize it.
+
+    Parameters
+    ----------
+    photo : (height, width) or (height, width, channels) uint8 array
+        The photo.
+    box : Box
+        Where the face is; what lies outside the photo is clipped first.
+    margin : float
+        How far to widen the clipped box, as a fraction of its sides (see `Box.widened`).
+    square : bool
+        True grows the short side to the long one, so that the face keeps its proportions; False
+        stretches the box as it is.
+    size : int
+        The side of the result in pixels.
+
+    Returns
+    -------
+    (size, size) or (size, size, channels) uint8 array
+        Where margin or square reach beyond the photo, its edge pixels are repeated.
+
+    Raises
+    ------
+    DataError
+        When the box lies wholly outside the photo, or the photo is no uint8 picture.
+    ValueError
+        When the margin is not in 0 … 10 or the size is no whole number over 0.
+    """
+    if photo.dtype != np.uint8 or photo.ndim not in (2, 3) or photo.size == 0:
+        raise DataError(
+            f"a photo of shape {photo.shape} and type {photo.dtype}: "
+            "expected (height, width) or (height, width, channels) of uint8"
+        )
+    height, width = photo.shape[:2]
+    region = box.clipped(width, height).widened(margin)
+    if square:
+        region = region.squared()
+    rows = _edge_indices(region.top, region.height, height)
+    columns = _edge_indices(region.left, region.width, width)
+    return resize(photo[rows[:, None], columns][None], size)[0]
+
+
+def crop_all(
+    photo: np.ndarray,
+    boxes: Iterable[Box],
+    *,
+    margin: float = 0.0,
+    square: bool = True,
+    size: int = SIZE,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Cut every face out of one photo, and tell which boxes had to be clipped.
+
+    Parameters
+    ----------
+    photo : (height, width) or (height, width, channels) uint8 array
+        The photo.
+    boxes : iterable of Box
+        Where the faces are.
+    margin, square, size
+        As `crop` takes them.
+
+    Returns
+    -------
+    images : (n, size, size) or (n, size, size, channels) uint8 array
+        The faces, in the order of the boxes.
+    clipped : (n,) bool array
+        True where the box reached outside the photo.
+
+    Raises
+    ------
+    DataError
+        As `crop` does.
+    """
+    boxes = list(boxes)
+    height, width = photo.shape[:2]
+    clipped = np.array([box.clipped(width, height) != box for box in boxes], dtype=bool)
+    images = np.empty((len(boxes), size, size, *photo.shape[2:]), dtype=np.uint8)
+    for index, box in enumerate(boxes):
+        images[index] = crop(photo, box, margin=margin, square=square, size=size)
+    return images, clipped
+
+
+def resize(images: np.ndarray, size: int | tuple[int, int]) -> np.ndarray:
+    """Resize a stack of pictures: area means where a side shrinks, cubic where it grows.
+
+    The mean over the covered area is the one interpolation that leaves no pixel out when
+    shrinking; bicubic keeps edges sharper than bilinear when enlarging. Where one side shrinks
+    and the other grows, the area mean comes first.
+
+    Parameters
+    ----------
+    images : (n, height, width) or (n, height, width, channels) uint8 array
+        The pictures.
+    size : int or (int, int)
+        The new side, or the new height and width, in pixels.
+
+    Returns
+    -------
+    uint8 array
+        The same number of axes, the new size; a new array also when nothing changes.
+
+    Raises
+    ------
+    DataError
+        When `images` is no stack of uint8 pictures.
+    ValueError
+        When a side is no whole number over 0.
+    """
+    if images.dtype != np.uint8 or images.ndim not in (3, 4) or 0 in images.shape[1:]:
+        raise DataError(
+            f"images of shape {images.shape} and type {images.dtype}: "
+            "expected (n, height, width) or (n, height, width, channels) of uint8"
+        )
+    new = (size, size) if isinstance(size, (int, np.integer)) else tuple(size)
+    if len(new) != 2 or any(int(side) != side or side < 1 for side in new):
+        raise ValueError(f"size {size!r}: expected one or two whole numbers of pixels over 0")
+    new = (int(new[0]), int(new[1]))
+    old = images.shape[1:3]
+    if new == old:
+        return images.copy()
+
+    import cv2
+
+    between = (min(old[0], new[0]), min(old[1], new[1]))
+    resized = np.empty((len(images), *new, *images.shape[3:]), dtype=np.uint8)
+    for index, image in enumerate(images):
+        if between != old:
+            image = cv2.resize(image, between[::-1], interpolation=cv2.INTER_AREA)
+        if between != new:
+            image = cv2.resize(image, new[::-1], interpolation=cv2.INTER_CUBIC)
+        # OpenCV drops a last axis of length 1.
+        resized[index] = image.reshape(resized.shape[1:])
+    return resized
+
+
+def read_photo(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
+    """Read a photo as a camera or a browser wrote it, the way a viewer shows it.
+
+    EXIF orientation is applied; grey, palette, CMYK and 16-bit pictures become 8-bit RGB;
+    transparent ones are laid on white; of an animation the first frame is taken. The size is
+    read from the header and checked before a pixel is decoded.
+
+    Parameters
+    ----------
+    path : str or Path
+        A file in one of `PHOTO_FORMATS`.
+    max_pixels : int
+        The most pixels to decode.
+
+    Returns
+    -------
+    (height, width, 3) uint8 array
+        RGB.
+
+    Raises
+    ------
+    DataError
+        When the file is absent, empty, truncated, no picture, of another format, larger than
+        `max_pixels`, or of a pixel type without a known range; names the file.
+    """
+    from PIL import Image
+
+    path = Path(path)
+    expected = f"expected a picture ({', '.join(PHOTO_FORMATS)}) of at most {max_pixels:,} pixels"
+    if not path.is_file():
+        raise DataError(f"{path}: no such file; {expected}")
+    if path.stat().st_size == 0:
+        raise DataError(f"{path}: the file is empty; {expected}")
+    try:
+        with warnings.catch_warnings():
+            # Our own bound is the tighter one; Pillow still refuses what is twice its own.
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            # Pillow warns of odd metadata that leave the pixels as they are.
+            warnings.simplefilter("ignore", UserWarning)
+            with Image.open(path, formats=PHOTO_FORMATS) as image:
+                width, height = image.size
+                if width * height > max_pixels:
+                    raise DataError(f"{path}: {width} × {height} pixels; {expected}")
+                return _as_rgb(image)
+    except DataError as error:
+        raise DataError(str(error) if str(path) in str(error) else f"{path}: {error}") from None
+    except Image.DecompressionBombError:
+        raise DataError(f"{path}: far too many pixels; {expected}") from None
+    except Image.UnidentifiedImageError:
+        raise DataError(f"{path}: no picture that can be recognised; {expected}") from None
+    except Exception as error:  # Pillow's decoders raise a dozen kinds for damaged files
+        raise DataError(f"{path}: cannot be decoded ({error}); {expected}") from error
+
+
+def to_gray(photo: np.ndarray) -> np.ndarray:
+    """Grey levels of a colour picture: 0.299 R + 0.587 G + 0.114 B, rounded.
+
+    The luma of ITU-R BT.601, in the 16-bit fixed point of Pillow's ``convert("L")``: equal to it
+    in every pixel, on every machine.
+
+    Parameters
+    ----------
+    photo : (…, 3) uint8 array
+        RGB pictures.
+
+    Returns
+    -------
+    (…) uint8 array
+        The same shape without the last axis.
+
+    Raises
+    ------
+    DataError
+        When `photo` is no uint8 array with a last axis of 3.
+    """
+    if photo.dtype != np.uint8 or photo.ndim < 1 or photo.shape[-1] != 3:
+        raise DataError(
+            f"a picture of shape {photo.shape} and type {photo.dtype}: expected (…, 3) of uint8"
+        )
+    luma = photo[..., 0] * np.uint32(19_595)
+    luma += photo[..., 1] * np.uint32(38_470)
+    luma += photo[..., 2] * np.uint32(7_471)
+    luma += np.uint32(0x8000)
+    return (luma >> np.uint32(16)).astype(np.uint8)
+
+
+def detect(photo: np.ndarray, detector: str = "mtcnn") -> list[Detection]:
+    """Find the faces of a photo.
+
+    A photo with a side over `DETECTION_SIDE` pixels is shrunk for the detector, and the boxes
+    scaled back: a face smaller than about a fortieth of such a photo's long side is not found.
+
+    Parameters
+    ----------
+    photo : (height, width), (height, width, 1) or (height, width, 3) uint8 array
+        Grey or RGB.
+    detector : {"mtcnn", "haar"}
+        "mtcnn" is the cascade of three networks of Zhang et al. 2016 (the `mtcnn` package, on
+        TensorFlow, with the weights in its wheel); "haar" is OpenCV's frontal-face cascade after
+        Viola and Jones 2001. Which finds more: ``benchmarks/detectors.py``.
+
+    Returns
+    -------
+    list of Detection
+        The surest first, boxes within the photo; empty when there is no face.
+
+    Raises
+    ------
+    DataError
+        When the photo is no uint8 picture.
+    ValueError
+        For an unknown detector.
+    ImportError
+        When the detector's package is missing, or is an OpenCV without cascades.
+    """
+    if detector not in DETECTORS:
+        raise ValueError(f"unknown detector {detector!r}: expected {' or '.join(DETECTORS)}")
+    if photo.dtype == np.uint8 and photo.ndim == 2:
+        photo = photo[..., None]
+    if photo.dtype != np.uint8 or photo.ndim != 3 or photo.shape[2] not in (1, 3) or not photo.size:
+        raise DataError(
+            f"a photo of shape {photo.shape} and type {photo.dtype}: "
+            "expected (height, width), (height, width, 1) or (height, width, 3) of uint8"
+        )
+    height, width = photo.shape[:2]
+    factor = min(1.0, DETECTION_SIDE / max(height, width))
+    shrunk = photo
+    if factor < 1:
+        new = (max(1, round(height * factor)), max(1, round(width * factor)))
+        shrunk = resize(photo[None], new)[0]
+    find = _find_mtcnn if detector == "mtcnn" else _find_haar
+    across, down = width / shrunk.shape[1], height / shrunk.shape[0]
+    found = []
+    for (left, top, right, bottom), confidence in find(shrunk):
+        # Detectors answer now and then with a box that has no pixel in the photo.
+        if min(right, shrunk.shape[1]) > max(left, 0) and min(bottom, shrunk.shape[0]) > max(top, 0):
+            box = Box(left, top, right, bottom).scaled(across, down).clipped(width, height)
+            found.append(Detection(box, confidence))
+    return sorted(found, key=lambda detection: -detection.confidence)
+
+
+def _coordinate(name: str, value: Any) -> float:
+    try:
+        number = float(value)
+    except (TypeError, ValueError, OverflowError):
+        number = math.nan
+    if not abs(number) <= _FURTHEST:
+        raise DataError(f"box coordinate {name} = {value!r}: expected a number of pixels")
+    return int(number) if number.is_integer() else number
+
+
+def _edge_indices(start: float, length: float, limit: int) -> np.ndarray:
+    """The whole pixels that cover an interval, those beyond 0 … limit-1 replaced by the edge."""
+    first = math.floor(start + 0.5)
+    return np.clip(np.arange(first, first + max(1, math.floor(length + 0.5))), 0, limit - 1)
+
+
+def _as_rgb(image: Any) -> np.ndarray:
+    """An opened Pillow picture as (height, width, 3) uint8, upright."""
+    from PIL import Image
+
+    if image.mode.startswith("I"):
+        wide = np.asarray(image)
+        if wide.min() < 0 or wide.max() > 65_535:
+            raise DataError("pixels outside 0 … 65,535; expected 8 or 16 bits a channel")
+        gray = ((wide.astype(np.uint32) * 255 + 32_767) // 65_535).astype(np.uint8)
+        image, orientation = Image.fromarray(gray), _orientation(image)
+    elif image.mode == "F":
+        raise DataError("floating-point pixels; expected 8 or 16 bits a channel")
+    else:
+        orientation = _orientation(image)
+    if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
+        layer = image.convert("RGBA")
+        image = Image.new("RGBA", layer.size, "white")
+        image.alpha_composite(layer)
+    image = image.convert("RGB")
+    if orientation is not None:
+        image = image.transpose(orientation)
+    return np.array(image, dtype=np.uint8)
+
+
+def _orientation(image: Any) -> Any:
+    """The transposition that EXIF asks for, or None; damaged EXIF leaves a picture as it is."""
+    from PIL import Image
+
+    transpose = Image.Transpose
+    try:
+        value = image.getexif().get(_ORIENTATION_TAG)
+        return {
+            2: transpose.FLIP_LEFT_RIGHT,
+            3: transpose.ROTATE_180,
+            4: transpose.FLIP_TOP_BOTTOM,
+            5: transpose.TRANSPOSE,
+            6: transpose.ROTATE_270,
+            7: transpose.TRANSVERSE,
+            8: transpose.ROTATE_90,
+        }.get(value)
+    except Exception:
+        return None
+
+
+@functools.cache
+def _mtcnn() -> Any:
+    """The `mtcnn` package's detector, loaded once."""
+    try:
+        from mtcnn import MTCNN
+    except ImportError as error:
+        raise ImportError(
+            "detector 'mtcnn' needs the packages mtcnn, lz4 and tensorflow "
+            '(pip install "mtcnn[tensorflow]" lz4); detector \'haar\' needs OpenCV alone'
+        ) from error
+    return MTCNN(stages="face_and_landmarks_detection", device="CPU:0")
+
+
+@functools.cache
+def _cascade() -> Any:
+    """OpenCV's frontal-face cascade, loaded once."""
+    import cv2
+
+    if not hasattr(cv2, "CascadeClassifier") or not hasattr(cv2, "data"):
+        raise ImportError(
+            f"OpenCV {cv2.__version__} has no CascadeClassifier: detector 'haar' needs version 4 "
+            '(pip install "opencv-python-headless<5")'
+        )
+    cascade = cv2.CascadeClassifier(
+        str(Path(cv2.data.haarcascades) / "haarcascade_frontalface_default.xml")
+    )
+    if cascade.empty():
+        raise ImportError("OpenCV's haarcascade_frontalface_default.xml cannot be loaded")
+    return cascade
+
+
+def _find_mtcnn(photo: np.ndarray) -> list[tuple[tuple[float, float, float, float], float]]:
+    """MTCNN's (left, top, right, bottom) and probabilities, on a (height, width, 1|3) photo."""
+    # Its image pyramid starts at faces of 20 pixels: below that there is no level at all.
+    if min(photo.shape[:2]) < 20:
+        return []
+    rgb = np.repeat(photo, 3, axis=2) if photo.shape[2] == 1 else photo
+    return [
+        (tuple(map(float, face["box"])), float(face["confidence"]))
+        for face in _mtcnn().detect_faces(rgb, box_format="xyxy")
+    ]
+
+
+def _find_haar(photo: np.ndarray) -> list[tuple[tuple[float, float, float, float], float]]:
+    """The cascade's (left, top, right, bottom) and weights, on a (height, width, 1|3) photo."""
+    gray = photo[..., 0] if photo.shape[2] == 1 else to_gray(photo)
+    boxes, _, weights = _cascade().detectMultiScale3(
+        np.ascontiguousarray(gray), scaleFactor=1.1, minNeighbors=5, outputRejectLevels=True
+    )
+    return [
+        ((float(left), float(top), float(left + width), float(top + height)), float(weight))
+        for (left, top, width, height), weight in zip(boxes, weights, strict=True)
+    ]

@@ -1,0 +1,334 @@
+"""A run on disk: what was done, with what, and what came out of it.
+
+A run is a folder of four small files (``run.json``, ``history.csv``, ``validation.npz``,
+``test.npz``). Every figure and table about it is computed from these; no metric is typed in.
+Nothing is pickled, and every file is written beside its place and moved there, so a killed
+process leaves the old one or the new one, never half.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import platform
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from utils import runtime
+from utils.errors import ModelError
+from utils.expressions import EXPRESSIONS
+
+HISTORY_COLUMNS = (
+    "epoch",
+    "loss",
+    "accuracy",
+    "val_loss",
+    "val_accuracy",
+    "learning_rate",
+    "seconds",
+)
+
+PACKAGES = ("keras", "numpy", "scikit-learn", "imbalanced-learn")
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What a network said of every row of one split.
+
+    Attributes
+    ----------
+    probabilities : numpy.ndarray
+        (n, k) float, each row summing to 1.
+    labels : numpy.ndarray
+        (n,) int64, the true classes.
+    rows : numpy.ndarray
+        (n,) int64, the row of each face in the source file.
+    copies : numpy.ndarray
+        (n,) bool: whether the very same picture also stands in the training split.
+    expressions : tuple of str
+        Names of the k classes.
+    """
+
+    probabilities: np.ndarray
+    labels: np.ndarray
+    rows: np.ndarray
+    copies: np.ndarray
+    expressions: tuple[str, ...] = EXPRESSIONS
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def predicted(self) -> np.ndarray:
+        """The most probable class of each row, (n,) int64."""
+        return self.probabilities.argmax(axis=1)
+
+    def where(self, keep: np.ndarray) -> Predictions:
+        """Return the rows where the mask ``keep`` (n,) is true."""
+        return Predictions(
+            self.probabilities[keep],
+            self.labels[keep],
+            self.rows[keep],
+            self.copies[keep],
+            self.expressions,
+        )
+
+
+@dataclass(frozen=True)
+class Run:
+    """A recorded run.
+
+    Attributes
+    ----------
+    folder : pathlib.Path
+        Where it lies.
+    info : dict
+        ``run.json``: model, dataset, seed, settings, fingerprint, rows, versions, hardware …
+    history : pandas.DataFrame
+        A row an epoch, with `HISTORY_COLUMNS`.
+    validation, test : Predictions or None
+        What the network of the best validation epoch said; None before the run is finished.
+    """
+
+    folder: Path
+    info: dict[str, Any] = field(repr=False)
+    history: pd.DataFrame = field(repr=False)
+    validation: Predictions | None = field(repr=False)
+    test: Predictions | None = field(repr=False)
+
+    @property
+    def name(self) -> str:
+        """The run's name: its folder's."""
+        return self.folder.name
+
+    @property
+    def best_epoch(self) -> int:
+        """The epoch (counted from 1) of the highest validation accuracy; the first of equals."""
+        return best_epoch(self.history)
+
+
+def best_epoch(history: pd.DataFrame) -> int:
+    """Return the epoch, counted from 1, of the highest validation accuracy."""
+    return int(history["epoch"].iloc[history["val_accuracy"].to_numpy().argmax()])
+
+
+def names(results: Path = runtime.RESULTS) -> list[str]:
+    """List the finished runs below ``results``, by name."""
+    return sorted(file.parent.name for file in results.glob("*/run.json") if is_finished(file.parent))
+
+
+def is_finished(folder: Path) -> bool:
+    """Whether the run in ``folder`` reached its last epoch and its predictions are recorded."""
+    return all((folder / name).is_file() for name in ("run.json", "history.csv", "test.npz"))
+
+
+def load(run: str | Path, results: Path = runtime.RESULTS) -> Run:
+    """Read a run back.
+
+    Parameters
+    ----------
+    run : str or path
+        A run's name below ``results``, or its folder.
+    results : path
+        Where named runs lie.
+
+    Returns
+    -------
+    Run
+        With its arrays.
+
+    Raises
+    ------
+    ModelError
+        When there is no such run, or one of its files is not what it should be.
+    """
+    folder = run if isinstance(run, Path) else results / run
+    if not (folder / "run.json").is_file():
+        there = ", ".join(names(folder.parent)) or "none"
+        raise ModelError(f"no run called {folder.name!r}; recorded: {there}")
+    try:
+        info = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+        history = read_history(folder)
+    except (ValueError, OSError) as error:
+        raise ModelError(f"{folder.name}: its record cannot be read: {error}") from error
+    expressions = tuple(info.get("expressions", EXPRESSIONS))
+    return Run(
+        folder=folder,
+        info=info,
+        history=history,
+        validation=_read_predictions(folder / "validation.npz", expressions),
+        test=_read_predictions(folder / "test.npz", expressions),
+    )
+
+
+def read_history(folder: Path) -> pd.DataFrame:
+    """Read ``history.csv``; an empty table where there is none yet.
+
+    Raises
+    ------
+    ModelError
+        When its columns are others than `HISTORY_COLUMNS`, or its epochs are not 1 … n.
+    """
+    path = folder / "history.csv"
+    if not path.is_file():
+        return pd.DataFrame(columns=list(HISTORY_COLUMNS))
+    history = pd.read_csv(path)
+    if tuple(history.columns) != HISTORY_COLUMNS:
+        raise ModelError(
+            f"{folder.name}/history.csv: columns {', '.join(history.columns)}; "
+            f"expected {', '.join(HISTORY_COLUMNS)}"
+        )
+    if history["epoch"].tolist() != list(range(1, len(history) + 1)):
+        raise ModelError(f"{folder.name}/history.csv: its epochs are not 1 … {len(history)} in order")
+    return history
+
+
+def write_history(folder: Path, history: pd.DataFrame) -> None:
+    """Write ``history.csv``, whole."""
+    text = history.to_csv(index=False, float_format="%.6g", lineterminator="\n")
+    write_atomically(folder / "history.csv", text.encode())
+
+
+def write_info(folder: Path, info: Mapping[str, Any]) -> None:
+    """Write ``run.json``, whole."""
+    text = json.dumps(info, indent=2, ensure_ascii=False) + "\n"
+    write_atomically(folder / "run.json", text.encode())
+
+
+def write_predictions(path: Path, predictions: Predictions) -> None:
+    """Write predictions as a compressed ``.npz`` of plain arrays, probabilities as float16."""
+    buffer = io.BytesIO()
+    np.savez_compressed(
+        buffer,
+        probabilities=predictions.probabilities.astype(np.float16),
+        labels=predictions.labels.astype(np.int64),
+        rows=predictions.rows.astype(np.int64),
+        copies=predictions.copies.astype(bool),
+    )
+    write_atomically(path, buffer.getvalue())
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file so that a killed process leaves the old one or the new one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.part")
+    with part.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(part, path)
+
+
+def surroundings() -> dict[str, Any]:
+    """Describe where a run happens: package versions, backend, hardware, git commit.
+
+    Returns
+    -------
+    dict
+        "versions", "backend", "hardware", "commit" ("" outside a git checkout; ending in
+        "+" where the checkout has changes).
+    """
+    import keras
+
+    versions = {"python": platform.python_version()}
+    for package in (keras.backend.backend(), *PACKAGES):
+        try:
+            versions[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return {
+        "versions": versions,
+        "backend": keras.backend.backend(),
+        "hardware": hardware(),
+        "commit": _commit(),
+    }
+
+
+def hardware() -> str:
+    """Say what computes: the accelerator where there is one, and the processor."""
+    import keras
+
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    processor = f"{cores} cores of {_processor_name()}"
+    try:
+        accelerators = [name for name in keras.distribution.list_devices() if "cpu" not in name.lower()]
+    except (RuntimeError, ValueError, AttributeError, NotImplementedError):
+        accelerators = []
+    return " and ".join([*_accelerator_names(accelerators), processor])
+
+
+def _accelerator_names(devices: list[str]) -> list[str]:
+    """Name the accelerators as their maker does, where that can be asked."""
+    if not devices:
+        return []
+    query = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
+    try:
+        found = subprocess.run(query, capture_output=True, text=True, timeout=30, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return devices
+    return found.stdout.split("\n")[: len(devices)] or devices
+
+
+def _processor_name() -> str:
+    """Name the processor as the operating system does."""
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def _commit() -> str:
+    """Name the checked-out commit; a trailing "+" says that files had been changed."""
+    try:
+        commit = subprocess.run(
+            ["git", "rev-parse", "--short=12", "HEAD"],
+            cwd=runtime.ROOT,
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.strip()
+        changed = subprocess.run(
+            ["git", "status", "--porcelain", "--", "utils"],
+            cwd=runtime.ROOT,
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return commit + ("+" if changed else "")
+
+
+def _read_predictions(path: Path, expressions: tuple[str, ...]) -> Predictions | None:
+    """Read an ``.npz`` that `write_predictions` wrote; None where there is none."""
+    if not path.is_file():
+        return None
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            predictions = Predictions(
+                arrays["probabilities"].astype(np.float32),
+                arrays["labels"].astype(np.int64),
+                arrays["rows"].astype(np.int64),
+                arrays["copies"].astype(bool),
+                expressions,
+            )
+    except (ValueError, KeyError, OSError, EOFError) as error:
+        raise ModelError(f"{path.parent.name}/{path.name}: cannot be read: {error}") from error
+    shape = (len(predictions.labels), len(expressions))
+    if predictions.probabilities.shape != shape:
+        raise ModelError(
+            f"{path.parent.name}/{path.name}: probabilities of shape "
+            f"{predictions.probabilities.shape}; expected {shape}"
+        )
+    return predictions

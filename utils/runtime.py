@@ -1,0 +1,117 @@
+"""Where things lie, and how a session starts: seeds, backend, logging.
+
+`setup` is the only function of the project that changes global state. Call it first, before
+anything imports Keras, because a backend is chosen at Keras's first import.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import random
+import re
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parent.parent
+DATA = ROOT / "data"
+RAW = DATA / "raw"
+CACHE = DATA / "cache"
+FIGURES = ROOT / "figures"
+RESULTS = ROOT / "results"
+MODELS = ROOT / "models"
+
+BACKENDS = ("tensorflow", "jax", "torch")
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """What `setup` has set.
+
+    Attributes
+    ----------
+    seed : int
+        The seed given to Python, NumPy and Keras.
+    backend : str
+        The Keras backend in use: "tensorflow", "jax" or "torch".
+    """
+
+    seed: int
+    backend: str
+
+
+def setup(seed: int = 0, *, backend: str | None = None, onednn: bool = False) -> Runtime:
+    """Start a session: quiet logs, one backend, one seed.
+
+    Parameters
+    ----------
+    seed : int
+        Seeds Python's, NumPy's and Keras's random numbers (0 … 2³²-1).
+    backend : {"tensorflow", "jax", "torch"}, optional
+        The Keras backend; by default what ``KERAS_BACKEND`` says, else TensorFlow.
+    onednn : bool
+        Whether TensorFlow may use oneDNN's kernels on a processor: faster, above all in
+        bfloat16, but they announce themselves on stderr and sum in another order on another
+        processor. The notebooks do without. A set ``TF_ENABLE_ONEDNN_OPTS`` has the last word.
+
+    Returns
+    -------
+    Runtime
+        What was set.
+
+    Raises
+    ------
+    ValueError
+        For an unknown backend.
+    RuntimeError
+        When Keras has been imported already with another backend.
+    """
+    backend = backend or os.environ.get("KERAS_BACKEND") or "tensorflow"
+    if backend not in BACKENDS:
+        raise ValueError(f"unknown Keras backend {backend!r}: expected one of {', '.join(BACKENDS)}")
+    # Both must stand before TensorFlow's first import, or its C++ side writes to stderr.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", str(int(onednn)))
+    os.environ["KERAS_BACKEND"] = backend
+    logging.basicConfig(format="%(message)s", level=logging.INFO, stream=sys.stdout)
+
+    with _without_start_up_messages():
+        import keras
+
+    if keras.backend.backend() != backend:
+        raise RuntimeError(
+            f"Keras already runs on {keras.backend.backend()}: restart Python to use {backend}"
+        )
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    keras.utils.set_random_seed(seed)
+    return Runtime(seed=seed, backend=backend)
+
+
+#: TensorFlow 2.21 writes these at its import whatever ``TF_CPP_MIN_LOG_LEVEL`` says.
+START_UP_MESSAGE = re.compile(rb"WARNING: All log messages before absl|I0000 ")
+
+
+@contextlib.contextmanager
+def _without_start_up_messages() -> Iterator[None]:
+    """Hold back what C++ code writes to stderr, and pass on all but start-up chatter."""
+    sys.stderr.flush()
+    with tempfile.TemporaryFile() as held:
+        kept = os.dup(2)
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        finally:
+            sys.stderr.flush()
+            os.dup2(kept, 2)
+            os.close(kept)
+            held.seek(0)
+            for line in held:
+                if not START_UP_MESSAGE.match(line):
+                    os.write(2, line)

@@ -1,0 +1,463 @@
+"""Training that records itself, and goes on where it was killed.
+
+`train` is the whole of it: the training split balanced and augmented, the best epoch chosen on
+the validation split, the test split read once at the end, everything written to a run's folder.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import shlex
+import shutil
+import sys
+import time
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from utils import augment, balance, datasets, faces, models, records, runtime
+from utils.errors import ModelError
+
+BALANCES = ("smote", "weights", "none")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything that a run can be told. The defaults are the course's.
+
+    Attributes
+    ----------
+    model : str
+        A name out of `models.NETWORKS`.
+    network : dict
+        That network's own settings, as {"dropout": 0.3}.
+    size : int
+        Side of the faces in pixels; they are resized to it before balancing.
+    balance : {"smote", "weights", "none"}
+        What is done about the classes' sizes.
+    augmentation : Augmentation or None
+        How training faces are moved; None leaves them.
+    epochs : int
+        Passes over the balanced training set.
+    batch_size : int
+        Faces a step.
+    learning_rate : float
+        Its highest value.
+    warm_up : float
+        Epochs over which it rises from zero; then it falls to zero along a cosine
+        (Loshchilov & Hutter 2017).
+    weight_decay : float
+        AdamW's (Loshchilov & Hutter 2019).
+    label_smoothing : float
+        Share of each label that is spread over all classes (Szegedy et al. 2016, §7).
+    seed : int
+        Seeds weights, order, augmentation, dropout and SMOTE.
+    precision : {"float32", "mixed_bfloat16"}
+        What the network computes in. Weights and recorded probabilities are float32.
+    """
+
+    model: str = "cnn5"
+    network: dict[str, Any] = field(default_factory=dict)
+    size: int = 64
+    balance: str = "smote"
+    augmentation: augment.Augmentation | None = augment.Augmentation()
+    epochs: int = 50
+    batch_size: int = 128
+    learning_rate: float = 1e-3
+    warm_up: float = 1.0
+    weight_decay: float = 1e-4
+    label_smoothing: float = 0.1
+    seed: int = 0
+    precision: str = "float32"
+
+    def __post_init__(self) -> None:
+        if self.balance not in BALANCES:
+            raise ValueError(f"balance is one of {', '.join(BALANCES)}, not {self.balance!r}")
+        if self.epochs < 1 or self.batch_size < 1 or self.size < 1:
+            raise ValueError("epochs, batch_size and size are at least 1")
+
+
+def train(
+    dataset: datasets.FaceDataset,
+    settings: Settings,
+    *,
+    folder: Path,
+    verbose: int | str = "auto",
+) -> records.Run:
+    """Train a network and record the run; called again, go on from the last finished epoch.
+
+    Parameters
+    ----------
+    dataset : FaceDataset
+        With rows of all three splits.
+    settings : Settings
+        What to do.
+    folder : path
+        The run's folder. A finished run there is returned as it is.
+    verbose : {"auto", 0, 1, 2}
+        Keras's: 1 a progress bar, 2 a line an epoch.
+
+    Returns
+    -------
+    Run
+        With validation and test predictions of the epoch that was best on validation.
+
+    Raises
+    ------
+    ModelError
+        When the folder holds a run of other settings or other data.
+    DataError
+        When the data cannot be balanced as asked.
+    """
+    folder = Path(folder)
+    info = _begin(dataset, settings, folder)
+    if records.is_finished(folder):
+        return records.load(folder)
+
+    history, model = _fit(dataset, settings, folder, info, verbose)
+    best = records.best_epoch(history)
+    model.load_weights(_weights_file(folder, best))
+    classifier = models.Classifier(_in_float32(model, dataset, settings), dataset.expressions)
+    models.save(classifier, folder / "model.keras")
+
+    seconds = float(history["seconds"].sum())
+    rows = info["rows"]["training_balanced"]
+    records.write_info(
+        folder,
+        {
+            **info,
+            "finished": _now(),
+            "best_epoch": best,
+            "seconds": round(seconds, 1),
+            "images_per_second": round(rows * len(history) / seconds, 1),
+        },
+    )
+    # The test split is read here and nowhere else; its file marks the run as finished.
+    for split in ("validation", "test"):
+        records.write_predictions(
+            folder / f"{split}.npz", predict(classifier, dataset, split, verbose=0)
+        )
+    shutil.rmtree(folder / "checkpoints")
+    return records.load(folder)
+
+
+def predict(
+    classifier: models.Classifier, dataset: datasets.FaceDataset, split: str, *, verbose: int = 0
+) -> records.Predictions:
+    """Ask a network about every row of one split.
+
+    Parameters
+    ----------
+    classifier : Classifier
+        The network.
+    dataset : FaceDataset
+        All of it: the training split tells which rows are copies of training pictures.
+    split : {"training", "validation", "test"}
+        Which rows.
+    verbose : int
+        1 shows a progress bar.
+
+    Returns
+    -------
+    Predictions
+        A row for each face, in the dataset's order.
+    """
+    chosen = dataset.split == split
+    part = dataset.part(split)
+    images = faces.resize(part.images, classifier.input_shape[0])
+    return records.Predictions(
+        probabilities=classifier.predict(images, verbose=verbose),
+        labels=part.labels,
+        rows=part.rows,
+        copies=datasets.copies_in_training(dataset)[chosen],
+        expressions=classifier.expressions,
+    )
+
+
+def training_faces(
+    dataset: datasets.FaceDataset, settings: Settings
+) -> tuple[np.ndarray, np.ndarray, dict[int, float] | None]:
+    """Prepare the training split: resized, and balanced as the settings say.
+
+    Parameters
+    ----------
+    dataset : FaceDataset
+        Any splits; only its training rows are used.
+    settings : Settings
+        Gives size, balance and seed.
+
+    Returns
+    -------
+    images : numpy.ndarray
+        (m, size, size, channels) uint8.
+    labels : numpy.ndarray
+        (m,) int64.
+    weights : dict of int to float, or None
+        Class weights, where the balance is "weights".
+    """
+    part = dataset.part("training")
+    part = part.with_images(faces.resize(part.images, settings.size))
+    if settings.balance == "smote":
+        balanced = balance.smote(part, seed=settings.seed)
+        return balanced.images, balanced.labels, None
+    weights = balance.class_weights(part) if settings.balance == "weights" else None
+    return part.images, part.labels, weights
+
+
+def learning_rate_schedule(settings: Settings, steps_per_epoch: int):
+    """Make the schedule: a linear warm-up, then half a cosine down to zero.
+
+    Parameters
+    ----------
+    settings : Settings
+        Gives its peak, its warm-up and its length.
+    steps_per_epoch : int
+        Batches an epoch.
+
+    Returns
+    -------
+    keras.optimizers.schedules.LearningRateSchedule
+        A function of the optimizer's step alone, so that a resumed run finds its place.
+    """
+    import keras
+
+    total = settings.epochs * steps_per_epoch
+    warm_up = min(round(settings.warm_up * steps_per_epoch), total - 1)
+    return keras.optimizers.schedules.CosineDecay(
+        initial_learning_rate=0.0 if warm_up else settings.learning_rate,
+        decay_steps=total - warm_up,
+        warmup_target=settings.learning_rate if warm_up else None,
+        warmup_steps=warm_up,
+    )
+
+
+def batches(
+    images: np.ndarray,
+    labels: np.ndarray,
+    classes: int,
+    settings: Settings,
+    class_weights: dict[int, float] | None = None,
+):
+    """Serve shuffled, augmented batches as a ``keras.utils.PyDataset``.
+
+    Order and transforms are a function of (seed, epoch, batch) alone, so epoch 7 is the same
+    whether or not the run was killed in epoch 6. Set its ``epoch`` before each epoch.
+
+    Parameters
+    ----------
+    images : numpy.ndarray
+        (n, height, width, channels) uint8.
+    labels : numpy.ndarray
+        (n,) int64.
+    classes : int
+        k, the number of classes.
+    settings : Settings
+        Gives batch size, augmentation and seed.
+    class_weights : dict of int to float, optional
+        A weight for each class.
+
+    Returns
+    -------
+    keras.utils.PyDataset
+        Of (faces float32, one-hot labels float32[, weights float32]).
+    """
+    import keras
+
+    one_hot = np.eye(classes, dtype=np.float32)
+
+    class FaceBatches(keras.utils.PyDataset):
+        epoch = 0
+        _order: tuple[int, np.ndarray] = (-1, np.empty(0, np.int64))
+
+        def __len__(self) -> int:
+            return -(-len(labels) // settings.batch_size)
+
+        def __getitem__(self, index: int):
+            start = index * settings.batch_size
+            chosen = self.order()[start : start + settings.batch_size]
+            pixels = images[chosen]
+            if settings.augmentation is not None:
+                rng = np.random.default_rng([settings.seed, self.epoch, 1 + index])
+                pixels = augment.augment(pixels, settings.augmentation, rng)
+            batch = (np.asarray(pixels, np.float32), one_hot[labels[chosen]])
+            if class_weights is None:
+                return batch
+            weights = [class_weights[int(label)] for label in labels[chosen]]
+            return *batch, np.asarray(weights, np.float32)
+
+        def order(self) -> np.ndarray:
+            """Return this epoch's order of the faces, (n,) int64."""
+            if self._order[0] != self.epoch:
+                rng = np.random.default_rng([settings.seed, self.epoch, 0])
+                self._order = (self.epoch, rng.permutation(len(labels)))
+            return self._order[1]
+
+    return FaceBatches()
+
+
+def _begin(
+    dataset: datasets.FaceDataset, settings: Settings, folder: Path
+) -> dict[str, Any]:
+    """Write ``run.json`` at a run's first start; at a later one, check that it is the same run."""
+    asked = {
+        "model": settings.model,
+        "dataset": dataset.name,
+        "fingerprint": dataset.fingerprint(),
+        "seed": settings.seed,
+        "epochs": settings.epochs,
+        "settings": json.loads(json.dumps(dataclasses.asdict(settings))),
+    }
+    if (folder / "run.json").is_file():
+        info = records.load(folder).info
+        for key, value in asked.items():
+            if info.get(key) != value:
+                raise ModelError(
+                    f"{folder.name}: was started with {key} {info.get(key)!r}, and is asked to go "
+                    f"on with {value!r}: take another name, or delete the folder"
+                )
+        return info
+    info = {
+        **asked,
+        "expressions": list(dataset.expressions),
+        "rows": {split: int((dataset.split == split).sum()) for split in datasets.SPLITS},
+        "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        **records.surroundings(),
+        "started": _now(),
+    }
+    records.write_info(folder, info)
+    return info
+
+
+def _fit(
+    dataset: datasets.FaceDataset,
+    settings: Settings,
+    folder: Path,
+    info: dict[str, Any],
+    verbose: int | str,
+):
+    """Train from the last finished epoch to the last; return history and model."""
+    import keras
+
+    images, labels, weights = training_faces(dataset, settings)
+    info["rows"]["training_balanced"] = len(labels)
+    records.write_info(folder, info)
+    training = batches(images, labels, len(dataset.expressions), settings, weights)
+
+    held_out = dataset.part("validation")
+    validation = (
+        faces.resize(held_out.images, settings.size),
+        np.eye(len(dataset.expressions), dtype=np.float32)[held_out.labels],
+    )
+
+    keras.utils.set_random_seed(settings.seed)
+    model = _network(dataset, settings, settings.precision)
+    model.compile(
+        optimizer=keras.optimizers.AdamW(
+            learning_rate_schedule(settings, len(training)), weight_decay=settings.weight_decay
+        ),
+        loss=keras.losses.CategoricalCrossentropy(label_smoothing=settings.label_smoothing),
+        metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")],
+        # XLA's convolutions are several times slower than TensorFlow's on a processor.
+        jit_compile=False if _tensorflow_without_gpu() else "auto",
+    )
+    history = _restore(model, folder)
+    model.fit(
+        training,
+        validation_data=validation,
+        validation_batch_size=256,
+        initial_epoch=len(history),
+        epochs=settings.epochs,
+        callbacks=[_epoch_recorder(folder, training)],
+        verbose=verbose,
+    )
+    return records.read_history(folder), model
+
+
+def _network(dataset: datasets.FaceDataset, settings: Settings, dtype: str):
+    """Build the settings' network for the dataset's pictures and classes."""
+    shape = (settings.size, settings.size, dataset.images.shape[-1])
+    return models.build(
+        settings.model, shape, len(dataset.expressions), dtype=dtype, **settings.network
+    )
+
+
+def _in_float32(model, dataset: datasets.FaceDataset, settings: Settings):
+    """Return the same network computing in float32."""
+    exact = _network(dataset, settings, "float32")
+    exact.set_weights(model.get_weights())
+    return exact
+
+
+def _restore(model, folder: Path) -> pd.DataFrame:
+    """Load weights and optimizer of the last finished epoch, where there is one."""
+    history = records.read_history(folder)
+    if len(history):
+        model.optimizer.build(model.trainable_variables)
+        model.load_weights(_weights_file(folder, len(history)))
+    return history
+
+
+def _epoch_recorder(folder: Path, training):
+    """Make the callback that ends each epoch on disk.
+
+    First the weights with the optimizer's state, under the epoch's own name; then the row in
+    ``history.csv``, which is what makes the epoch count; then older weights go, but for the
+    best epoch's. Killed between any two of these, the next start finds a whole epoch. Keras's
+    ``BackupAndRestore`` writes weights and epoch number in two files, and its companions
+    ``CSVLogger`` and ``ModelCheckpoint`` keep a third and a fourth, which a kill can tear apart.
+    """
+    import keras
+
+    class EpochRecorder(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            training.epoch = epoch
+            self.start = time.perf_counter()
+
+        def on_epoch_end(self, epoch, logs=None):
+            file = _weights_file(folder, epoch + 1)
+            part = file.with_name(f"part-{file.name}")
+            file.parent.mkdir(exist_ok=True)
+            self.model.save_weights(part, overwrite=True)
+            os.replace(part, file)
+            row = {
+                "epoch": epoch + 1,
+                **logs,
+                "learning_rate": float(np.asarray(self.model.optimizer.learning_rate)),
+                "seconds": round(time.perf_counter() - self.start, 2),
+            }
+            history = records.read_history(folder)
+            rows = [*history.to_dict("records"), {key: row[key] for key in records.HISTORY_COLUMNS}]
+            history = pd.DataFrame(rows, columns=list(records.HISTORY_COLUMNS))
+            records.write_history(folder, history)
+            keep = {file, _weights_file(folder, records.best_epoch(history))}
+            for other in set(file.parent.glob("*.weights.h5")) - keep:
+                other.unlink()
+
+    return EpochRecorder()
+
+
+def _weights_file(folder: Path, epoch: int) -> Path:
+    """Name the checkpoint of an epoch (counted from 1)."""
+    return folder / "checkpoints" / f"epoch-{epoch:03d}.weights.h5"
+
+
+def _tensorflow_without_gpu() -> bool:
+    """Whether the backend is TensorFlow on a processor."""
+    import keras
+
+    if keras.backend.backend() != "tensorflow":
+        return False
+    import tensorflow
+
+    return not tensorflow.config.list_physical_devices("GPU")
+
+
+def _now() -> str:
+    """Return the time as ISO 8601 in UTC, to the second."""
+    return datetime.now(timezone.utc).isoformat(timespec="seconds")
