@@ -28,7 +28,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--rotation", type=float, default=10, help="degrees to either side")
     parser.add_argument("--zoom", type=float, default=0.1, help="fraction of the scale")
     parser.add_argument("--shift", type=float, default=0.1, help="fraction of the side")
-    parser.add_argument("--no-augmentation", action="store_true", help="leave the faces as they are")
+    parser.add_argument(
+        "--no-augmentation", action="store_true", help="leave the faces as they are"
+    )
     parser.add_argument("--precision", default="float32", choices=("float32", "mixed_bfloat16"))
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--name", help="the run's name; by default MODEL-DATA-BALANCE")

@@ -1,8 +1,8 @@
 """Augmentation: rotation, zoom, shift and flip, ImageDataGenerator's way and the fast way.
 
 Both ways take one `Augmentation` and mean the same by it. The generator transforms a face at a
-time with SciPy; `warp` transforms a batch at a time in one affine warp. `benchmarks/augmentation.py`
-prints what that is worth on your machine.
+time with SciPy; `warp` transforms a batch at a time in one affine warp.
+`benchmarks/augmentation.py` prints what that is worth on your machine.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ class Augmentation:
         and, independently, for the width (as ImageDataGenerator does). A factor above 1
         shrinks the face.
     shift : float
-        Largest shift to either side, as a fraction of the height and of the width.
+        Largest shift to either side, as a fraction of the height and of the width; below 1,
+        because ImageDataGenerator takes 1 and more as pixels.
     flip : bool
         Whether half of the faces are mirrored left to right.
     """
@@ -39,9 +40,9 @@ class Augmentation:
         if not 0 <= self.rotation <= 180:
             raise ValueError(f"rotation is in degrees, 0 … 180, not {self.rotation}")
         if not 0 <= self.zoom < 1:
-            raise ValueError(f"zoom is a fraction of 0 … 1, not {self.zoom}")
-        if not 0 <= self.shift <= 1:
-            raise ValueError(f"shift is a fraction of 0 … 1, not {self.shift}")
+            raise ValueError(f"zoom is a fraction of 0 … 1, without 1 itself, not {self.zoom}")
+        if not 0 <= self.shift < 1:
+            raise ValueError(f"shift is a fraction of 0 … 1, without 1 itself, not {self.shift}")
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,11 @@ class Draws:
     flip: np.ndarray
 
     def generator_parameters(self, index: int) -> dict[str, float | bool]:
-        """Return draw ``index`` in the words of ``ImageDataGenerator.apply_transform``."""
+        """Return draw ``index`` in the words of ``ImageDataGenerator.apply_transform``.
+
+        Its "x" is across: "tx" moves columns, though Keras 3 draws it from the range of the
+        height's shift. `Augmentation` has one range for both, so nothing comes of it.
+        """
         return {
             "theta": float(self.theta[index]),
             "tx": float(self.shift_columns[index]),
@@ -162,7 +167,9 @@ def affine_rows(draws: Draws, size: tuple[int, int]) -> np.ndarray:
     Notes
     -----
     The order is ImageDataGenerator's: about the middle of the picture, rotate, then shift,
-    then zoom, then mirror the result. Its middle is height/2 - 0.5, as is ours.
+    then zoom, then mirror the result. The two agree on square pictures. On others Keras 3 takes
+    height/2 - 0.5 for the middle of the columns and width/2 - 0.5 for that of the rows; here each
+    side has its own middle.
     """
     height, width = size
     middle_row, middle_column = height / 2 - 0.5, width / 2 - 0.5

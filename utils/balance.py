@@ -67,8 +67,8 @@ def smote(dataset: FaceDataset, *, neighbours: int = 5, seed: int = 0) -> Balanc
     dataset : FaceDataset
         Training rows only; a class that is present needs at least two faces.
     neighbours : int
-        How many nearest neighbours a face may be blended with. In a class with fewer others
-        than that, all of them.
+        How many nearest neighbours a face may be blended with, 1 or more. Where the smallest
+        class has fewer others than that, as many as it has, in every class.
     seed : int
         Seed of the draws.
 
@@ -81,13 +81,21 @@ def smote(dataset: FaceDataset, *, neighbours: int = 5, seed: int = 0) -> Balanc
     ------
     DataError
         When a row is not training data, or a class has a single face.
+    ValueError
+        When ``neighbours`` is below 1.
 
     Notes
     -----
+    A synthetic pixel is ``rint(a + step · (b - a))`` of its two parents' pixels a and b. Where a
+    picture stands in the data more than once, its nearest neighbour is its own repeat, and the
+    blend is one repeat more; such a face may even be both of its own parents.
+
     imbalanced-learn interpolates in the type that it is given, and uint8 wraps around without
     a word (between 0 and 10 it makes 144), so pixels go in as float32. float32 holds every
     value of 0 … 255 exactly, and rounding keeps a pixel between its two parents.
     """
+    if neighbours < 1:
+        raise ValueError(f"neighbours: expected 1 or more, not {neighbours}")
     require_training(dataset, "SMOTE")
     present, counts = np.unique(dataset.labels, return_counts=True)
     if counts.min() < 2 and counts.max() > counts.min():

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 #: How far a row of float16 probabilities may be from a sum of one.
 SUM_TOLERANCE = 1e-2
-#: Keras's epsilon: with it, `log_loss` equals the loss that a training log shows.
+#: Keras's epsilon: probabilities below it count as this much, so `log_loss` stays finite.
 EPSILON = 1e-7
 #: Bins of the expected calibration error, as in Guo et al. (2017).
 BINS = 15
@@ -90,7 +90,9 @@ def check(predictions: Predictions) -> Checked:
         )
     count, classes = probabilities.shape
     if count == 0 or classes < 2:
-        raise DataError(f"probabilities: expected rows, and two classes or more, got {count} × {classes}")
+        raise DataError(
+            f"probabilities: expected rows, and two classes or more, got {count} × {classes}"
+        )
     probabilities = probabilities.astype(np.float64)
     _refuse(~np.isfinite(probabilities).all(axis=1), "a probability that is no finite number")
     _refuse((probabilities < 0).any(axis=1), "a negative probability")
@@ -110,7 +112,9 @@ def check(predictions: Predictions) -> Checked:
         )
     expressions = tuple(predictions.expressions)
     if len(expressions) != classes:
-        raise DataError(f"expressions: expected {classes} names, one a column, got {len(expressions)}")
+        raise DataError(
+            f"expressions: expected {classes} names, one a column, got {len(expressions)}"
+        )
     predicted = probabilities.argmax(axis=1)
     return Checked(
         probabilities=probabilities,
@@ -126,7 +130,9 @@ def check(predictions: Predictions) -> Checked:
 def _refuse(bad: np.ndarray, what: str) -> None:
     """Raise a DataError that names the first bad row, if there is one."""
     if bad.any():
-        raise DataError(f"predictions: row {int(bad.argmax())} has {what} ({int(bad.sum())} such rows)")
+        raise DataError(
+            f"predictions: row {int(bad.argmax())} has {what} ({int(bad.sum())} such rows)"
+        )
 
 
 def _whole_numbers(values, name: str, count: int) -> np.ndarray:
@@ -276,7 +282,9 @@ def summary(predictions: Predictions) -> Summary:
             accuracy_interval(int(correct[kept].sum()), n_kept) if n_kept else (nothing, nothing)
         ),
         macro_f1=float(table.loc[AVERAGES[0], "f1"]),
-        balanced_accuracy=float(recall[np.bincount(checked.labels, minlength=len(recall)) > 0].mean()),
+        balanced_accuracy=float(
+            recall[np.bincount(checked.labels, minlength=len(recall)) > 0].mean()
+        ),
         top2_accuracy=top_k_accuracy(predictions, 2),
         log_loss=log_loss(predictions),
         calibration_error=calibration_error(predictions),
@@ -484,7 +492,8 @@ def report(predictions: Predictions) -> pd.DataFrame:
 def log_loss(predictions: Predictions) -> float:
     """Return the mean of -ln p(true class), in nats: 0 is perfect, ln k is guessing.
 
-    Probabilities are clipped at 1e-7, Keras's epsilon, so that one sure mistake stays finite.
+    Probabilities are clipped at 1e-7, Keras's epsilon, so that one sure mistake stays finite. The
+    loss in a training log is the same thing only where it was trained without label smoothing.
     """
     checked = check(predictions)
     true = checked.probabilities[np.arange(len(checked.labels)), checked.labels]

@@ -32,7 +32,7 @@ DETECTION_SIDE = 1_000
 DETECTORS = ("mtcnn", "haar")
 #: The file formats that `read_photo` opens: what cameras and browsers write. Pillow knows more,
 #: among them some that call other programs (EPS starts Ghostscript).
-PHOTO_FORMATS = ("JPEG", "MPO", "PNG", "GIF", "WEBP", "BMP", "TIFF", "PPM")
+PHOTO_FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF", "PPM")
 
 _FURTHEST = 10**9
 _ORIENTATION_TAG = 0x0112
@@ -64,11 +64,6 @@ class Box:
         if self.right <= self.left or self.bottom <= self.top or self.area <= 0:
             raise DataError(f"{self} has no area: expected left < right and top < bottom")
 
-    @classmethod
-    def from_expw(cls, top: float, left: float, right: float, bottom: float) -> Box:
-        """The box of a line of ExpW's ``label.lst``, in that file's order."""
-        return cls(left, top, right, bottom)
-
     @property
     def width(self) -> float:
         """The horizontal side, over 0."""
@@ -85,9 +80,10 @@ class Box:
         return self.width * self.height
 
     def clipped(self, width: int, height: int) -> Box:
-        """The part of the box that lies in a photo of this size; the box itself when all does.
+        """Cut off what lies outside a photo of this size.
 
-        ``box.clipped(width, height) != box`` tells that something was cut off.
+        A box that lies inside comes back as it is: ``box.clipped(width, height) != box`` tells
+        that something was cut off.
 
         Raises
         ------
@@ -107,8 +103,10 @@ class Box:
         )
 
     def widened(self, margin: float) -> Box:
-        """The box grown by this fraction of its width left and right, of its height above and
-        below: 0.1 makes each side 1.2 times as long. The centre stays.
+        """Grow the box about its centre.
+
+        The margin is a fraction of the width, added left and right, and of the height, added
+        above and below: 0.1 makes each side 1.2 times as long.
 
         Raises
         ------
@@ -121,13 +119,13 @@ class Box:
         return Box(self.left - across, self.top - down, self.right + across, self.bottom + down)
 
     def squared(self) -> Box:
-        """The box with its short side grown to the long one. The centre stays."""
+        """Grow the short side to the long one, about the centre."""
         side = max(self.width, self.height)
         across, down = (side - self.width) / 2, (side - self.height) / 2
         return Box(self.left - across, self.top - down, self.right + across, self.bottom + down)
 
     def scaled(self, across: float, down: float) -> Box:
-        """The box in a photo that was resized by these two factors."""
+        """Follow a photo that is resized by these two factors."""
         return Box(self.left * across, self.top * down, self.right * across, self.bottom * down)
 
 
@@ -436,7 +434,9 @@ def detect(photo: np.ndarray, detector: str = "mtcnn") -> list[Detection]:
     found = []
     for (left, top, right, bottom), confidence in find(shrunk):
         # Detectors answer now and then with a box that has no pixel in the photo.
-        if min(right, shrunk.shape[1]) > max(left, 0) and min(bottom, shrunk.shape[0]) > max(top, 0):
+        if min(right, shrunk.shape[1]) > max(left, 0) and min(bottom, shrunk.shape[0]) > max(
+            top, 0
+        ):
             box = Box(left, top, right, bottom).scaled(across, down).clipped(width, height)
             found.append(Detection(box, confidence))
     return sorted(found, key=lambda detection: -detection.confidence)
@@ -453,13 +453,13 @@ def _coordinate(name: str, value: Any) -> float:
 
 
 def _edge_indices(start: float, length: float, limit: int) -> np.ndarray:
-    """The whole pixels that cover an interval, those beyond 0 … limit-1 replaced by the edge."""
+    """List the whole pixels that cover an interval; those beyond 0 … limit-1 become the edge."""
     first = math.floor(start + 0.5)
     return np.clip(np.arange(first, first + max(1, math.floor(length + 0.5))), 0, limit - 1)
 
 
 def _as_rgb(image: Any) -> np.ndarray:
-    """An opened Pillow picture as (height, width, 3) uint8, upright."""
+    """Decode an opened Pillow picture to (height, width, 3) uint8, upright."""
     from PIL import Image
 
     if image.mode.startswith("I"):
@@ -483,7 +483,7 @@ def _as_rgb(image: Any) -> np.ndarray:
 
 
 def _orientation(image: Any) -> Any:
-    """The transposition that EXIF asks for, or None; damaged EXIF leaves a picture as it is."""
+    """Find the transposition that EXIF asks for; None where there is none or EXIF is damaged."""
     from PIL import Image
 
     transpose = Image.Transpose
@@ -504,20 +504,20 @@ def _orientation(image: Any) -> Any:
 
 @functools.cache
 def _mtcnn() -> Any:
-    """The `mtcnn` package's detector, loaded once."""
+    """Load the `mtcnn` package's detector, once."""
     try:
         from mtcnn import MTCNN
     except ImportError as error:
         raise ImportError(
             "detector 'mtcnn' needs the packages mtcnn, lz4 and tensorflow "
-            '(pip install "mtcnn[tensorflow]" lz4); detector \'haar\' needs OpenCV alone'
+            "(pip install \"mtcnn[tensorflow]\" lz4); detector 'haar' needs OpenCV alone"
         ) from error
     return MTCNN(stages="face_and_landmarks_detection", device="CPU:0")
 
 
 @functools.cache
 def _cascade() -> Any:
-    """OpenCV's frontal-face cascade, loaded once."""
+    """Load OpenCV's frontal-face cascade, once."""
     import cv2
 
     if not hasattr(cv2, "CascadeClassifier") or not hasattr(cv2, "data"):
@@ -534,7 +534,7 @@ def _cascade() -> Any:
 
 
 def _find_mtcnn(photo: np.ndarray) -> list[tuple[tuple[float, float, float, float], float]]:
-    """MTCNN's (left, top, right, bottom) and probabilities, on a (height, width, 1|3) photo."""
+    """Ask MTCNN for (left, top, right, bottom) and probability on a (height, width, 1|3) photo."""
     # Its image pyramid starts at faces of 20 pixels: below that there is no level at all.
     if min(photo.shape[:2]) < 20:
         return []
@@ -546,7 +546,7 @@ def _find_mtcnn(photo: np.ndarray) -> list[tuple[tuple[float, float, float, floa
 
 
 def _find_haar(photo: np.ndarray) -> list[tuple[tuple[float, float, float, float], float]]:
-    """The cascade's (left, top, right, bottom) and weights, on a (height, width, 1|3) photo."""
+    """Ask the cascade for (left, top, right, bottom) and weight on a (height, width, 1|3) photo."""
     gray = photo[..., 0] if photo.shape[2] == 1 else to_gray(photo)
     boxes, _, weights = _cascade().detectMultiScale3(
         np.ascontiguousarray(gray), scaleFactor=1.1, minNeighbors=5, outputRejectLevels=True

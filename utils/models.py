@@ -7,6 +7,7 @@ itself, so that a saved model needs no instructions.
 from __future__ import annotations
 
 import json
+import math
 import os
 import zipfile
 from collections.abc import Callable, Sequence
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from utils.errors import ModelError
 from utils.expressions import EXPRESSIONS
@@ -89,7 +91,9 @@ def cnn5(
         dense, activation="relu", kernel_initializer="he_normal", name="dense", dtype=dtype
     )(values)
     values = layers.Dropout(dense_dropout, name="dropout_dense", dtype=dtype)(values)
-    outputs = layers.Dense(classes, activation="softmax", name="expression", dtype="float32")(values)
+    outputs = layers.Dense(classes, activation="softmax", name="expression", dtype="float32")(
+        values
+    )
     return keras.Model(inputs, outputs, name="cnn5")
 
 
@@ -124,6 +128,44 @@ def build(name: str, input_shape: tuple[int, int, int] = (64, 64, 1), classes: i
     if name not in NETWORKS:
         raise ModelError(f"no network is called {name!r}; there are: {', '.join(NETWORKS)}")
     return NETWORKS[name](input_shape, classes, **settings)
+
+
+def layers_table(model) -> pd.DataFrame:
+    """List a network's layers with what each costs, computed from the layers themselves.
+
+    Parameters
+    ----------
+    model : keras.Model
+        Any network of convolutions and dense layers.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row a layer, index "layer"; columns "kind", "output" (shape without the batch),
+        "parameters", and "multiply_adds" for one face: those of convolutions and dense layers,
+        beside which the others' are nothing.
+    """
+    rows = [
+        {
+            "layer": layer.name,
+            "kind": type(layer).__name__,
+            "output": "×".join(str(side) for side in layer.output.shape[1:]),
+            "parameters": layer.count_params(),
+            "multiply_adds": _multiply_adds(layer),
+        }
+        for layer in model.layers
+    ]
+    return pd.DataFrame(rows).set_index("layer")
+
+
+def _multiply_adds(layer) -> int:
+    """Count one face's multiply-adds in a layer: each weight once a place it is applied to."""
+    kernel = getattr(layer, "kernel", None)
+    if kernel is None:
+        return 0
+    # A dense layer's kernel is applied once, a convolution's at each pixel of its output.
+    places = math.prod(layer.output.shape[1:-1])
+    return math.prod(kernel.shape) * places
 
 
 @dataclass(frozen=True)

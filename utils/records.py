@@ -13,6 +13,7 @@ import json
 import os
 import platform
 import subprocess
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import metadata
@@ -122,7 +123,9 @@ def best_epoch(history: pd.DataFrame) -> int:
 
 def names(results: Path = runtime.RESULTS) -> list[str]:
     """List the finished runs below ``results``, by name."""
-    return sorted(file.parent.name for file in results.glob("*/run.json") if is_finished(file.parent))
+    return sorted(
+        file.parent.name for file in results.glob("*/run.json") if is_finished(file.parent)
+    )
 
 
 def is_finished(folder: Path) -> bool:
@@ -187,7 +190,9 @@ def read_history(folder: Path) -> pd.DataFrame:
             f"expected {', '.join(HISTORY_COLUMNS)}"
         )
     if history["epoch"].tolist() != list(range(1, len(history) + 1)):
-        raise ModelError(f"{folder.name}/history.csv: its epochs are not 1 … {len(history)} in order")
+        raise ModelError(
+            f"{folder.name}/history.csv: its epochs are not 1 … {len(history)} in order"
+        )
     return history
 
 
@@ -259,7 +264,9 @@ def hardware() -> str:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     processor = f"{cores} cores of {_processor_name()}"
     try:
-        accelerators = [name for name in keras.distribution.list_devices() if "cpu" not in name.lower()]
+        accelerators = [
+            name for name in keras.distribution.list_devices() if "cpu" not in name.lower()
+        ]
     except (RuntimeError, ValueError, AttributeError, NotImplementedError):
         accelerators = []
     return " and ".join([*_accelerator_names(accelerators), processor])
@@ -323,7 +330,7 @@ def _read_predictions(path: Path, expressions: tuple[str, ...]) -> Predictions |
                 arrays["copies"].astype(bool),
                 expressions,
             )
-    except (ValueError, KeyError, OSError, EOFError) as error:
+    except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile) as error:
         raise ModelError(f"{path.parent.name}/{path.name}: cannot be read: {error}") from error
     shape = (len(predictions.labels), len(expressions))
     if predictions.probabilities.shape != shape:

@@ -25,6 +25,7 @@ RAW = DATA / "raw"
 CACHE = DATA / "cache"
 FIGURES = ROOT / "figures"
 RESULTS = ROOT / "results"
+RUNS = ROOT / "runs"
 MODELS = ROOT / "models"
 
 BACKENDS = ("tensorflow", "jax", "torch")
@@ -74,7 +75,9 @@ def setup(seed: int = 0, *, backend: str | None = None, onednn: bool = False) ->
     """
     backend = backend or os.environ.get("KERAS_BACKEND") or "tensorflow"
     if backend not in BACKENDS:
-        raise ValueError(f"unknown Keras backend {backend!r}: expected one of {', '.join(BACKENDS)}")
+        raise ValueError(
+            f"unknown Keras backend {backend!r}: expected one of {', '.join(BACKENDS)}"
+        )
     # Both must stand before TensorFlow's first import, or its C++ side writes to stderr.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", str(int(onednn)))

@@ -7,6 +7,7 @@ the validation split, the test split read once at the end, everything written to
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import os
 import shlex
@@ -22,7 +23,7 @@ import numpy as np
 import pandas as pd
 
 from utils import augment, balance, datasets, faces, models, records, runtime
-from utils.errors import ModelError
+from utils.errors import DataError, ModelError
 
 BALANCES = ("smote", "weights", "none")
 
@@ -66,7 +67,7 @@ class Settings:
     network: dict[str, Any] = field(default_factory=dict)
     size: int = 64
     balance: str = "smote"
-    augmentation: augment.Augmentation | None = augment.Augmentation()
+    augmentation: augment.Augmentation | None = field(default_factory=augment.Augmentation)
     epochs: int = 50
     batch_size: int = 128
     learning_rate: float = 1e-3
@@ -145,6 +146,55 @@ def train(
         )
     shutil.rmtree(folder / "checkpoints")
     return records.load(folder)
+
+
+def course_run(
+    dataset: datasets.FaceDataset,
+    settings: Settings | None = None,
+    *,
+    folder: Path = runtime.RUNS,
+    verbose: int | str = 2,
+) -> records.Run:
+    """Train the course's network on a data set, or read the run that an earlier call made.
+
+    Notebooks 05 and 06 both call it, so that either can be opened first.
+
+    Parameters
+    ----------
+    dataset : FaceDataset
+        The rendered sample faces, or real ones.
+    settings : Settings, optional
+        By default those of `course_settings`.
+    folder : path
+        Where runs lie; this one's name ends in a hash of its data and settings, so that a
+        change of either starts a new one.
+    verbose : {"auto", 0, 1, 2}
+        Keras's.
+
+    Returns
+    -------
+    Run
+        Finished.
+    """
+    settings = settings or course_settings(dataset.name)
+    plan = json.dumps([dataset.fingerprint(), dataclasses.asdict(settings)])
+    digest = hashlib.sha256(plan.encode()).hexdigest()[:8]
+    name = f"{settings.model}-{dataset.name}-{settings.balance}-{digest}"
+    return train(dataset, settings, folder=folder / name, verbose=verbose)
+
+
+def course_settings(name: str) -> Settings:
+    """Return the settings that the course trains a data set with.
+
+    Parameters
+    ----------
+    name : str
+        "sample" takes 12 epochs of small batches, about a minute on two cores; real data
+        take `Settings`' 50.
+    """
+    if name == "sample":
+        return Settings(epochs=12, batch_size=64)
+    return Settings()
 
 
 def predict(
@@ -301,10 +351,11 @@ def batches(
     return FaceBatches()
 
 
-def _begin(
-    dataset: datasets.FaceDataset, settings: Settings, folder: Path
-) -> dict[str, Any]:
+def _begin(dataset: datasets.FaceDataset, settings: Settings, folder: Path) -> dict[str, Any]:
     """Write ``run.json`` at a run's first start; at a later one, check that it is the same run."""
+    for split in datasets.SPLITS:
+        if not (dataset.split == split).any():
+            raise DataError(f"{dataset.name}: a run needs {split} rows, and there are none")
     asked = {
         "model": settings.model,
         "dataset": dataset.name,
@@ -373,7 +424,8 @@ def _fit(
         validation_batch_size=256,
         initial_epoch=len(history),
         epochs=settings.epochs,
-        callbacks=[_epoch_recorder(folder, training)],
+        callbacks=[_epoch_recorder(folder, training, settings)],
+        shuffle=False,  # the batches come shuffled; Keras would shuffle them again, unseeded
         verbose=verbose,
     )
     return records.read_history(folder), model
@@ -403,7 +455,7 @@ def _restore(model, folder: Path) -> pd.DataFrame:
     return history
 
 
-def _epoch_recorder(folder: Path, training):
+def _epoch_recorder(folder: Path, training, settings: Settings):
     """Make the callback that ends each epoch on disk.
 
     First the weights with the optimizer's state, under the epoch's own name; then the row in
@@ -417,6 +469,7 @@ def _epoch_recorder(folder: Path, training):
     class EpochRecorder(keras.callbacks.Callback):
         def on_epoch_begin(self, epoch, logs=None):
             training.epoch = epoch
+            _seed_dropout(self.model, settings.seed, epoch)
             self.start = time.perf_counter()
 
         def on_epoch_end(self, epoch, logs=None):
@@ -435,11 +488,22 @@ def _epoch_recorder(folder: Path, training):
             rows = [*history.to_dict("records"), {key: row[key] for key in records.HISTORY_COLUMNS}]
             history = pd.DataFrame(rows, columns=list(records.HISTORY_COLUMNS))
             records.write_history(folder, history)
-            keep = {file, _weights_file(folder, records.best_epoch(history))}
+            # As written, not as computed: rounding to six digits can make two epochs equal.
+            best = records.best_epoch(records.read_history(folder))
+            keep = {file, _weights_file(folder, best)}
             for other in set(file.parent.glob("*.weights.h5")) - keep:
                 other.unlink()
 
     return EpochRecorder()
+
+
+def _seed_dropout(model, seed: int, epoch: int) -> None:
+    """Make an epoch's dropout a function of (seed, epoch): Keras does not save its state."""
+    for index, layer in enumerate(model.layers):
+        generator = getattr(layer, "seed_generator", None)
+        if generator is not None:
+            rng = np.random.default_rng([seed, epoch, index])
+            generator.state.assign(rng.integers(0, 2**32, 2, dtype=np.uint32))
 
 
 def _weights_file(folder: Path, epoch: int) -> Path:

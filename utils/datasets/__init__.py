@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from utils.datasets import fer2013
+from utils.datasets import expw, fer2013, ferplus, rendered
 from utils.datasets.dataset import (
     SPLITS,
     USAGES,
@@ -29,7 +29,12 @@ __all__ = [
     "load",
 ]
 
-LOADERS = {"fer2013": fer2013.load}
+LOADERS = {
+    "sample": rendered.load,
+    "fer2013": fer2013.load,
+    "ferplus": ferplus.load,
+    "expw": expw.load,
+}
 
 
 def load(

@@ -23,7 +23,7 @@ _ARRAYS = ("images", "labels", "split", "rows", "photos", "votes")
 
 
 def stamp(paths: Iterable[Path]) -> str:
-    """A hash that changes when one of the files is replaced, edited, added or removed.
+    """Hash what changes when one of the files is replaced, edited, added or removed.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ def stamp(paths: Iterable[Path]) -> str:
 def remember(
     key: str, signature: Callable[[], str], build: Callable[[], FaceDataset], *, cache: bool = True
 ) -> FaceDataset:
-    """`build`'s data set, from the cache where it was built from the same source before.
+    """Give `build`'s data set, from the cache if the same source was built before.
 
     Parameters
     ----------
@@ -98,7 +98,9 @@ def _write(path: Path, signature: str, dataset: FaceDataset) -> None:
         "expressions": dataset.expressions,
         "skipped": dataset.skipped,
     }
-    arrays = {name: getattr(dataset, name) for name in _ARRAYS if getattr(dataset, name) is not None}
+    arrays = {
+        name: getattr(dataset, name) for name in _ARRAYS if getattr(dataset, name) is not None
+    }
     temporary = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -106,7 +106,7 @@ class FaceDataset:
         return f"<FaceDataset {self.describe()}>"
 
     def take(self, indices: np.ndarray | Sequence[int]) -> FaceDataset:
-        """The faces at `indices`, in that order.
+        """Take the faces at `indices`, in that order.
 
         Parameters
         ----------
@@ -129,7 +129,7 @@ class FaceDataset:
         return dataclasses.replace(self, **chosen)
 
     def part(self, split: str) -> FaceDataset:
-        """The faces of one split.
+        """Take the faces of one split.
 
         Parameters
         ----------
@@ -145,11 +145,11 @@ class FaceDataset:
         return self.take(self.split == split)
 
     def with_images(self, images: np.ndarray) -> FaceDataset:
-        """The same faces with other pictures, for instance resized ones: (n, h, w, 1 or 3) uint8."""
+        """Give the same faces other pictures, say resized ones: (n, h, w, 1 or 3) uint8."""
         return dataclasses.replace(self, images=images)
 
     def counts(self) -> pd.DataFrame:
-        """Faces of each expression in each split.
+        """Count the faces of each expression in each split.
 
         Returns
         -------
@@ -158,19 +158,17 @@ class FaceDataset:
         """
         table = pd.DataFrame(
             {
-                split: np.bincount(self.labels[self.split == split], minlength=self._classes)
+                split: np.bincount(
+                    self.labels[self.split == split], minlength=len(self.expressions)
+                )
                 for split in SPLITS
             },
             index=pd.Index(self.expressions, name="expression"),
         )
         return table.assign(all=table.sum(axis=1))
 
-    @property
-    def _classes(self) -> int:
-        return len(self.expressions)
-
     def fingerprint(self) -> str:
-        """SHA-256 of pixels, labels and splits: 64 hexadecimal digits, the same on any machine."""
+        """Hash pixels, labels and splits: SHA-256, 64 hexadecimal digits, the same anywhere."""
         digest = hashlib.sha256(repr(self.images.shape).encode())
         digest.update(np.ascontiguousarray(self.images))
         digest.update(np.ascontiguousarray(self.labels, dtype="<i8"))
@@ -178,7 +176,7 @@ class FaceDataset:
         return digest.hexdigest()
 
     def describe(self) -> str:
-        """One line: what was loaded, from where, how many of each split, what was left out."""
+        """Say in one line what was loaded, from where, how many of each split, what was skipped."""
         height, width, channels = self.images.shape[1:]
         rows = ", ".join(f"{np.count_nonzero(self.split == split):,} {split}" for split in SPLITS)
         origin = f" from {self.source}" if self.source else ""
@@ -190,7 +188,7 @@ class FaceDataset:
 
 
 def first_copies(dataset: FaceDataset) -> np.ndarray:
-    """For each face, the first face of the data set with exactly the same pixels.
+    """Find, for each face, the first face of the data set with exactly the same pixels.
 
     Parameters
     ----------
@@ -202,7 +200,9 @@ def first_copies(dataset: FaceDataset) -> np.ndarray:
         Positions in `dataset`; ``first_copies(d)[i] == i`` where a picture appears first.
     """
     seen: dict[bytes, int] = {}
-    digests = (hashlib.blake2b(image.tobytes(), digest_size=16).digest() for image in dataset.images)
+    digests = (
+        hashlib.blake2b(image.tobytes(), digest_size=16).digest() for image in dataset.images
+    )
     return np.fromiter(
         (seen.setdefault(digest, position) for position, digest in enumerate(digests)),
         dtype=np.int64,
@@ -211,7 +211,7 @@ def first_copies(dataset: FaceDataset) -> np.ndarray:
 
 
 def copies_in_training(dataset: FaceDataset) -> np.ndarray:
-    """Which validation and test faces are exact copies of a training picture.
+    """Find the validation and test faces that are exact copies of a training picture.
 
     Parameters
     ----------
@@ -231,7 +231,7 @@ def copies_in_training(dataset: FaceDataset) -> np.ndarray:
 
 
 def contradictions(dataset: FaceDataset) -> np.ndarray:
-    """Groups of identical pictures that carry different labels.
+    """Find groups of identical pictures that carry different labels.
 
     Returns
     -------
@@ -243,7 +243,7 @@ def contradictions(dataset: FaceDataset) -> np.ndarray:
 
 
 def audit(dataset: FaceDataset) -> dict:
-    """Counts that say what a data set is, and what is wrong with it.
+    """Count what a data set holds, and what is wrong with it.
 
     Returns
     -------

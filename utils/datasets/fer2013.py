@@ -51,7 +51,7 @@ _ROWS_AT_ONCE = 1024
 def load(
     path: str | os.PathLike | None = None, *, cache: bool = True, seed: int = 0
 ) -> FaceDataset:
-    """FER2013's 35,887 faces of 48×48.
+    """Load FER2013's 35,887 faces of 48×48.
 
     Parameters
     ----------
@@ -88,7 +88,7 @@ def load(
             lambda: read_csv(table),
             cache=cache,
         )
-    root = _find_folders(path)
+    root = find_folders(path)
     return caching.remember(
         f"fer2013 {root.absolute()} seed={seed}",
         lambda: caching.stamp(p for _, _, p in _pictures(root)[0]),
@@ -98,7 +98,7 @@ def load(
 
 
 def find_csv(path: Path) -> Path | None:
-    """The csv or archive that `path` names or contains; None for a folder without one."""
+    """Find the csv or archive that `path` names or contains; None for a folder without."""
     if path.is_dir():
         found = sources.find_files(path, CSV_NAMES) or sources.find_files(path, ARCHIVE_NAMES)
         return found[0] if found else None
@@ -156,7 +156,7 @@ def read_csv(path: str | os.PathLike) -> FaceDataset:
 
 
 def _lines(file, title: str) -> Iterator[bytes]:
-    """Lines without their ends; blank ones are allowed at the file's end alone."""
+    """Give lines without their ends; blank ones are allowed at the file's end alone."""
     blank = None
     for number in range(1, 1 << 62):
         line = file.readline(_LONGEST_LINE)
@@ -177,7 +177,7 @@ def _lines(file, title: str) -> Iterator[bytes]:
 
 
 def _header(line: bytes, title: str) -> tuple[int, int, int, int]:
-    """The places of emotion, pixels and Usage among the columns, and the number of columns."""
+    """Find the places of emotion, pixels and Usage, and the number of columns."""
     text = line.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "replace")
     names = [name.strip().strip('"').lower() for name in text.split(",")]
     missing = [name for name in _COLUMNS if names.count(name) != 1]
@@ -206,7 +206,7 @@ def _fields(
 
 
 def _pixels(fields: list[bytes], title: str, first_row: int) -> np.ndarray:
-    """Texts of 2,304 numbers → (n, 2304) uint8."""
+    """Turn texts of 2,304 numbers into (n, 2304) uint8."""
     pixels = _fast_pixels(fields)
     if pixels is None:
         # Something is unusual: the slow way says what, or reads it if it only looks odd.
@@ -216,7 +216,7 @@ def _pixels(fields: list[bytes], title: str, first_row: int) -> np.ndarray:
 
 
 def _fast_pixels(fields: list[bytes]) -> np.ndarray | None:
-    """All numbers of many rows in a few array operations; None unless all is as it should be.
+    """Read all numbers of many rows in a few array operations; None unless all is as it should be.
 
     Each number ends at a space: its digits stand 1, 2 and 3 places to the left of it.
     """
@@ -256,7 +256,7 @@ def _refuse(title: str, row: int, found: str, expected: str) -> None:
 
 
 def _text(value: bytes) -> str:
-    """Bytes as they may be quoted in a message: short, and printable."""
+    """Quote bytes as they may stand in a message: short, and printable."""
     text = value.decode("utf-8", "replace")
     return repr(text if len(text) <= 60 else text[:57] + "...")
 
@@ -305,8 +305,8 @@ def read_folders(root: str | os.PathLike, *, seed: int = 0) -> FaceDataset:
     )
 
 
-def _find_folders(path: Path) -> Path:
-    """The folder nearest to `path` that holds ``train`` and ``test``."""
+def find_folders(path: Path) -> Path:
+    """Find the folder nearest to `path` that holds ``train`` and ``test``."""
     for parent, folders, _ in sources.walk(path, depth=3):
         splits = {SPLIT_FOLDERS.get(name.lower()) for name in folders}
         if {"training", "test"} <= splits:
@@ -318,7 +318,7 @@ def _find_folders(path: Path) -> Path:
 
 
 def _pictures(root: Path) -> tuple[list[tuple[str, int, Path]], int]:
-    """(split, label, file) of every picture, sorted; and the number of other files."""
+    """List (split, label, file) of every picture, sorted; and count the other files."""
     found, other = [], 0
     for split_folder in sorted(p for p in root.iterdir() if p.is_dir()):
         split = SPLIT_FOLDERS.get(split_folder.name.lower())
@@ -360,7 +360,7 @@ def _prefix_split(name: str) -> str | None:
 
 
 def _same_size(paths: list[Path]) -> np.ndarray:
-    """Pictures of one size → (n, h, w, 1) uint8."""
+    """Read pictures of one size into (n, h, w, 1) uint8."""
     first = sources.read_gray(paths[0])
     images = np.empty((len(paths), *first.shape, 1), dtype=np.uint8)
     for image, path in zip(images, paths, strict=True):

@@ -33,7 +33,7 @@ BROKEN = (
 
 
 def shown(path: Path) -> str:
-    """A path as it may be printed: relative to the repository, else its last part alone."""
+    """Shorten a path for printing: relative to the repository, else its last part alone."""
     path = Path(path).absolute()
     try:
         return path.relative_to(runtime.ROOT).as_posix()
@@ -42,7 +42,7 @@ def shown(path: Path) -> str:
 
 
 def named_or_default(path: str | os.PathLike | None, folder: str, title: str, hint: str) -> Path:
-    """The caller's path, else ``data/raw/<folder>``.
+    """Choose the caller's path, else ``data/raw/<folder>``.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ def named_or_default(path: str | os.PathLike | None, folder: str, title: str, hi
 
 
 def walk(folder: Path, depth: int = 4) -> Iterator[tuple[Path, list[str], list[str]]]:
-    """`os.walk`, sorted, top down, without hidden folders, at most `depth` levels deep."""
+    """Walk as `os.walk` does: sorted, top down, no hidden folders, at most `depth` levels."""
     for parent, folders, files in os.walk(folder):
         level = len(Path(parent).relative_to(folder).parts)
         hidden = [name for name in folders if name.startswith((".", "__MACOSX"))]
@@ -80,7 +80,7 @@ def walk(folder: Path, depth: int = 4) -> Iterator[tuple[Path, list[str], list[s
 
 
 def find_files(folder: Path, names: tuple[str, ...]) -> list[Path]:
-    """Files of these names in a folder, nearest to its top first, then in the order of `names`."""
+    """Find files of these names, nearest to the folder's top first, then in `names`' order."""
     found = [
         (len(parent.relative_to(folder).parts), names.index(name.lower()), parent / name)
         for parent, _, files in walk(folder)
@@ -121,10 +121,13 @@ def open_csv(path: Path, names: tuple[str, ...]) -> Iterator[tuple[BinaryIO, str
                 with archive.open(member) as file:
                     yield file, f"{title}:{member}"
         elif path.name.lower().endswith((".tar", ".tar.gz", ".tgz")):
-            with tarfile.open(path) as archive:
+            opener = open if path.suffix.lower() == ".tar" else gzip.open
+            with opener(path, "rb") as stream, tarfile.open(fileobj=stream) as archive:
                 member = _choose([m.name for m in archive if m.isfile()], names, title)
-                file = archive.extractfile(member)
-                yield file, f"{title}:{member}"
+                yield archive.extractfile(member), f"{title}:{member}"
+                # gzip compares its checksum at the end, which a member's reader never reaches.
+                while stream.read(1 << 20):
+                    pass
         elif path.suffix.lower() == ".gz":
             with gzip.open(path) as file:
                 yield file, title
@@ -138,6 +141,29 @@ def open_csv(path: Path, names: tuple[str, ...]) -> Iterator[tuple[BinaryIO, str
             f"{title}: cannot be read to its end ({error or type(error).__name__}), "
             "expected a whole csv or archive"
         ) from error
+
+
+def read_text(path: Path, *, largest: int) -> str:
+    """Read a UTF-8 text file of at most `largest` bytes, with line feeds as line ends.
+
+    Raises
+    ------
+    DataError
+        When it is empty, larger, unreadable, or no text.
+    """
+    title = shown(path)
+    try:
+        size = path.stat().st_size
+        if not 0 < size <= largest:
+            raise DataError(f"{title}: found {size:,} bytes, expected 1 … {largest:,}")
+        text = path.read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise DataError(f"{title}: cannot be read ({error.strerror}), expected a text") from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"{title}: found bytes that are no UTF-8, expected a text") from error
+    if "\0" in text:
+        raise DataError(f"{title}: found a NUL character, expected a text")
+    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def _choose(members: list[str], names: tuple[str, ...], title: str) -> str:
@@ -160,7 +186,7 @@ def _choose(members: list[str], names: tuple[str, ...], title: str) -> str:
 
 
 def read_gray(path: Path, *, largest: int = 512) -> np.ndarray:
-    """One small picture as gray pixels.
+    """Read one small picture as gray pixels.
 
     Parameters
     ----------
@@ -204,8 +230,10 @@ def read_gray(path: Path, *, largest: int = 512) -> np.ndarray:
             f"expected at most {largest}×{largest} pixels"
         ) from error
     except UnidentifiedImageError as error:
-        raise DataError(f"{shown(path)}: found no picture that can be read, "
-                        "expected JPEG, PNG, BMP or PGM") from error
+        raise DataError(
+            f"{shown(path)}: found no picture that can be read, expected JPEG, PNG, BMP or PGM"
+        ) from error
     except (OSError, ValueError, SyntaxError, EOFError, zlib.error) as error:
-        raise DataError(f"{shown(path)}: found a damaged picture ({error}), "
-                        "expected a whole one") from error
+        raise DataError(
+            f"{shown(path)}: found a damaged picture ({error}), expected a whole one"
+        ) from error

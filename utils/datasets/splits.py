@@ -8,7 +8,7 @@ from utils.datasets.dataset import SPLITS
 
 
 def hold_out(labels: np.ndarray, fraction: float, *, seed: int = 0) -> np.ndarray:
-    """Positions of a stratified, seeded fraction of the rows.
+    """Choose a stratified, seeded fraction of the rows.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ def by_group(labels: np.ndarray, groups: np.ndarray, *, seed: int = 0) -> np.nda
 
 
 def _shuffled(labels: np.ndarray, seed: int) -> list[np.ndarray]:
-    """The positions of each label, in random order."""
+    """List the positions of each label, in random order."""
     random = np.random.default_rng(seed)
     return [random.permutation(np.flatnonzero(labels == label)) for label in np.unique(labels)]
 

@@ -1,0 +1,101 @@
+# make course · make test · make data · make help. Needs Python 3.10–3.13 and make, nothing else.
+
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+# The first of these that is a Python this project runs on makes the environment.
+PYTHON ?= python3 python3.13 python3.12 python3.11 python3.10 python
+VENV ?= .venv
+# Test workers; 0 runs everything in one process.
+JOBS ?= 2
+
+run := $(VENV)/bin/python
+installed := $(VENV)/.installed
+fits := import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))
+
+.PHONY: help
+help:  ## list these commands
+	@awk -F ':.*##' '/^[a-z-]+:.*##/ { printf "  make %-12s%s\n", $$1, $$2 }' Makefile
+
+.PHONY: course
+course: $(installed)  ## run notebooks 01–06 on the rendered sample faces (5 minutes on two cores)
+	@$(run) -m utils.course
+
+.PHONY: test
+test: $(installed)  ## unit and property tests, notebook hygiene, every notebook's output (10 minutes)
+	@$(run) -m pytest -n $(JOBS) --dist loadscope -m "not real_data" tests
+	@$(run) -m pytest -n $(JOBS) --dist loadscope --nbval notebooks
+	@echo "make test: all passed"
+
+.PHONY: test-real
+test-real: $(installed)  ## tests on the real data; they skip, and say so, where data/raw lacks them
+	@$(run) -m pytest -m real_data tests
+
+.PHONY: data
+data: $(installed)  ## fetch FER2013 into data/raw; or take a copy: make data FROM=fer2013.csv
+	@$(run) -m utils.download $(if $(FROM),--from "$(FROM)") $(if $(SOURCE),--source $(SOURCE))
+
+.PHONY: lab
+lab: $(installed)  ## open the notebooks in JupyterLab
+	@$(VENV)/bin/jupyter lab notebooks
+
+.PHONY: lint
+lint: $(installed)  ## check code, notebooks and their form
+	@$(run) -m ruff check .
+	@$(run) -m ruff format --check .
+	@$(run) -m utils.notebooks check
+
+.PHONY: format
+format: $(installed)  ## repair what can be repaired; bring shared cells up to date
+	@$(run) -m ruff check --fix .
+	@$(run) -m ruff format .
+	@$(run) -m utils.notebooks sync
+
+.PHONY: readme
+readme: $(installed)  ## write the README's tables and the runs' figures from the records
+	@$(run) -m utils.report
+
+.PHONY: lock
+lock: $(installed)  ## resolve requirements.lock anew, for every Python at once
+	@$(run) -m pip install --quiet uv
+	@$(VENV)/bin/uv pip compile pyproject.toml --extra dev --universal --python-version 3.10 \
+	    --no-header --no-annotate --upgrade --quiet --output-file requirements.lock
+	@git diff --stat -- requirements.lock
+
+.PHONY: env
+env: $(installed)  ## make the environment only (.venv)
+
+.PHONY: clean
+clean:  ## remove what these commands made: environment, caches, live runs; never data/raw
+	rm -rf $(VENV) runs figures/course data/cache data/sample build dist *.egg-info
+	rm -rf .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +
+
+# Touched last, so an install that was interrupted is taken up again.
+$(installed): pyproject.toml requirements.lock
+	@if [ ! -x $(run) ] || ! $(run) -c '$(fits)' 2>/dev/null; then \
+	    python=; \
+	    for candidate in $(PYTHON); do \
+	        if "$$candidate" -c '$(fits)' 2>/dev/null; then python=$$candidate; break; fi; \
+	    done; \
+	    if [ -z "$$python" ]; then \
+	        echo "This needs Python 3.10, 3.11, 3.12 or 3.13; none was found under: $(PYTHON)." >&2; \
+	        echo "Name one: make PYTHON=/path/to/python3.12 $(MAKECMDGOALS)" >&2; \
+	        exit 1; \
+	    fi; \
+	    echo "environment: $(VENV), with $$("$$python" --version)"; \
+	    rm -rf $(VENV); \
+	    "$$python" -m venv $(VENV) || { \
+	        echo "Python could not make $(VENV). On Debian and Ubuntu: apt install python3-venv" >&2; \
+	        rm -rf $(VENV); exit 1; }; \
+	fi
+	@echo "packages: installing what requirements.lock names (3 GB on disk with TensorFlow; some minutes)"
+	@$(run) -m pip install --quiet --disable-pip-version-check --constraint requirements.lock \
+	    --editable '.[dev]' || { \
+	    echo "The packages could not be installed: pip says why above. No network? Disk full?" >&2; \
+	    echo "The same command takes it up again." >&2; exit 1; }
+	@# Matplotlib's first import builds a font cache and says so; not in a notebook's output.
+	@$(run) -c 'import matplotlib.pyplot' 2>/dev/null
+	@touch $@

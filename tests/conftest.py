@@ -1,0 +1,41 @@
+"""Fixtures that all tests share, and the rule for tests on real data."""
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+# A busy machine is no reason to fail: no test is timed, the drawn examples are no exception.
+settings.register_profile("course", deadline=None, print_blob=True)
+settings.load_profile("course")
+
+# Before anything imports TensorFlow: else its C++ side writes to stderr.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
+os.environ.setdefault("MPLBACKEND", "agg")
+
+ROOT = Path(__file__).resolve().parent.parent
+RAW = ROOT / "data" / "raw"
+
+
+def pytest_collection_modifyitems(items):
+    """Skip tests on real data where there are none, and say so."""
+    if RAW.is_dir() and any(RAW.iterdir()):
+        return
+    absent = pytest.mark.skip(reason="the real data are absent: data/raw is empty (make data)")
+    for item in items:
+        if item.get_closest_marker("real_data"):
+            item.add_marker(absent)
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """Folder of the repository."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def raw() -> Path:
+    """Folder of the real data."""
+    return RAW

@@ -1,0 +1,178 @@
+"""A run on disk comes back as it was written, or says what is wrong with it."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+
+from utils import records
+from utils.errors import ModelError
+from utils.expressions import EXPRESSIONS
+
+
+def history(epochs=3, accuracies=None):
+    accuracies = accuracies or list(np.linspace(0.3, 0.6, epochs))
+    rows = [
+        {
+            "epoch": epoch + 1,
+            "loss": 1.5 / (epoch + 1),
+            "accuracy": accuracy,
+            "val_loss": 1.6 / (epoch + 1),
+            "val_accuracy": accuracy,
+            "learning_rate": 0.001,
+            "seconds": 12.5,
+        }
+        for epoch, accuracy in enumerate(accuracies)
+    ]
+    return pd.DataFrame(rows, columns=list(records.HISTORY_COLUMNS))
+
+
+def predictions(count=20, seed=0):
+    rng = np.random.default_rng(seed)
+    probabilities = rng.dirichlet(np.ones(7), count).astype(np.float32)
+    return records.Predictions(
+        probabilities, rng.integers(0, 7, count), np.arange(count), rng.random(count) < 0.2
+    )
+
+
+@pytest.fixture
+def folder(tmp_path):
+    folder = tmp_path / "a-run"
+    records.write_info(folder, {"model": "cnn5", "expressions": list(EXPRESSIONS)})
+    records.write_history(folder, history())
+    records.write_predictions(folder / "validation.npz", predictions(seed=1))
+    records.write_predictions(folder / "test.npz", predictions(seed=2))
+    return folder
+
+
+def test_a_run_comes_back(folder):
+    run = records.load(folder)
+    assert run.name == "a-run"
+    assert run.info["model"] == "cnn5"
+    pd.testing.assert_frame_equal(run.history, history(), rtol=1e-5)
+    written = predictions(seed=2)
+    np.testing.assert_allclose(run.test.probabilities, written.probabilities, atol=1e-3)
+    np.testing.assert_array_equal(run.test.labels, written.labels)
+    np.testing.assert_array_equal(run.test.copies, written.copies)
+    assert records.load("a-run", folder.parent).info == run.info
+    assert records.names(folder.parent) == ["a-run"]
+
+
+def test_no_half_file_stays_behind(folder):
+    assert sorted(file.name for file in folder.iterdir()) == [
+        "history.csv",
+        "run.json",
+        "test.npz",
+        "validation.npz",
+    ]
+
+
+def test_a_run_is_finished_when_its_test_predictions_are_there(folder):
+    assert records.is_finished(folder)
+    (folder / "test.npz").unlink()
+    assert not records.is_finished(folder)
+    assert records.load(folder).test is None
+    assert records.names(folder.parent) == []
+
+
+def test_an_unknown_name_lists_the_runs_there_are(folder):
+    with pytest.raises(ModelError, match=r"'b-run'.*a-run"):
+        records.load("b-run", folder.parent)
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=30))
+def test_the_best_epoch_is_the_first_of_the_highest(accuracies):
+    best = records.best_epoch(history(len(accuracies), accuracies))
+    assert accuracies[best - 1] == max(accuracies)
+    assert max(accuracies[: best - 1], default=-1) < accuracies[best - 1]
+
+
+@given(
+    arrays.arrays(
+        np.float32, st.tuples(st.integers(0, 30), st.just(7)), elements=st.floats(0, 1, width=16)
+    )
+)
+def test_predictions_keep_every_value(tmp_path_factory, probabilities):
+    folder = tmp_path_factory.mktemp("any")
+    count = len(probabilities)
+    kept = records.Predictions(
+        probabilities, np.arange(count) % 7, np.arange(count)[::-1], np.arange(count) % 2 == 0
+    )
+    records.write_info(folder, {})
+    records.write_predictions(folder / "test.npz", kept)
+    read = records.load(folder).test
+    np.testing.assert_array_equal(read.probabilities, probabilities)
+    np.testing.assert_array_equal(read.rows, kept.rows)
+
+
+def test_where_takes_rows_of_everything():
+    chosen = predictions(20).where(np.arange(20) % 2 == 0)
+    assert len(chosen) == 10
+    assert chosen.rows.tolist() == list(range(0, 20, 2))
+    assert chosen.probabilities.shape == (10, 7)
+    assert len(chosen.copies) == 10
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("run.json", b"{"),
+        ("run.json", b"\xff\xfe"),
+        ("history.csv", b"epoch,loss\n1,2\n"),
+        ("history.csv", b""),
+        ("test.npz", b""),
+        ("test.npz", b"not an archive"),
+        ("validation.npz", b"PK\x03\x04 truncated"),
+    ],
+)
+def test_a_damaged_record_names_itself(folder, name, content):
+    (folder / name).write_bytes(content)
+    with pytest.raises(ModelError, match="a-run"):
+        records.load(folder)
+
+
+def test_epochs_out_of_order_are_no_history(folder):
+    records.write_history(folder, pd.concat([history(2), history(3)]))
+    with pytest.raises(ModelError, match="not 1 … 5"):
+        records.load(folder)
+
+
+def test_pickled_arrays_are_refused(folder):
+    objects = np.array([{"a": 1}], dtype=object)
+    np.savez(
+        folder / "test.npz", probabilities=objects, labels=objects, rows=objects, copies=objects
+    )
+    with pytest.raises(ModelError, match=r"test\.npz"):
+        records.load(folder)
+
+
+def test_arrays_that_do_not_fit_each_other_are_refused(folder):
+    whole = predictions()
+    np.savez(
+        folder / "test.npz",
+        probabilities=whole.probabilities[:5],
+        labels=whole.labels,
+        rows=whole.rows,
+        copies=whole.copies,
+    )
+    with pytest.raises(ModelError, match=r"expected \(20, 7\)"):
+        records.load(folder)
+
+
+def test_run_json_is_readable_by_anyone(folder):
+    records.write_info(folder, {"machine": "zwei Kerne, größer"})
+    assert "größer" in (folder / "run.json").read_text(encoding="utf-8")
+    assert json.loads((folder / "run.json").read_text(encoding="utf-8")) == {
+        "machine": "zwei Kerne, größer"
+    }
+
+
+def test_surroundings_name_versions_and_hardware():
+    found = records.surroundings()
+    assert found["versions"]["numpy"] == np.__version__
+    assert "cores of" in found["hardware"]
+    assert found["backend"] in found["versions"]

@@ -1,0 +1,259 @@
+"""Training records itself, and a killed run goes on."""
+
+import dataclasses
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from utils import records, runtime
+from utils.augment import Augmentation
+from utils.datasets import FaceDataset
+from utils.errors import DataError, ModelError
+
+TINY = {"filters": [4, 4, 8, 8, 8], "dense": 16}
+
+
+def settings(**changes):
+    from utils.training import Settings
+
+    given = {"network": TINY, "size": 32, "epochs": 3, "batch_size": 32, "balance": "none"}
+    return Settings(**{**given, **changes})
+
+
+def faces(count=210, seed=0) -> FaceDataset:
+    """Make pictures whose brightness tells the class, 70/10/20 %."""
+    rng = np.random.default_rng(seed)
+    labels = np.arange(count) % 7
+    images = rng.integers(0, 60, (count, 24, 24, 1)) + (labels * 28)[:, None, None, None]
+    split = np.array(["training"] * 7 + ["validation"] + ["test"] * 2)[np.arange(count) // 7 % 10]
+    return FaceDataset(images.astype(np.uint8), labels, split, np.arange(count), "sample")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def ready():
+    runtime.setup(0)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    from utils import training
+
+    folder = tmp_path_factory.mktemp("runs") / "whole"
+    return training.train(faces(), settings(), folder=folder, verbose=0)
+
+
+def test_a_run_records_every_epoch_and_both_splits(finished):
+    assert tuple(finished.history.columns) == records.HISTORY_COLUMNS
+    assert finished.history["epoch"].tolist() == [1, 2, 3]
+    assert finished.history.notna().all(axis=None)
+    data = faces()
+    for split, predictions in (("validation", finished.validation), ("test", finished.test)):
+        chosen = data.split == split
+        np.testing.assert_array_equal(predictions.rows, data.rows[chosen])
+        np.testing.assert_array_equal(predictions.labels, data.labels[chosen])
+        np.testing.assert_allclose(predictions.probabilities.sum(axis=1), 1, atol=0.01)
+    assert not (finished.folder / "checkpoints").exists()
+
+
+def test_run_json_says_what_was_done(finished):
+    info = finished.info
+    assert info["model"] == "cnn5"
+    assert info["dataset"] == "sample"
+    assert info["seed"] == 0
+    assert info["fingerprint"] == faces().fingerprint()
+    assert info["rows"] == {"training": 147, "validation": 21, "test": 42, "training_balanced": 147}
+    assert info["best_epoch"] == finished.best_epoch
+    for key in ("versions", "backend", "hardware", "commit", "command", "started", "finished"):
+        assert key in info
+    assert info["images_per_second"] > 0
+    assert info["seconds"] > 0
+
+
+def test_the_saved_model_gives_the_recorded_probabilities(finished):
+    from utils import models, training
+
+    classifier = models.load(finished.folder / "model.keras")
+    again = training.predict(classifier, faces(), "test")
+    np.testing.assert_allclose(again.probabilities, finished.test.probabilities, atol=5e-3)
+
+
+def test_a_finished_run_is_returned_as_it_is(finished):
+    from utils import training
+
+    before = {file: file.stat().st_mtime_ns for file in finished.folder.iterdir()}
+    again = training.train(faces(), settings(), folder=finished.folder, verbose=0)
+    pd.testing.assert_frame_equal(again.history, finished.history)
+    assert before == {file: file.stat().st_mtime_ns for file in finished.folder.iterdir()}
+
+
+@pytest.mark.parametrize("change", [{"seed": 1}, {"epochs": 4}, {"label_smoothing": 0.0}])
+def test_a_folder_is_never_shared_by_two_runs(finished, change):
+    from utils import training
+
+    with pytest.raises(ModelError, match="was started with"):
+        training.train(faces(), settings(**change), folder=finished.folder, verbose=0)
+    with pytest.raises(ModelError, match="fingerprint"):
+        training.train(faces(seed=1), settings(), folder=finished.folder, verbose=0)
+
+
+CHILD = """
+import sys
+from pathlib import Path
+sys.path[:0] = [{tests!r}, {root!r}]
+import test_training
+test_training.runtime.setup(0)
+from utils import training
+training.train(
+    test_training.faces(1400), test_training.settings(epochs=5), folder=Path({folder!r}), verbose=0
+)
+"""
+
+
+def test_a_run_killed_in_the_middle_of_an_epoch_goes_on(tmp_path):
+    from utils import training
+
+    folder = tmp_path / "killed"
+    text = CHILD.format(
+        tests=str(runtime.ROOT / "tests"), root=str(runtime.ROOT), folder=str(folder)
+    )
+    child = subprocess.Popen([sys.executable, "-c", text], stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while len(records.read_history(folder)) < 2 and time.monotonic() < deadline:
+        time.sleep(0.01)
+        assert child.poll() is None, "the run ended before it could be killed"
+    time.sleep(0.05)
+    child.send_signal(signal.SIGKILL)
+    child.wait()
+    done = len(records.read_history(folder))
+    assert 2 <= done < 5
+    assert not records.is_finished(folder)
+
+    whole = training.train(faces(1400), settings(epochs=5), folder=tmp_path / "whole", verbose=0)
+    run = training.train(faces(1400), settings(epochs=5), folder=folder, verbose=0)
+    assert run.history["epoch"].tolist() == [1, 2, 3, 4, 5]
+    # Order, transforms, dropout, schedule and optimizer all go on as if nothing had happened.
+    columns = ["loss", "accuracy", "val_loss", "val_accuracy", "learning_rate"]
+    np.testing.assert_allclose(run.history[columns], whole.history[columns], rtol=1e-4, atol=1e-6)
+
+
+def test_weights_without_their_row_do_not_count(tmp_path):
+    """A kill between an epoch's weights and its row in the history repeats that epoch."""
+    from utils import training
+
+    folder = tmp_path / "torn"
+    data = faces()
+    run = training.train(data, settings(), folder=folder, verbose=0)
+    for name in ("test.npz", "validation.npz"):
+        (folder / name).unlink()
+    records.write_history(folder, run.history.iloc[:0])
+    (folder / "checkpoints").mkdir()
+    (folder / "checkpoints" / "epoch-001.weights.h5").write_bytes(b"half a file")
+    again = training.train(data, settings(), folder=folder, verbose=0)
+    assert again.history["epoch"].tolist() == [1, 2, 3]
+    np.testing.assert_allclose(again.history["loss"], run.history["loss"], rtol=1e-4)
+
+
+def test_batches_hold_every_face_once_and_depend_on_epoch_alone():
+    from utils import training
+
+    images = np.arange(100, dtype=np.uint8)[:, None, None, None] * np.ones((1, 8, 8, 1), np.uint8)
+    labels = np.arange(100) % 7
+    plain = settings(augmentation=None)
+    served = training.batches(images, labels, 7, plain)
+    assert len(served) == 4
+    orders = {}
+    for epoch in (0, 1):
+        served.epoch = epoch
+        parts = [served[index] for index in range(len(served))]
+        faces_served = np.concatenate([part[0] for part in parts])[:, 0, 0, 0].astype(int)
+        assert sorted(faces_served) == list(range(100))
+        given = np.concatenate([part[1] for part in parts])
+        np.testing.assert_array_equal(given.argmax(axis=1), labels[faces_served])
+        orders[epoch] = faces_served.tolist()
+    assert orders[0] != orders[1]
+
+    moved = training.batches(images, labels, 7, settings(augmentation=Augmentation()))
+    moved.epoch = 3
+    first = moved[2][0]
+    moved.epoch = 4
+    assert not np.array_equal(first, moved[2][0])
+    moved.epoch = 3
+    np.testing.assert_array_equal(first, moved[2][0])
+
+
+def test_class_weights_travel_with_their_faces():
+    from utils import training
+
+    images = np.zeros((10, 8, 8, 1), np.uint8)
+    labels = np.array([0] * 8 + [1] * 2)
+    served = training.batches(images, labels, 2, settings(augmentation=None), {0: 0.625, 1: 2.5})
+    _, one_hot, weights = served[0]
+    np.testing.assert_array_equal(weights, np.where(one_hot[:, 1] == 1, 2.5, 0.625))
+
+
+@pytest.mark.parametrize(("balance", "rows"), [("smote", 7 * 40), ("weights", 140), ("none", 140)])
+def test_only_the_training_split_is_balanced(balance, rows):
+    from utils import training
+
+    data = faces(350)
+    # Thin out six classes of the training split to a sixth of "neutral".
+    keep = (data.split != "training") | (data.labels == 6) | (data.rows % 5 < 3)
+    data = data.take(np.flatnonzero(keep))
+    largest = data.part("training").counts()["training"].max()
+    images, labels, weights = training.training_faces(data, settings(balance=balance))
+    assert images.shape[1:] == (32, 32, 1)
+    assert images.dtype == np.uint8
+    expected = 7 * largest if balance == "smote" else len(data.part("training"))
+    assert len(images) == len(labels) == expected
+    assert (weights is not None) == (balance == "weights")
+
+
+def test_the_learning_rate_rises_then_falls():
+    from utils import training
+
+    plan = settings(epochs=10, learning_rate=0.01, warm_up=1.0)
+    schedule = training.learning_rate_schedule(plan, steps_per_epoch=20)
+    rates = np.array([float(schedule(step)) for step in range(201)])
+    assert rates[0] == 0
+    assert rates[20] == pytest.approx(0.01)
+    assert rates[200] == pytest.approx(0)
+    assert (np.diff(rates[:21]) > 0).all()
+    assert (np.diff(rates[21:]) < 0).all()
+
+
+def test_a_schedule_as_short_as_its_warm_up_still_trains():
+    from utils import training
+
+    schedule = training.learning_rate_schedule(settings(epochs=1, warm_up=1.0), steps_per_epoch=1)
+    assert np.isfinite(float(schedule(0)))
+    schedule = training.learning_rate_schedule(settings(epochs=1, warm_up=0.0), steps_per_epoch=5)
+    assert float(schedule(0)) == pytest.approx(settings().learning_rate)
+
+
+@pytest.mark.parametrize(
+    "change", [{"balance": "oversample"}, {"epochs": 0}, {"batch_size": 0}, {"size": 0}]
+)
+def test_impossible_settings_are_refused(change):
+    with pytest.raises(ValueError):
+        settings(**change)
+
+
+def test_settings_are_frozen():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        settings().epochs = 7
+
+
+def test_a_missing_split_is_said(tmp_path):
+    from utils import training
+
+    data = faces()
+    for split in ("training", "validation", "test"):
+        lacking = data.take(np.flatnonzero(data.split != split))
+        with pytest.raises(DataError, match=split):
+            training.train(lacking, settings(), folder=tmp_path / split, verbose=0)
+        assert not (tmp_path / split).exists()

@@ -1,0 +1,46 @@
+"""Say what a data set holds, and record its counts: ``python -m utils.datasets fer2013``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+
+from utils import datasets, runtime
+from utils.errors import DataError
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Load a data set, print its line and its counts, and with ``--record`` write its audit.
+
+    Returns
+    -------
+    int
+        0, or 1 after a DataError, whose message goes to stderr.
+    """
+    parser = argparse.ArgumentParser(prog="python -m utils.datasets", description=__doc__)
+    parser.add_argument("name", choices=tuple(datasets.LOADERS))
+    parser.add_argument("path", nargs="?", help="a file or folder (default: under data/raw)")
+    parser.add_argument(
+        "--record",
+        action="store_true",
+        help="write the numbers, no pictures, to results/data/NAME.json",
+    )
+    chosen = parser.parse_args(arguments)
+    try:
+        dataset = datasets.load(chosen.name, chosen.path)
+    except DataError as error:
+        print(error, file=sys.stderr)
+        return 1
+    print(dataset.describe())
+    print(dataset.counts())
+    if chosen.record:
+        target = runtime.RESULTS / "data" / f"{chosen.name}.json"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(json.dumps(datasets.audit(dataset), indent=2) + "\n", encoding="utf-8")
+        print(f"wrote {target.relative_to(runtime.RESULTS.parent).as_posix()}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,234 @@
+"""ExpW, Expression in the Wild (Zhang et al. 2018): photos, and a list of boxes with labels."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from utils.datasets import cache as caching
+from utils.datasets import sources, splits
+from utils.datasets.dataset import FaceDataset
+from utils.errors import DataError
+from utils.expressions import EXPRESSIONS
+
+LIST_NAME = "label.lst"
+
+#: The fields of a line of ``label.lst``. Mind the order: top before left, right before bottom.
+COLUMNS = ("photo", "face", "top", "left", "right", "bottom", "confidence", "label")
+
+_LARGEST_FILE = 1 << 26
+_WHOLE = re.compile(r"-?[0-9]{1,9}", re.ASCII)
+
+
+def load(
+    path: str | os.PathLike | None = None,
+    *,
+    size: int = 64,
+    margin: float = 0.0,
+    square: bool = True,
+    color: bool = False,
+    cache: bool = True,
+    seed: int = 0,
+) -> FaceDataset:
+    """Load ExpW's faces, cut out of their photos by the boxes of ``label.lst``.
+
+    Parameters
+    ----------
+    path : path, optional
+        The folder that holds ``label.lst`` and, anywhere inside, the photos; or ``label.lst``
+        itself. By default ``data/raw/expw``.
+    size, margin, square
+        As in `utils.faces.crop`.
+    color : bool
+        True keeps three channels, False makes faces gray.
+    cache : bool
+        Whether to keep the crops in ``data/cache``, and to take them from there.
+    seed : int
+        Draws the split: 70 / 10 / 20 % of the photos, stratified; all faces of one photo come
+        into one split.
+
+    Returns
+    -------
+    FaceDataset
+        Images (n, size, size, 1 or 3), with `photos`. How many boxes were clipped to their photo
+        is counted in `skipped`.
+
+    Raises
+    ------
+    DataError
+        A malformed line; a missing, damaged or huge photo; a box without area, or wholly outside
+        its photo: names file and row.
+    """
+    path = sources.named_or_default(
+        path,
+        "expw",
+        "ExpW",
+        "ask for it at mmlab.ie.cuhk.edu.hk/projects/socialrelation, or name a copy: "
+        "datasets.load('expw', 'path/to/expw')",
+    )
+    if path.is_dir():
+        found = sources.find_files(path, (LIST_NAME,))
+        if not found:
+            raise DataError(f"{sources.shown(path)}: found no {LIST_NAME}, expected ExpW's list")
+        folder, listing = path, found[0]
+    else:
+        folder, listing = path.parent, path
+    table = read_list(listing)
+    photos = locate_photos(table, folder, title=sources.shown(listing))
+    options = f"size={size} margin={margin} square={square} color={color} seed={seed}"
+    return caching.remember(
+        f"expw {listing.absolute()} {options}",
+        lambda: caching.stamp([listing, *photos.values()]),
+        lambda: _cut(
+            table, photos, listing, size=size, margin=margin, square=square, color=color, seed=seed
+        ),
+        cache=cache,
+    )
+
+
+def read_list(path: str | os.PathLike) -> pd.DataFrame:
+    """Read ``label.lst``: one face a line, eight fields with spaces between.
+
+    Parameters
+    ----------
+    path : path
+
+    Returns
+    -------
+    DataFrame
+        The columns of `COLUMNS`: photo (str), face, top, left, right, bottom, label (int),
+        confidence (float). The index is the row, from 0: row 0 is line 1.
+
+    Raises
+    ------
+    DataError
+        A line with another number of fields, a number that is none, a label outside 0 … 6, a box
+        without area, an empty file.
+    """
+    path = Path(path)
+    title = sources.shown(path)
+    lines = sources.read_text(path, largest=_LARGEST_FILE).split("\n")
+    while lines and not lines[-1].strip():
+        lines.pop()
+    if not lines:
+        raise DataError(f"{title}: found an empty file, expected lines of {' '.join(COLUMNS)}")
+    records = [
+        _record(line, f"{title}, row {row} (line {row + 1})") for row, line in enumerate(lines)
+    ]
+    return pd.DataFrame(records, columns=list(COLUMNS))
+
+
+def _record(line: str, where: str) -> tuple:
+    fields = line.split()
+    if len(fields) != len(COLUMNS):
+        raise DataError(
+            f"{where}: found {len(fields)} fields, expected {len(COLUMNS)}: {' '.join(COLUMNS)}"
+        )
+    photo, *numbers, confidence, label = fields
+    for name, number in zip(COLUMNS[1:6], numbers, strict=True):
+        if not _WHOLE.fullmatch(number):
+            raise DataError(f"{where}: found {name} {number[:40]!r}, expected a whole number")
+    face, top, left, right, bottom = map(int, numbers)
+    try:
+        sure = float(confidence)
+    except ValueError:
+        sure = math.nan
+    if not math.isfinite(sure):
+        raise DataError(f"{where}: found confidence {confidence[:40]!r}, expected a number")
+    if label not in _LABELS:
+        raise DataError(f"{where}: found label {label[:40]!r}, expected a whole number 0 … 6")
+    if right <= left or bottom <= top:
+        raise DataError(
+            f"{where}: found a box without area (left {left}, top {top}, right {right}, "
+            f"bottom {bottom}), expected left < right and top < bottom"
+        )
+    return photo, face, top, left, right, bottom, sure, _LABELS[label]
+
+
+_LABELS = {str(label): label for label in range(len(EXPRESSIONS))}
+
+
+def locate_photos(table: pd.DataFrame, folder: Path, *, title: str = LIST_NAME) -> dict[str, Path]:
+    """Find the file of each photo that a list names.
+
+    Parameters
+    ----------
+    table : DataFrame
+        As `read_list` gives it.
+    folder : Path
+        Searched with the folders inside. For a folder named ``label`` the one above is searched:
+        the release keeps ``label/label.lst`` beside ``image/origin/*.jpg``.
+    title : str
+        What to call the list in messages.
+
+    Returns
+    -------
+    dict of str to Path
+        Photo name → file.
+
+    Raises
+    ------
+    DataError
+        When a photo is missing, or two files have its name.
+    """
+    wanted = set(table["photo"])
+    files: dict[str, list[Path]] = {}
+    folder = Path(folder).absolute()
+    for parent, _, names in sources.walk(folder.parent if folder.name == "label" else folder):
+        for name in wanted.intersection(names):
+            files.setdefault(name, []).append(parent / name)
+    for row, name in zip(table.index, table["photo"], strict=True):
+        found = files.get(name, [])
+        if len(found) != 1:
+            raise DataError(
+                f"{title}, row {row} (line {row + 1}): found {len(found)} files named {name!r} "
+                f"in {sources.shown(folder)}, expected one"
+            )
+    return {name: found[0] for name, found in files.items()}
+
+
+def _cut(
+    table: pd.DataFrame,
+    photos: dict[str, Path],
+    listing: Path,
+    *,
+    size: int,
+    margin: float,
+    square: bool,
+    color: bool,
+    seed: int,
+) -> FaceDataset:
+    from utils import faces  # below this module in the order of the data: only cropping needs it
+
+    images = np.empty((len(table), size, size, 3 if color else 1), dtype=np.uint8)
+    clipped = 0
+    for name, boxes in table.groupby("photo", sort=False):
+        photo = faces.read_photo(photos[name])
+        height, width = photo.shape[:2]
+        for row, top, left, right, bottom in boxes[["top", "left", "right", "bottom"]].itertuples():
+            try:
+                box = faces.Box(left=left, top=top, right=right, bottom=bottom)
+                clipped += box.clipped(width, height) != box
+                face = faces.crop(photo, box, margin=margin, square=square, size=size)
+            except DataError as error:
+                raise DataError(
+                    f"{sources.shown(listing)}, row {row} (line {row + 1}), {name}: {error}"
+                ) from error
+            images[row] = face if color else faces.to_gray(face)[..., None]
+    labels = table["label"].to_numpy(np.int64)
+    names = table["photo"].to_numpy(str)
+    return FaceDataset(
+        images=images,
+        labels=labels,
+        split=splits.by_group(labels, names, seed=seed),
+        rows=np.arange(len(table), dtype=np.int64),
+        name="expw",
+        source=sources.shown(listing),
+        photos=names,
+        skipped=(("boxes clipped to their photo", int(clipped)),) if clipped else (),
+    )

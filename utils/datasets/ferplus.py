@@ -1,0 +1,206 @@
+"""FER+ (Barsoum et al. 2016): FER2013's pictures, labelled again by ten people each."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import os
+from pathlib import Path
+
+import numpy as np
+
+from utils.datasets import fer2013, sources
+from utils.datasets.dataset import USAGES, FaceDataset
+from utils.errors import DataError
+from utils.expressions import EXPRESSIONS, FERPLUS_COLUMNS, FERPLUS_EXPRESSIONS, FOLDER_NAMES
+
+VOTES_NAME = "fer2013new.csv"
+
+#: FER+'s vote columns → index into `FERPLUS_EXPRESSIONS`; the last two stand for no class.
+_CLASSES = [
+    FOLDER_NAMES.get(name, FERPLUS_EXPRESSIONS.index("contempt")) for name in FERPLUS_COLUMNS[:8]
+]
+_UNKNOWN, _NO_FACE = 8, 9
+_LARGEST_FILE = 1 << 26
+
+
+def load(
+    path: str | os.PathLike | None = None,
+    *,
+    contempt: bool = True,
+    cache: bool = True,
+    seed: int = 0,
+) -> FaceDataset:
+    """Load FER2013's faces with the majority of FER+'s votes as labels.
+
+    The two files are joined row by row. The number inside ``Image name`` is not the row: most
+    pictures without a face have no name there and are skipped in its numbering.
+
+    Parameters
+    ----------
+    path : path, optional
+        The folder that holds ``fer2013new.csv`` and FER2013's csv (or an archive of it), or
+        ``fer2013new.csv`` itself with the other beside it. By default ``data/raw/fer2013``.
+    contempt : bool
+        True keeps FER+'s eight classes; False leaves out the rows labelled contempt.
+    cache : bool
+        As in `fer2013.load`.
+    seed : int
+        Not used: FER+ comes split.
+
+    Returns
+    -------
+    FaceDataset
+        With `votes`; what the majority rule left out is counted in `skipped`.
+
+    Raises
+    ------
+    DataError
+        When one of the files is missing or malformed, or they differ in rows or Usage.
+    """
+    path = sources.named_or_default(
+        path,
+        "fer2013",
+        "FER+",
+        f"run `make data`, then put {VOTES_NAME} of github.com/microsoft/FERPlus beside "
+        "fer2013.csv (python -m utils.download --source ferplus does)",
+    )
+    if path.is_dir():
+        found = sources.find_files(path, (VOTES_NAME,))
+        if not found:
+            raise DataError(
+                f"{sources.shown(path)}: found no {VOTES_NAME}, expected FER+'s votes beside "
+                "fer2013.csv (python -m utils.download --source ferplus fetches them)"
+            )
+        folder, path = path, found[0]
+    else:
+        folder = path.parent
+    usages, votes = read_votes(path)
+    if fer2013.find_csv(folder) is None:
+        raise DataError(
+            f"{sources.shown(folder)}: found no fer2013.csv, expected it beside {VOTES_NAME}: "
+            "votes are joined by its rows, which the release as folders does not keep"
+        )
+    faces = fer2013.load(folder, cache=cache)
+    if len(faces) != len(votes):
+        raise DataError(
+            f"{sources.shown(path)}: found {len(votes):,} rows, expected {len(faces):,}, "
+            f"as in {faces.source}"
+        )
+    differs = np.flatnonzero(usages != faces.split)
+    if differs.size:
+        row = int(differs[0])
+        raise DataError(
+            f"{sources.shown(path)}, row {row} (line {row + 2}): found a Usage for {usages[row]}, "
+            f"expected {faces.split[row]}, as in {faces.source}"
+        )
+    labels, reasons = majority(votes)
+    if not contempt:
+        reasons = np.where(labels == len(EXPRESSIONS), "contempt", reasons)
+    kept = reasons == ""
+    names, counts = np.unique(reasons[~kept], return_counts=True)
+    joined = dataclasses.replace(
+        faces,
+        labels=np.where(kept, labels, 0),
+        votes=votes,
+        name="ferplus",
+        source=f"{sources.shown(path)} and {faces.source}",
+        expressions=FERPLUS_EXPRESSIONS if contempt else EXPRESSIONS,
+        skipped=faces.skipped
+        + tuple((str(name), int(count)) for name, count in zip(names, counts, strict=True)),
+    )
+    return joined.take(kept)
+
+
+def majority(votes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Apply the published majority rule of FER+.
+
+    A lone vote counts as none. A row has a label when one class holds more than half of what is
+    left, and is neither "unknown" nor "NF" (no face).
+
+    Parameters
+    ----------
+    votes : (n, 10) int array
+        In the order of `FERPLUS_COLUMNS`.
+
+    Returns
+    -------
+    labels : (n,) int64 array
+        Index into `FERPLUS_EXPRESSIONS`; -1 where the rule gives none.
+    reasons : (n,) str array
+        Why there is none: "no majority", "unknown" or "no face"; "" where there is a label.
+    """
+    votes = np.where(votes == 1, 0, votes)
+    top = votes.argmax(axis=1)
+    clear = 2 * votes.max(axis=1, initial=0) > votes.sum(axis=1)
+    reasons = np.select(
+        [~clear, top == _UNKNOWN, top == _NO_FACE], ["no majority", "unknown", "no face"], ""
+    )
+    classes = np.array([*_CLASSES, -1, -1], dtype=np.int64)
+    return np.where(reasons == "", classes[top], -1), reasons
+
+
+def read_votes(path: str | os.PathLike) -> tuple[np.ndarray, np.ndarray]:
+    """Read ``fer2013new.csv``.
+
+    Parameters
+    ----------
+    path : path
+        Columns are found by name: Usage and the ten of `FERPLUS_COLUMNS`.
+
+    Returns
+    -------
+    split : (n,) str array
+        Each row's Usage, as one of `utils.datasets.SPLITS`.
+    votes : (n, 10) int64 array
+
+    Raises
+    ------
+    DataError
+        A missing column; a row with another number of fields, an unknown Usage, or a count that
+        is no whole number 0 … 10; an empty file.
+    """
+    path = Path(path)
+    title = sources.shown(path)
+    rows = csv.reader(io.StringIO(sources.read_text(path, largest=_LARGEST_FILE)), strict=True)
+    split, votes = [], []
+    try:
+        header = [name.strip() for name in next(rows, [])]
+        wanted = ("Usage", *FERPLUS_COLUMNS)
+        for name in wanted:
+            if header.count(name) != 1:
+                raise DataError(
+                    f"{title}, line 1: found {header.count(name)} columns {name!r}, "
+                    f"expected {', '.join(wanted)} once each"
+                )
+        places = [header.index(name) for name in wanted]
+        ended = False
+        for row, fields in enumerate(rows):
+            if not fields:
+                ended = True
+                continue
+            where = f"{title}, row {row} (line {rows.line_num})"
+            if ended:
+                raise DataError(f"{where}: found a row after a blank line, expected the end")
+            if len(fields) != len(header):
+                raise DataError(f"{where}: found {len(fields)} fields, expected {len(header)}")
+            usage, *numbers = (fields[place].strip() for place in places)
+            if usage not in USAGES:
+                raise DataError(f"{where}: found Usage {usage!r}, expected {', '.join(USAGES)}")
+            for name, number in zip(FERPLUS_COLUMNS, numbers, strict=True):
+                if number not in _COUNTS:
+                    raise DataError(
+                        f"{where}: found {number!r} votes for {name}, "
+                        "expected a whole number 0 … 10"
+                    )
+            split.append(USAGES[usage])
+            votes.append([_COUNTS[number] for number in numbers])
+    except csv.Error as error:
+        raise DataError(f"{title}, line {rows.line_num}: {error}, expected a csv") from error
+    if not votes:
+        raise DataError(f"{title}: found no rows after the header, expected FER+'s votes")
+    return np.array(split), np.array(votes, dtype=np.int64)
+
+
+_COUNTS = {str(count): count for count in range(11)}

@@ -1,0 +1,236 @@
+"""Put FER2013 into ``data/raw/fer2013``: ``make data``, or ``python -m utils.download``.
+
+The pictures come from Kaggle through `kagglehub`, which needs no account for public sets, or from
+a copy that you name. Before anything is put in place it is read, and its rows are counted against
+the challenge's own counts (Goodfellow et al. 2013).
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import sys
+import tempfile
+import urllib.request
+from pathlib import Path
+
+from utils import datasets, runtime
+from utils.datasets import ferplus
+from utils.datasets.fer2013 import SPLIT_FOLDERS, find_csv, find_folders
+from utils.datasets.sources import find_files
+from utils.errors import DataError
+
+#: Where each form of FER2013 lies on Kaggle.
+KAGGLE = {"kaggle-csv": "deadskull7/fer2013", "kaggle-folders": "msambare/fer2013"}
+
+#: FER+'s votes, in Microsoft's repository.
+FERPLUS_ADDRESS = "https://raw.githubusercontent.com/microsoft/FERPlus/master/fer2013new.csv"
+
+SOURCES = (*KAGGLE, "ferplus")
+
+#: The challenge's own counts: a row a split, a column an expression.
+OFFICIAL_COUNTS = {
+    "training": (3995, 436, 4097, 7215, 4830, 3171, 4965),
+    "validation": (467, 56, 496, 895, 653, 415, 607),
+    "test": (491, 55, 528, 879, 594, 416, 626),
+}
+
+#: Rows of ``fer2013new.csv``.
+FERPLUS_ROWS = 35_887
+
+#: What the folders of a release are called here.
+SPLIT_NAMES = {"training": "train", "validation": "validation", "test": "test"}
+
+_BLOCK = 1 << 16
+_TIMEOUT = 60  # seconds without a byte
+
+
+def fetch(source: str = "kaggle-csv", copy: str | os.PathLike | None = None) -> Path:
+    """Get a data set, check it, and put it into ``data/raw/fer2013``.
+
+    Parameters
+    ----------
+    source : {"kaggle-csv", "kaggle-folders", "ferplus"}
+        FER2013 as one csv, as folders of pictures, or FER+'s votes.
+    copy : path, optional
+        A file or folder on this machine to take it from, instead of the network.
+
+    Returns
+    -------
+    Path
+        The folder.
+
+    Raises
+    ------
+    DataError
+        When the download fails, or what came is not the whole data set; nothing is put in place
+        then.
+    """
+    if source not in SOURCES:
+        raise ValueError(f"unknown source {source!r}: expected one of {', '.join(SOURCES)}")
+    target = runtime.RAW / "fer2013"
+    target.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".download-") as folder:
+        if copy is not None:
+            origin = Path(copy).expanduser()
+            if not origin.exists():
+                raise DataError(f"{copy}: no such file or folder, expected a copy of the data")
+        elif source == "ferplus":
+            origin = Path(folder) / "download.csv"
+            _download(FERPLUS_ADDRESS, origin)
+        else:
+            origin = _from_kaggle(KAGGLE[source])
+        if source == "ferplus":
+            _install_votes(origin, target, Path(folder))
+        else:
+            _install_faces(origin, target, Path(folder))
+    return target
+
+
+def check(dataset: datasets.FaceDataset) -> None:
+    """Hold FER2013's rows against the challenge's own counts.
+
+    Parameters
+    ----------
+    dataset : FaceDataset
+
+    Raises
+    ------
+    DataError
+        When a class of a split has more or fewer rows than it should.
+    """
+    counts = dataset.counts()
+    for split, expected in OFFICIAL_COUNTS.items():
+        for expression, number in zip(dataset.expressions, expected, strict=True):
+            found = int(counts.loc[expression, split])
+            if found != number:
+                raise DataError(
+                    f"{dataset.source}: found {found:,} {split} faces of {expression}, "
+                    f"expected {number:,} as in FER2013"
+                )
+
+
+def _from_kaggle(handle: str) -> Path:
+    try:
+        import kagglehub
+    except ImportError as error:
+        raise DataError(
+            "kagglehub is not installed: run `pip install kagglehub`, or name a copy with --from"
+        ) from error
+    try:
+        # Shows its own progress bar, resumes what was cut off, and checks Kaggle's checksum.
+        return Path(kagglehub.dataset_download(handle))
+    except Exception as error:  # network, quota, Kaggle's own: the remedy is the same
+        raise DataError(
+            f"{handle} did not come from Kaggle ({type(error).__name__}: {error}): try again, or "
+            f"get it from https://www.kaggle.com/datasets/{handle} in a browser and name the copy "
+            "with --from"
+        ) from error
+
+
+def _download(address: str, target: Path) -> None:
+    from tqdm import tqdm
+
+    try:
+        with urllib.request.urlopen(address, timeout=_TIMEOUT) as answer:
+            size = int(answer.headers.get("Content-Length") or 0)
+            with (
+                open(target, "wb") as file,
+                tqdm(total=size or None, unit="B", unit_scale=True) as bar,
+            ):
+                while block := answer.read(_BLOCK):
+                    file.write(block)
+                    bar.update(len(block))
+        if size and target.stat().st_size != size:
+            raise DataError(f"{address}: found {target.stat().st_size:,} bytes, expected {size:,}")
+    except OSError as error:  # URLError and time-outs are kinds of it
+        raise DataError(
+            f"{address} did not come ({error}): try again, or name a copy with --from"
+        ) from error
+
+
+def _install_faces(origin: Path, target: Path, scratch: Path) -> None:
+    check(datasets.load("fer2013", origin, cache=False))
+    table = find_csv(origin)
+    if table is not None:
+        _place(table, target / _installed_name(table), scratch)
+        return
+    for folder in sorted(find_folders(origin).iterdir()):
+        if folder.name.lower() in SPLIT_FOLDERS and folder.is_dir():
+            place = target / SPLIT_NAMES[SPLIT_FOLDERS[folder.name.lower()]]
+            shutil.copytree(folder, scratch / place.name)
+            if place.exists():
+                shutil.rmtree(place)
+            os.replace(scratch / place.name, place)
+
+
+def _install_votes(origin: Path, target: Path, scratch: Path) -> None:
+    if origin.is_dir():
+        found = find_files(origin, (ferplus.VOTES_NAME,))
+        if not found:
+            raise DataError(f"{origin.name}: found no {ferplus.VOTES_NAME}, expected FER+'s votes")
+        origin = found[0]
+    _, votes = ferplus.read_votes(origin)
+    if len(votes) != FERPLUS_ROWS:
+        raise DataError(f"{origin.name}: found {len(votes):,} rows, expected {FERPLUS_ROWS:,}")
+    _place(origin, target / ferplus.VOTES_NAME, scratch)
+
+
+def _installed_name(table: Path) -> str:
+    """Choose a name that the loader looks for, by the form of the file."""
+    name = table.name.lower()
+    if name.endswith((".tar.gz", ".tgz")):
+        return "fer2013.tar.gz"
+    return {".zip": "fer2013.zip", ".gz": "fer2013.csv.gz"}.get(table.suffix.lower(), "fer2013.csv")
+
+
+def _place(origin: Path, target: Path, scratch: Path) -> None:
+    """Copy a file; the target is the old one or the whole new one at any moment."""
+    if target.exists() and target.samefile(origin):
+        return
+    shutil.copyfile(origin, scratch / target.name)
+    os.replace(scratch / target.name, target)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Fetch what the command line asks for, and say in one line what is there now.
+
+    Returns
+    -------
+    int
+        0, or 1 after a DataError, whose message goes to stderr.
+    """
+    parser = argparse.ArgumentParser(prog="python -m utils.download", description=__doc__)
+    parser.add_argument("--source", choices=SOURCES, default="kaggle-csv")
+    parser.add_argument(
+        "--from", dest="copy", metavar="PATH", help="take it from this file or folder instead"
+    )
+    parser.add_argument("--force", action="store_true", help="fetch it even if it is there already")
+    chosen = parser.parse_args(arguments)
+    name = "ferplus" if chosen.source == "ferplus" else "fer2013"
+    try:
+        if chosen.force or chosen.copy is not None or not _is_there(name):
+            fetch(chosen.source, chosen.copy)
+        dataset = datasets.load(name)
+        if name == "fer2013":
+            check(dataset)
+    except DataError as error:
+        print(error, file=sys.stderr)
+        return 1
+    print(dataset.describe())
+    return 0
+
+
+def _is_there(name: str) -> bool:
+    try:
+        dataset = datasets.load(name)
+        if name == "fer2013":
+            check(dataset)
+    except DataError:
+        return False
+    return True
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,245 @@
+"""The README's two tables and the figures of the recorded runs, computed from what is there.
+
+``python -m utils.report`` (``make readme``) writes the results and the list of notebooks between
+their markers in the README, and for every recorded run on real faces
+``figures/RUN-confusion-matrix.png`` and ``figures/RUN-learning-curves.png``. A test holds the
+tables to be current. No number is typed in.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from utils import evaluation, notebooks, records, runtime
+from utils.errors import DataError
+
+README = runtime.ROOT / "README.md"
+#: What is written between ``<!-- NAME:begin -->`` and ``<!-- NAME:end -->``.
+PARTS = ("results", "notebooks")
+
+DATASETS = {"fer2013": "FER2013", "ferplus": "FER+", "expw": "ExpW"}
+BALANCES = {"smote": "SMOTE", "weights": "class weights", "none": "as they are"}
+COLUMNS = (
+    "network",
+    "data",
+    "classes",
+    "epochs",
+    "seeds",
+    "test faces",
+    "accuracy %",
+    "without copies %",
+    "macro F1",
+    "trained on",
+)
+
+
+def groups(runs: Sequence[records.Run]) -> list[list[records.Run]]:
+    """Put runs together that differ in nothing but their seed.
+
+    Parameters
+    ----------
+    runs : sequence of Run
+        Finished runs.
+
+    Returns
+    -------
+    list of list of Run
+        Groups in the order of their first run; within a group by seed.
+    """
+    found: dict[str, list[records.Run]] = {}
+    for run in runs:
+        settings = {key: value for key, value in run.info["settings"].items() if key != "seed"}
+        key = json.dumps(
+            [run.info["model"], run.info["dataset"], run.info["fingerprint"], settings],
+            sort_keys=True,
+        )
+        found.setdefault(key, []).append(run)
+    return [sorted(group, key=lambda run: run.info["seed"]) for group in found.values()]
+
+
+def row(group: Sequence[records.Run]) -> list[str]:
+    """Write the table's row of one group of runs.
+
+    A single run has the 95 % interval of its accuracy; several seeds have their mean, and the
+    lowest and highest.
+
+    Parameters
+    ----------
+    group : sequence of Run
+        Runs that differ only in their seed, at least one.
+
+    Returns
+    -------
+    list of str
+        A cell for each of `COLUMNS`.
+    """
+    info = group[0].info
+    summaries = [evaluation.summary(run.test) for run in group]
+    first = summaries[0]
+    chosen = sorted({run.best_epoch for run in group})
+    epochs = f"{len(group[0].history)} (no. {', '.join(map(str, chosen))} chosen)"
+    n = f"{first.n:,}"
+    if 0 < first.n_without_copies < first.n:
+        n += f" / {first.n_without_copies:,}"
+        without = _share(
+            [one.accuracy_without_copies for one in summaries], first.interval_without_copies
+        )
+    else:
+        without = "–"
+    return [
+        f"[`{info['model']}`](results/{group[0].name})",
+        DATASETS.get(info["dataset"], info["dataset"]),
+        BALANCES.get(info["settings"].get("balance"), "–"),
+        epochs,
+        f"{len(group)} ({', '.join(str(run.info['seed']) for run in group)})",
+        n,
+        _share([one.accuracy for one in summaries], first.interval),
+        without,
+        f"{np.mean([one.macro_f1 for one in summaries]):.3f}",
+        _hardware(info.get("hardware", "–")),
+    ]
+
+
+def recorded(results: Path = runtime.RESULTS) -> list[records.Run]:
+    """Load the finished runs on real faces, by name."""
+    runs = [records.load(name, results) for name in records.names(results)]
+    return [run for run in runs if run.info["dataset"] != "sample" and run.test is not None]
+
+
+def draw(run: records.Run, folder: Path = runtime.FIGURES) -> list[Path]:
+    """Draw a run's confusion matrix and learning curves into ``folder``.
+
+    Parameters
+    ----------
+    run : Run
+        A finished run.
+    folder : path
+        Where the two PNG files go.
+
+    Returns
+    -------
+    list of path
+        The files.
+    """
+    from utils import figures
+
+    found = evaluation.summary(run.test)
+    low, high = found.interval
+    data = DATASETS.get(run.info["dataset"], run.info["dataset"])
+    title = (
+        f"{run.info['model']} on {data}: {found.n:,} test faces, "
+        f"{found.accuracy:.1%} right ({low:.1%} to {high:.1%})"
+    )
+    counts = evaluation.confusion(run.test)
+    matrix = figures.confusion_matrix(counts, run.test.expressions, title=title)
+    curves = figures.learning_curves(run.history, title=f"{run.info['model']} on {data}")
+    return [
+        figures.save(matrix, f"{run.name}-confusion-matrix", folder),
+        figures.save(curves, f"{run.name}-learning-curves", folder),
+    ]
+
+
+def table(results: Path = runtime.RESULTS) -> str:
+    """Write the results table, as Markdown.
+
+    Parameters
+    ----------
+    results : path
+        Where the recorded runs lie. Runs on the sample faces are left out: their accuracy says
+        nothing about real faces.
+
+    Returns
+    -------
+    str
+        A Markdown table, or a sentence where there is no run yet.
+    """
+    real = recorded(results)
+    if not real:
+        return "No run on real faces is recorded yet."
+    rows = [COLUMNS, ["---"] * len(COLUMNS), *map(row, groups(real))]
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in rows)
+
+
+def notebook_table(folder: Path = notebooks.NOTEBOOKS) -> str:
+    """List the notebooks of the course with their titles and Colab badges, as Markdown."""
+    rows = [("", "notebook", ""), ("---", "---", "---")]
+    for path in notebooks.paths(folder):
+        title = "".join(notebooks.read(path)["cells"][0]["source"]).splitlines()[0].lstrip("# ")
+        rows.append(
+            (path.name[:2], f"[{title}](notebooks/{path.name})", notebooks.badge(path.name))
+        )
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in rows)
+
+
+def updated(readme: str, part: str, content: str) -> str:
+    """Return a README's text with what stands between a part's markers replaced.
+
+    Parameters
+    ----------
+    readme : str
+        The README.
+    part : str
+        One of `PARTS`.
+    content : str
+        What is to stand there.
+
+    Raises
+    ------
+    DataError
+        When the markers do not stand there once each, in their order.
+    """
+    begin, end = f"<!-- {part}:begin -->", f"<!-- {part}:end -->"
+    once = readme.count(begin) == readme.count(end) == 1
+    if not once or readme.index(begin) > readme.index(end):
+        raise DataError(f"README.md: expected {begin} and, below it, {end}, once each")
+    head, rest = readme.split(begin)
+    tail = rest.split(end)[1]
+    return f"{head}{begin}\n{content}\n{end}{tail}"
+
+
+def current(readme: str) -> str:
+    """Return a README's text with all its parts as they should be now."""
+    readme = updated(readme, "results", table())
+    return updated(readme, "notebooks", notebook_table())
+
+
+def _share(values: Sequence[float], interval: tuple[float, float]) -> str:
+    """Write an accuracy in percent: one with its interval, or several as mean and range."""
+    mean = 100 * float(np.mean(values))
+    if len(values) == 1:
+        return f"**{mean:.1f}** ({100 * interval[0]:.1f}–{100 * interval[1]:.1f})"
+    return f"**{mean:.1f}** (mean; {100 * min(values):.1f}–{100 * max(values):.1f})"
+
+
+def _hardware(text: str) -> str:
+    """Keep of a run's hardware what computed: the accelerator if there was one."""
+    return text.split(" and ")[0].replace("|", "/").strip()
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Write tables and figures, or with ``--check`` only say whether the tables are."""
+    parser = argparse.ArgumentParser(prog="python -m utils.report", description=__doc__)
+    parser.add_argument("--check", action="store_true", help="change nothing; fail if out of date")
+    check = parser.parse_args(arguments).check
+    before = README.read_text(encoding="utf-8")
+    after = current(before)
+    if check and after != before:
+        print("README.md: its tables are out of date: make readme", file=sys.stderr)
+        return 1
+    if not check:
+        for run in recorded():
+            for path in draw(run):
+                print(f"{path.parent.name}/{path.name}")
+        README.write_text(after, encoding="utf-8")
+        print("README.md: tables written" if after != before else "README.md: up to date")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,270 @@
+"""FER2013-like rows: 48×48 gray faces with labels, usages and FER+ votes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from utils.expressions import EXPRESSIONS, FERPLUS_COLUMNS, FOLDER_NAMES
+from utils.sample import store
+from utils.sample.action_units import CONFUSIONS, activations, confused
+from utils.sample.draws import Draws
+from utils.sample.painting import Canvas, Face, Pose, paint_person
+from utils.sample.people import draw_people
+
+#: How many rows are rendered unless told otherwise.
+ROWS = 2000
+#: Width and height of a row's picture.
+SIZE = 48
+#: FER2013's own rows a class, in the order of `EXPRESSIONS` (35,887 in all).
+FER2013_ROWS = (4953, 547, 5121, 8989, 6077, 4002, 6198)
+#: FER2013's names for the splits, with the share of the rows that each gets here.
+USAGES: dict[str, int] = {"Training": 70, "PublicTest": 10, "PrivateTest": 20}
+#: One row in this many shows another expression than its label says.
+LABEL_NOISE = 33
+#: Planted on purpose, as FER2013 has them too; `SampleRows` says which rows they are.
+COPIES, CONTRADICTIONS, FLAT = 6, 2, 2
+
+_PEOPLE, _FACES, _SCENES, _GRAIN, _LABELS, _PLANTED, _VOTES = range(7)  # streams of draws
+_BATCH = 8  # faces painted at once: small enough for a processor's cache
+
+
+@dataclass(frozen=True)
+class SampleRows:
+    """Rendered rows in the shape of ``fer2013.csv``.
+
+    Attributes
+    ----------
+    images : (n, 48, 48) uint8
+        Gray pictures.
+    labels : (n,) int64
+        What each row is said to show: an index into `EXPRESSIONS`.
+    usage : (n,) str
+        "Training", "PublicTest" or "PrivateTest", in this order.
+    votes : (n, 10) int64
+        Ten people's votes, in the order of `FERPLUS_COLUMNS`.
+    drawn : (n,) int64
+        What the renderer drew. Where it differs from `labels`, the label is wrong on purpose.
+    copies : (6, 2) int64
+        Rows of PrivateTest, and the rows of Training that they copy to the pixel.
+    contradictions : (2, 2) int64
+        Pairs of Training rows with the same pixels and different labels.
+    flat : (2,) int64
+        Training rows of one even gray, without a face.
+    """
+
+    images: np.ndarray
+    labels: np.ndarray
+    usage: np.ndarray
+    votes: np.ndarray
+    drawn: np.ndarray
+    copies: np.ndarray
+    contradictions: np.ndarray
+    flat: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+def apportion(total: int, shares: tuple[int, ...]) -> list[int]:
+    """Split `total` in proportion to `shares` (largest remainders), none left without any."""
+    whole = sum(shares)
+    counts = [total * share // whole for share in shares]
+    rests = [total * share % whole for share in shares]
+    for index in sorted(range(len(shares)), key=lambda i: -rests[i])[: total - sum(counts)]:
+        counts[index] += 1
+    while 0 in counts:
+        counts[counts.index(max(counts))] -= 1
+        counts[counts.index(0)] += 1
+    return counts
+
+
+def render_rows(count: int = ROWS, seed: int = 0, *, cache: bool = True) -> SampleRows:
+    """Render rows in FER2013's form: its size, its class imbalance, 70/10/20 % in its three usages.
+
+    Parameters
+    ----------
+    count : int
+        How many rows, at least 100.
+    seed : int
+        0 or more. The same seed gives the same pixels on every machine.
+    cache : bool
+        Whether to keep the result in ``data/cache`` and take it from there the next time.
+
+    Returns
+    -------
+    SampleRows
+
+    Raises
+    ------
+    ValueError
+        For a count under 100 or a negative seed.
+    """
+    if count < 100:
+        raise ValueError(f"count is {count}: expected at least 100 rows")
+    if seed < 0:
+        raise ValueError(f"seed is {seed}: expected 0 or more")
+    if not cache:
+        return _render(count, seed)
+    arrays = store.cached(f"rows-{count}-{seed}", lambda: vars(_render(count, seed)))
+    return SampleRows(**arrays)
+
+
+def _render(count: int, seed: int) -> SampleRows:
+    labels, usage = _layout(count, Draws(seed, _LABELS))
+    planted = _plant(labels, usage, Draws(seed, _PLANTED))
+    drawn, copies, contradictions, flat = planted
+    units, strength = activations(drawn, Draws(seed, _FACES))
+    images = _paint(units, seed)
+    for copy, original in (*copies, *contradictions[:, ::-1]):
+        images[copy], strength[copy] = images[original], strength[original]
+    for row, gray in zip(flat, (0, 128), strict=True):
+        images[row] = gray
+    votes = _vote(drawn, strength, flat, Draws(seed, _VOTES))
+    return SampleRows(images, labels, usage, votes, drawn, copies, contradictions, flat)
+
+
+def _layout(count: int, draws: Draws) -> tuple[np.ndarray, np.ndarray]:
+    """Lay out labels and usages: in each, the classes in FER2013's proportions, shuffled."""
+    labels, usages = [], []
+    for usage, size in zip(USAGES, apportion(count, tuple(USAGES.values())), strict=True):
+        part = np.repeat(np.arange(len(EXPRESSIONS)), apportion(size, FER2013_ROWS))
+        labels.append(part[draws.order(size)])
+        usages.append(np.full(size, usage))
+    return np.concatenate(labels), np.concatenate(usages)
+
+
+def _plant(labels: np.ndarray, usage: np.ndarray, draws: Draws) -> tuple[np.ndarray, ...]:
+    """Choose the wrong labels, the copies, the contradictions and the flat rows: four arrays."""
+    count = len(labels)
+    order = draws.order(count)
+    wrong = order[: count // LABEL_NOISE]
+    drawn = labels.copy()
+    drawn[wrong] = confused(labels[wrong], draws)
+    free = [int(row) for row in order[count // LABEL_NOISE :]]
+    flat = _first(free, usage[free] == "Training", FLAT)
+    contradictions = []
+    for _ in range(CONTRADICTIONS):
+        (one,) = _first(free, usage[free] == "Training", 1)
+        (two,) = _first(free, (usage[free] == "Training") & (labels[free] != labels[one]), 1)
+        drawn[two] = labels[one]
+        contradictions.append((one, two))
+    copies = []
+    for _ in range(COPIES):
+        (test,) = _first(free, usage[free] == "PrivateTest", 1)
+        same = (usage[free] == "Training") & (labels[free] == labels[test])
+        copies.append((test, *_first(free, same, 1)))
+    return drawn, np.array(sorted(copies)), np.array(sorted(contradictions)), np.array(sorted(flat))
+
+
+def _first(free: list[int], fits: np.ndarray, count: int) -> list[int]:
+    """Take the first `count` rows that fit out of the free ones."""
+    taken = [free[place] for place in np.flatnonzero(fits)[:count]]
+    for row in taken:
+        free.remove(row)
+    return taken
+
+
+def draw_pose(count: int, draws: Draws, *, close: float = 1.0) -> Pose:
+    """Draw small differences of place, size, roll, turn, nod and light; `close` sizes the head."""
+    half = draws.bell(0.16, count)  # half the tangent: exact sine and cosine without a library
+    size = 1 + half * half
+    values = (
+        draws.bell(0.10, count),
+        draws.bell(0.10, count) - 0.06,
+        (0.93 + draws.bell(0.13, count)) / close,
+        (1 - half * half) / size,
+        2 * half / size,
+        draws.bell(0.22, count),
+        draws.bell(0.13, count),
+        draws.bell(0.42, count),
+        draws.bell(0.22, count) + 0.05,
+    )
+    return Pose(*(np.asarray(value, np.float32)[:, None, None] for value in values))
+
+
+def _paint(units: np.ndarray, seed: int) -> np.ndarray:
+    """Paint these faces: (n, 28) float32 in, (n, 48, 48) uint8 out."""
+    count = len(units)
+    people = draw_people(count, Draws(seed, _PEOPLE))
+    scenes, grain = Draws(seed, _SCENES), Draws(seed, _GRAIN)
+    pose = draw_pose(count, scenes)
+    behind = scenes.uniform(0.05, 0.95, 3, count, 1, 1)
+    slope = scenes.bell(0.4, 2, count, 1, 1)
+    exposure = np.stack([1.05 + scenes.bell(0.3, count), 0.02 + scenes.bell(0.10, count)])[
+        :, :, None, None
+    ]
+    blur, noise = scenes.choose((3, 3, 3, 2, 1), count), scenes.integers(1, 7, count)
+    steps = (np.arange(2 * SIZE, dtype=np.float32) - (SIZE - 0.5)) / SIZE
+    frame_x, frame_y = steps[None, None, :], steps[None, :, None]
+    images = np.empty((count, SIZE, SIZE), np.uint8)
+    for start in range(0, count, _BATCH):
+        rows = slice(start, min(start + _BATCH, count))
+        back = behind[0, rows] + slope[0, rows] * frame_x + slope[1, rows] * frame_y
+        spot_x, spot_y = 2 * behind[1, rows] - 1, 2 * behind[2, rows] - 1
+        round_spot = np.maximum(1 - (frame_x - spot_x) ** 2 - (frame_y - spot_y) ** 2, 0)
+        canvas = Canvas((back + 0.3 * (0.5 - behind[1, rows]) * round_spot)[None])
+        here = Pose(*(value[rows] for value in vars(pose).values()))
+        face = Face(frame_x, frame_y, 1 / SIZE, people.take(rows), units[rows], here)
+        paint_person(canvas, face)
+        tones = (canvas.pixels[0] - 0.5) * exposure[0, rows] + 0.5 + exposure[1, rows]
+        images[rows] = develop(halve(tones), blur[rows], noise[rows], grain)
+    return images
+
+
+def halve(pictures: np.ndarray) -> np.ndarray:
+    """Average each two by two pixels of (..., 2h, 2w), element by element."""
+    rows = pictures[..., 0::2, :] + pictures[..., 1::2, :]
+    return (rows[..., 0::2] + rows[..., 1::2]) * np.float32(0.25)
+
+
+def develop(tones: np.ndarray, blur: np.ndarray, noise: np.ndarray, grain: Draws) -> np.ndarray:
+    """Blur, grain and round to 8 bits, in integers from the first rounding on.
+
+    Parameters
+    ----------
+    tones : (n, h, w) float32, about 0 … 1
+    blur : (n,) int64, 0 … 5, the sixteenths of its light that a pixel gives to each neighbour
+    noise : (n,) int64, how coarse the grain is, in gray levels
+    grain : Draws
+
+    Returns
+    -------
+    (n, h, w) uint8
+    """
+    levels = np.floor(np.clip(tones, 0, 1) * np.float32(255 * 16) + np.float32(0.5))
+    levels = levels.astype(np.int64)
+    side = blur[:, None, None]
+    wide = np.pad(levels, ((0, 0), (1, 1), (0, 0)), mode="edge")
+    levels = (side * (wide[:, :-2] + wide[:, 2:]) + (16 - 2 * side) * wide[:, 1:-1] + 8) >> 4
+    wide = np.pad(levels, ((0, 0), (0, 0), (1, 1)), mode="edge")
+    levels = (side * (wide[..., :-2] + wide[..., 2:]) + (16 - 2 * side) * wide[..., 1:-1] + 8) >> 4
+    words = grain.words(*levels.shape)
+    # three bytes of each word make a bell of -382 … 383; a byte's own spread is about 74
+    bells = sum(((words >> np.uint64(shift)) & np.uint64(255)) for shift in (8, 24, 40))
+    bells = bells.astype(np.int64) - 382
+    levels = levels + ((bells * noise[:, None, None]) >> 4)
+    return np.clip((levels + 8) >> 4, 0, 255).astype(np.uint8)
+
+
+def _vote(drawn: np.ndarray, strength: np.ndarray, flat: np.ndarray, draws: Draws) -> np.ndarray:
+    """Draw ten votes a row, (n, 10) int64: the fainter a face, the less people agree on it."""
+    count = len(drawn)
+    agree = draws.units(count, 10) < (0.35 + 0.6 * strength)[:, None]
+    votes = np.zeros((count, len(FERPLUS_COLUMNS)), np.int64)
+    column = {FOLDER_NAMES.get(name): place for place, name in enumerate(FERPLUS_COLUMNS)}
+    contempt, unknown, none = (
+        FERPLUS_COLUMNS.index(name) for name in ("contempt", "unknown", "NF")
+    )
+    for index, name in enumerate(EXPRESSIONS):
+        rows = np.flatnonzero(drawn == index)
+        others = [column[EXPRESSIONS.index(other)] for other in CONFUSIONS[name]]
+        places = np.array([*others, contempt, unknown])
+        weights = [*CONFUSIONS[name].values(), 0.5, 0.5]
+        picked = places[draws.choose(weights, len(rows), 10)]
+        picked = np.where(agree[rows], column[index], picked)
+        np.add.at(votes, (rows[:, None], picked), 1)
+    votes[flat] = 0
+    votes[flat, none] = 10
+    return votes
