@@ -38,15 +38,8 @@ def noise(count=4, size=(64, 64), channels=1, seed=0):
 
 def fixed(count=1, **chosen):
     """The same chosen transform for each of ``count`` pictures; what is not chosen does nothing."""
-    neutral = {
-        "theta": 0.0,
-        "zoom_rows": 1.0,
-        "zoom_columns": 1.0,
-        "shift_rows": 0.0,
-        "shift_columns": 0.0,
-        "flip": False,
-    }
-    return Draws(**{name: np.full(count, value) for name, value in (neutral | chosen).items()})
+    columns = {name: np.full(count, value) for name, value in chosen.items()}
+    return dataclasses.replace(augment.no_change(count), **columns)
 
 
 def fast(images, draws):

@@ -58,6 +58,8 @@ def test_run_leaves_executed_copies_and_figures_and_a_line_each(folders):
         notebook(source / "01_load.ipynb", "count = 3", "print(count)"),
         notebook(source / "02_crop.ipynb", PICTURE),
     ]
+    figures.mkdir()
+    (figures / "02-renamed.png").write_bytes(b"of an earlier run")
     before = [path.read_bytes() for path in paths]
     said = io.StringIO()
     outcomes = course.run(paths, runs, figures, stream=said)
@@ -66,8 +68,8 @@ def test_run_leaves_executed_copies_and_figures_and_a_line_each(folders):
     executed = nbformat.read(runs / "01_load.ipynb", as_version=4)
     assert [cell.execution_count for cell in executed.cells] == [1, 2]
     assert executed.cells[1].outputs[0].text == "3\n"
-    assert [path.name for path in figures.iterdir()] == ["02-02-cell-01.png"]
-    assert (figures / "02-02-cell-01.png").read_bytes() == base64.b64decode("iVBORw0KGgo=")
+    assert [path.name for path in figures.iterdir()] == ["02-cell-01.png"]
+    assert (figures / "02-cell-01.png").read_bytes() == base64.b64decode("iVBORw0KGgo=")
     assert [(one.cells, one.figures) for one in outcomes] == [(2, 0), (1, 1)]
     done = [line for line in said.getvalue().splitlines() if line.endswith(" s")]
     assert re.fullmatch(r"\[1/2\] 01_load\.ipynb  2 cells, 0 figures, \d+ s", done[0])

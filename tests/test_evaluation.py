@@ -116,7 +116,7 @@ def test_interval_refuses_an_impossible_level(level):
 
 
 @given(predictions())
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 def test_summary_agrees_with_scikit_learn(given_):
     found = evaluation.summary(given_)
     classes = range(len(given_.expressions))
@@ -140,7 +140,7 @@ def test_summary_agrees_with_scikit_learn(given_):
 
 
 @given(predictions())
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 def test_report_agrees_with_scikit_learn(given_):
     table = evaluation.report(given_)
     theirs = metrics.classification_report(
@@ -170,7 +170,7 @@ def test_log_loss_agrees_with_scikit_learn():
 
 
 @given(predictions(), st.integers(1, 7))
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 def test_top_k_grows_from_the_accuracy_to_one(given_, k):
     classes = len(given_.expressions)
     shares = [evaluation.top_k_accuracy(given_, k) for k in range(1, classes + 1)]
@@ -183,7 +183,7 @@ def test_top_k_grows_from_the_accuracy_to_one(given_, k):
 
 
 @given(predictions())
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 def test_confusion_holds_every_picture_once(given_):
     counts = evaluation.confusion(given_)
     classes = len(given_.expressions)
@@ -198,7 +198,7 @@ def test_confusion_holds_every_picture_once(given_):
 
 
 @given(predictions())
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 def test_rows_of_shares_sum_to_one_or_are_empty(given_):
     counts = evaluation.confusion(given_)
     sums = evaluation.row_shares(counts).sum(axis=1)
@@ -206,7 +206,7 @@ def test_rows_of_shares_sum_to_one_or_are_empty(given_):
 
 
 @given(predictions(), st.integers(0, 5))
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 def test_the_order_of_the_rows_does_not_matter(given_, seed):
     other = shuffled(given_, seed)
     one, two = evaluation.summary(given_), evaluation.summary(other)
@@ -218,7 +218,7 @@ def test_the_order_of_the_rows_does_not_matter(given_, seed):
 
 
 @given(predictions())
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 def test_reliability_holds_every_prediction_once(given_):
     table = evaluation.reliability_table(given_)
     assert len(table) == 15
@@ -235,7 +235,7 @@ def test_reliability_holds_every_prediction_once(given_):
 
 
 @given(predictions())
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 def test_nothing_given_is_changed(given_):
     before = given_.probabilities.copy(), given_.labels.copy()
     evaluation.summary(given_)
@@ -314,7 +314,7 @@ def test_surest_is_in_order_and_says_who():
 
 
 @given(predictions(), st.integers(0, 50), st.sampled_from([None, True, False]))
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 def test_surest_takes_the_most_probable_ones(given_, k, correct):
     table = evaluation.surest(given_, k, correct)
     right = given_.predicted == given_.labels
@@ -374,7 +374,7 @@ def test_difference_counts_the_pictures_that_tell():
 
 
 @given(predictions())
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 def test_a_run_does_not_differ_from_itself_in_another_order(given_):
     found = evaluation.difference(given_, shuffled(given_))
     assert (found.difference, found.p, found.only_first, found.only_second) == (0, 1, 0, 0)

@@ -84,7 +84,7 @@ def test_each_figure_renders_at_a_readable_size(every):
         width, height = size_of(content)
         assert 300 < width < 2200, name
         assert 150 < height < 2200, name
-        assert len(content) < 300_000, name
+        assert len(content) < 150_000, name
 
 
 def test_files_repeat_exactly_and_carry_no_metadata(every, tmp_path):

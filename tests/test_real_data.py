@@ -5,7 +5,6 @@ is not there is skipped, and says so.
 """
 
 import json
-import resource
 import subprocess
 import sys
 import time
@@ -63,23 +62,27 @@ def test_the_record_is_of_these_pictures(fer):
 
 
 def test_fer2013_loads_in_bounded_time_and_memory(fer):
-    """10 s and 1 GB from the csv, 1 s from the cache, in a process of its own."""
+    """10 s and 1 GB from the csv, 1 s from the cache.
+
+    Seconds of the processor, not of the clock: what else the machine does must not fail a test.
+    """
+    resource = pytest.importorskip("resource")
     path = fer2013.find_csv(runtime.RAW / "fer2013")
     if path is None or path.suffix != ".csv":
         pytest.skip("no csv in data/raw/fer2013")
     code = (
-        "import time; from utils import datasets; start = time.perf_counter(); "
-        "datasets.load('fer2013', cache=False); print(time.perf_counter() - start)"
+        "import time; from utils import datasets; start = time.process_time(); "
+        "datasets.load('fer2013', cache=False); print(time.process_time() - start)"
     )
     answer = subprocess.run(
         [sys.executable, "-c", code], cwd=runtime.ROOT, capture_output=True, text=True, check=True
     )
     assert float(answer.stdout) < 10
-    kilobytes = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
-    assert kilobytes < 1_000_000
-    start = time.perf_counter()
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    assert peak * (1 if sys.platform == "darwin" else 1024) < 1e9  # macOS counts bytes, Linux kB
+    start = time.process_time()
     datasets.load("fer2013")
-    assert time.perf_counter() - start < 1
+    assert time.process_time() - start < 1
 
 
 @pytest.mark.parametrize(

@@ -19,8 +19,8 @@ from utils.sample.rows import FER2013_ROWS, apportion
 
 SMALL = 100
 #: When the renderer changes on purpose, these change with it, and so does `store.VERSION`.
-ROWS_SHA256 = "?"
-PHOTOS_SHA256 = "?"
+ROWS_SHA256 = "2c4ac1890bfb3e4341d8c31c62bf65f55b76750f50d4a24948bf5c72412bc958"
+PHOTOS_SHA256 = "a2879cc95625fc6d6d8e9ca97d5b256430b94e20590ddaa562961807adccdc12"
 
 
 @pytest.fixture(scope="module")
@@ -209,7 +209,7 @@ def test_faces_move_the_units_of_their_expression_and_more_than_neutral_ones(nam
     still, _ = action_units.activations(np.full(200, EXPRESSIONS.index("neutral")), Draws(5, 0))
     assert moved.shape == (200, action_units.UNITS)
     assert 0 <= moved.min() <= moved.max() <= np.float32(1.1)
-    assert 0.35 <= strength.min() <= strength.max() <= 1
+    assert np.float32(0.45) <= strength.min() <= strength.max() <= 1
     columns = sorted(units)
     assert (moved[:, columns].mean(axis=0) > 3 * still[:, columns].mean(axis=0)).all()
 

@@ -84,6 +84,18 @@ class Draws:
         }
 
 
+def no_change(count: int) -> Draws:
+    """Return draws that leave ``count`` faces as they are, to be replaced one by one.
+
+    >>> import dataclasses
+    >>> turned = dataclasses.replace(no_change(1), theta=np.array([10.0]))
+    >>> float(turned.theta[0]), float(turned.zoom_rows[0]), bool(turned.flip[0])
+    (10.0, 1.0, False)
+    """
+    zeros, ones = np.zeros(count), np.ones(count)
+    return Draws(zeros, ones, ones, zeros, zeros, np.zeros(count, dtype=bool))
+
+
 def image_data_generator(augmentation: Augmentation):
     """Make Keras's ImageDataGenerator for these settings: the ancestors' way.
 

@@ -88,7 +88,7 @@ def save_figures(notebook: dict[str, Any], name: str, folder: Path) -> int:
     notebook : dict
         The executed notebook.
     name : str
-        First part of the files' names; the cell's id is the second.
+        The notebook's number, which the files' names begin with; the cell's id is the rest.
     folder : path
         Where they go.
 
@@ -99,6 +99,8 @@ def save_figures(notebook: dict[str, Any], name: str, folder: Path) -> int:
     """
     written = 0
     folder.mkdir(parents=True, exist_ok=True)
+    for earlier in folder.glob(f"{name}-*.png"):
+        earlier.unlink()
     for cell in notebook["cells"]:
         pictures = [
             output["data"]["image/png"]
@@ -107,7 +109,7 @@ def save_figures(notebook: dict[str, Any], name: str, folder: Path) -> int:
         ]
         for position, picture in enumerate(pictures, start=1):
             suffix = f"-{position}" if len(pictures) > 1 else ""
-            file = folder / f"{name}-{cell['id']}{suffix}.png"
+            file = folder / f"{name}-{cell['id'].removeprefix(f'{name}-')}{suffix}.png"
             file.write_bytes(base64.b64decode("".join(picture)))
             written += 1
     return written

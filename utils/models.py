@@ -35,6 +35,7 @@ def cnn5(
     dropout: float = 0.2,
     dense: int = 1024,
     dense_dropout: float = 0.5,
+    momentum: float = 0.99,
     dtype: str | None = None,
 ):
     """Build the five-convolution network, the course's own.
@@ -59,6 +60,9 @@ def cnn5(
         Units of the dense layer.
     dense_dropout : float
         Share dropped behind it.
+    momentum : float
+        Of batch normalisation's running averages, which look back over about
+        1 / (1 - momentum) steps: a run of few steps needs a lower one.
     dtype : str, optional
         Keras dtype policy, as "mixed_bfloat16"; the softmax stays in float32.
 
@@ -83,7 +87,9 @@ def cnn5(
             dtype=dtype,
         )(values)
         values = layers.MaxPooling2D(name=f"pooling_{block}", dtype=dtype)(values)
-        values = layers.BatchNormalization(name=f"normalisation_{block}", dtype=dtype)(values)
+        values = layers.BatchNormalization(
+            momentum=momentum, name=f"normalisation_{block}", dtype=dtype
+        )(values)
         values = layers.ReLU(name=f"relu_{block}", dtype=dtype)(values)
         values = layers.Dropout(dropout, name=f"dropout_{block}", dtype=dtype)(values)
     values = layers.Flatten(name="flatten", dtype=dtype)(values)

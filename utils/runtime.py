@@ -83,6 +83,8 @@ def setup(seed: int = 0, *, backend: str | None = None, onednn: bool = False) ->
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", str(int(onednn)))
     os.environ["KERAS_BACKEND"] = backend
     logging.basicConfig(format="%(message)s", level=logging.INFO, stream=sys.stdout)
+    # In a new home Matplotlib announces its font cache, in whichever cell draws first.
+    logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)
 
     with _without_start_up_messages():
         import keras

@@ -80,7 +80,7 @@ def activations(labels: np.ndarray, draws: Draws) -> tuple[np.ndarray, np.ndarra
     """Draw how strongly each face moves each action unit.
 
     A face shows one variant of its expression at a strength of its own, each unit a little more
-    or less than prescribed, and one face in four mixes in some of an expression that it could be
+    or less than prescribed, and one face in five mixes in some of an expression that it could be
     taken for. Neutral faces are not dead: a trace of some unit stays in many of them.
 
     Parameters
@@ -94,11 +94,11 @@ def activations(labels: np.ndarray, draws: Draws) -> tuple[np.ndarray, np.ndarra
     -------
     units : (n, 28) float32, 0 … 1.1
         Column k is action unit k.
-    strength : (n,) float32, 0.35 … 1
+    strength : (n,) float32, 0.45 … 1
         How strongly the expression is shown.
     """
     count = len(labels)
-    strength = np.maximum(draws.uniform(0.35, 1.0, count), draws.uniform(0.35, 1.0, count))
+    strength = np.maximum(draws.uniform(0.45, 1.0, count), draws.uniform(0.45, 1.0, count))
     table, blend = np.zeros((2, count, UNITS), np.float32)
     for faces, filled in ((labels, table), (confused(labels, draws), blend)):
         for index, name in enumerate(EXPRESSIONS):
@@ -108,7 +108,7 @@ def activations(labels: np.ndarray, draws: Draws) -> tuple[np.ndarray, np.ndarra
             for way, changes in enumerate(ways):
                 for unit, value in {**ACTION_UNITS[name], **changes}.items():
                     filled[where[variant == way], unit] = value
-    mixed = draws.chance(0.25, count) * draws.uniform(0.1, 0.35, count)
+    mixed = draws.chance(0.2, count) * draws.uniform(0.1, 0.3, count)
     mixed = mixed.astype(np.float32)[:, None]
     jitter = 1 + draws.bell(0.3, count, UNITS)
     units = ((1 - mixed) * table * strength[:, None] + mixed * blend) * jitter

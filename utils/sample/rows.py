@@ -168,18 +168,18 @@ def _first(free: list[int], fits: np.ndarray, count: int) -> list[int]:
 
 def draw_pose(count: int, draws: Draws, *, close: float = 1.0) -> Pose:
     """Draw small differences of place, size, roll, turn, nod and light; `close` sizes the head."""
-    half = draws.bell(0.16, count)  # half the tangent: exact sine and cosine without a library
+    half = draws.bell(0.13, count)  # half the tangent: exact sine and cosine without a library
     size = 1 + half * half
     values = (
-        draws.bell(0.10, count),
-        draws.bell(0.10, count) - 0.06,
-        (0.93 + draws.bell(0.13, count)) / close,
+        draws.bell(0.08, count),
+        draws.bell(0.08, count) - 0.06,
+        (0.93 + draws.bell(0.11, count)) / close,
         (1 - half * half) / size,
         2 * half / size,
-        draws.bell(0.22, count),
-        draws.bell(0.13, count),
-        draws.bell(0.42, count),
-        draws.bell(0.22, count) + 0.05,
+        draws.bell(0.18, count),
+        draws.bell(0.10, count),
+        draws.bell(0.36, count),
+        draws.bell(0.18, count) + 0.05,
     )
     return Pose(*(np.asarray(value, np.float32)[:, None, None] for value in values))
 
@@ -192,10 +192,10 @@ def _paint(units: np.ndarray, seed: int) -> np.ndarray:
     pose = draw_pose(count, scenes)
     behind = scenes.uniform(0.05, 0.95, 3, count, 1, 1)
     slope = scenes.bell(0.4, 2, count, 1, 1)
-    exposure = np.stack([1.05 + scenes.bell(0.3, count), 0.02 + scenes.bell(0.10, count)])[
+    exposure = np.stack([1.1 + scenes.bell(0.2, count), 0.03 + scenes.bell(0.07, count)])[
         :, :, None, None
     ]
-    blur, noise = scenes.choose((3, 3, 3, 2, 1), count), scenes.integers(1, 7, count)
+    blur, noise = scenes.choose((6, 5, 4, 2, 1), count), scenes.integers(1, 6, count)
     steps = (np.arange(2 * SIZE, dtype=np.float32) - (SIZE - 0.5)) / SIZE
     frame_x, frame_y = steps[None, None, :], steps[None, :, None]
     images = np.empty((count, SIZE, SIZE), np.uint8)

@@ -13,7 +13,7 @@ import numpy as np
 from utils import runtime
 
 #: Goes up whenever the renderer's pixels change, so that no old rendering is taken for a new one.
-VERSION = 2
+VERSION = 3
 
 
 def digest(arrays: Mapping[str, np.ndarray]) -> str:

@@ -1,0 +1,66 @@
+"""Released networks are what their records say, and their cards are current."""
+
+import numpy as np
+import pytest
+import test_training
+
+from utils import datasets, evaluation, models, records, release, runtime, training
+from utils.errors import DataError, ModelError
+
+RELEASED = sorted(runtime.MODELS.glob("*.keras"))
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    runtime.setup(0)
+    folder = tmp_path_factory.mktemp("runs") / "tiny"
+    settings = test_training.settings(epochs=1)
+    return training.train(test_training.faces(), settings, folder=folder, verbose=0)
+
+
+def test_a_release_is_the_network_and_its_card(run, tmp_path):
+    weights, card = release.release(run, tmp_path)
+    assert [weights.name, card.name] == ["tiny.keras", "tiny.md"]
+    assert models.load(weights).expressions == run.test.expressions
+    text = card.read_text(encoding="utf-8")
+    found = evaluation.summary(run.test)
+    assert f"| {found.n:,} | {found.accuracy:.2%} |" in text
+    for expression in run.test.expressions:
+        assert f"| {expression} |" in text
+    assert "{" not in text
+
+
+def test_a_run_without_its_network_is_not_released(run, tmp_path):
+    gone = records.Run(tmp_path / "gone", run.info, run.history, run.validation, run.test)
+    with pytest.raises(ModelError, match="gone"):
+        release.release(gone, tmp_path)
+
+
+@pytest.mark.parametrize("path", RELEASED, ids=lambda path: path.stem)
+def test_every_released_network_has_its_record_and_a_current_card(path):
+    run = records.load(path.stem)
+    written = path.with_suffix(".md").read_text(encoding="utf-8")
+    side = run.info["settings"]["size"]
+    channels = models.load(path).input_shape[2]
+    assert written == release.card(run, path.stat().st_size, (side, side, channels))
+
+
+@pytest.mark.real_data
+@pytest.mark.parametrize("path", RELEASED, ids=lambda path: path.stem)
+def test_a_released_network_gives_its_recorded_metrics_again(path):
+    runtime.setup(0)
+    run = records.load(path.stem)
+    try:
+        dataset = datasets.load(run.info["dataset"])
+    except DataError as error:
+        pytest.skip(str(error))
+    if dataset.fingerprint() != run.info["fingerprint"]:
+        pytest.skip("another copy of the data than the recorded one")
+    classifier = models.load(path)
+    for split, recorded in (("validation", run.validation), ("test", run.test)):
+        again = training.predict(classifier, dataset, split)
+        np.testing.assert_array_equal(again.rows, recorded.rows)
+        now, then = evaluation.summary(again), evaluation.summary(recorded)
+        assert now.accuracy == pytest.approx(then.accuracy, abs=0.002)
+        assert now.accuracy_without_copies == pytest.approx(then.accuracy_without_copies, abs=0.002)
+        assert now.macro_f1 == pytest.approx(then.macro_f1, abs=0.002)

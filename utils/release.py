@@ -1,0 +1,194 @@
+"""Release a recorded run's network: its weights and its model card, into ``models/``.
+
+``python -m utils.release RUN`` does both. The card is computed from the record (Mitchell et al.
+2019, *Model cards for model reporting*), and a test holds it to be current.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from utils import evaluation, models, records, runtime
+from utils.errors import ModelError
+
+CARD = """\
+# {name}
+
+`{model}` trained on {dataset}: a face of {height}×{width} pixels in, the probability of each of
+{classes} expressions out. File: `{name}.keras`, {megabytes:.1f} MB, weights stored as float16.
+
+```python
+from utils import models, runtime
+
+classifier = models.load(runtime.MODELS / "{name}.keras")
+probabilities = classifier.predict(faces)  # (n, {height}, {width}, {channels}), pixels of 0 … 255
+```
+
+Its outputs, in order: {expressions}. Scaling is part of the network. Crop a face by a box around
+it and resize the crop (`utils.faces`); gray is Pillow's "L".
+
+## How good it is
+
+On the test split, read once; the epoch ({best_epoch} of {epochs}) was chosen on the validation
+split. One seed ({seed}).
+
+| | n | accuracy | 95 % interval |
+|---|---|---|---|
+| all test faces | {n:,} | {accuracy:.2%} | {low:.1%} … {high:.1%} |
+| without pictures that also stand in training | {n_without:,} | {accuracy_without:.2%} | \
+{low_without:.1%} … {high_without:.1%} |
+
+Macro F1 {macro_f1:.3f}; right among its first two, {top2:.1%}; expected calibration error \
+{calibration:.3f}.
+
+| expression | precision | recall | F1 | test faces |
+|---|---|---|---|---|
+{per_class}
+
+Most often confused: {confused}.
+
+## How it was made
+
+- Balancing: {balance}; {rows_balanced:,} faces an epoch from {rows:,} real ones. Augmentation:
+  {augmentation}.
+- {epochs} epochs of batches of {batch_size}, AdamW, learning rate {learning_rate:g} after a warm-up
+  and then falling along a cosine; label smoothing {label_smoothing:g}; computed in {precision}.
+- On {hardware}, {backend}, {hours:.1f} hours, {images_per_second:.0f} faces a second.
+- Record: [`results/{name}`](../results/{name}). Command: `{command}`.
+
+## What it is for, and what not
+
+For teaching, as a baseline, and where a wrong answer costs nothing. It names what a few labellers
+saw in a face of a web search's pictures, posed and out of context; people agree with those labels
+about two times in three (Goodfellow et al. 2013). It does **not** tell what a person feels, thinks
+or intends, and it must not be used to judge anyone: in hiring, schooling, policing, medicine, or
+anywhere under the European Union's ban on emotion recognition at work and in education (Regulation
+2024/1689, article 5).
+
+The training pictures come without age, gender or skin colour, so nobody can say from them on whom
+it fails more often; expect that it does so unevenly. Rare expressions are recognised worst: see
+the table.
+
+## Licence
+
+Weights under the MIT licence of this repository, as far as they are ours to license: the training
+pictures have terms of their own ([data sheet](../data/README.md)).
+"""
+
+
+def card(run: records.Run, size: int, shape: tuple[int, int, int]) -> str:
+    """Write a run's model card.
+
+    Parameters
+    ----------
+    run : Run
+        A finished run.
+    size : int
+        Bytes of its released file.
+    shape : tuple of int
+        Height, width and channels of its input.
+
+    Returns
+    -------
+    str
+        Markdown, every number from the record.
+    """
+    info, settings = run.info, run.info["settings"]
+    found = evaluation.summary(run.test)
+    report = evaluation.report(run.test)
+    per_class = [
+        f"| {name} | {row.precision:.2f} | {row.recall:.2f} | {row.f1:.2f} | {int(row.support)} |"
+        for name, row in report.loc[list(run.test.expressions)].iterrows()
+    ]
+    confused = [
+        f"{row.true} taken for {row.predicted} ({row['count']})"
+        for _, row in evaluation.most_confused(run.test, 3).iterrows()
+    ]
+    moved = settings["augmentation"]
+    augmentation = "none"
+    if moved:
+        augmentation = (
+            f"rotation ±{moved['rotation']:g}°, zoom ±{moved['zoom']:.0%}, "
+            f"shift ±{moved['shift']:.0%}" + (", mirroring" if moved["flip"] else "")
+        )
+    return CARD.format(
+        **{key: info[key] for key in ("model", "dataset", "seed", "command", "hardware")},
+        **{key: info[key] for key in ("backend", "images_per_second", "best_epoch")},
+        **{key: settings[key] for key in ("balance", "batch_size", "learning_rate")},
+        **{key: settings[key] for key in ("label_smoothing", "precision")},
+        name=run.name,
+        height=shape[0],
+        width=shape[1],
+        channels=shape[2],
+        classes=len(run.test.expressions),
+        expressions=", ".join(run.test.expressions),
+        megabytes=size / 1e6,
+        epochs=len(run.history),
+        n=found.n,
+        accuracy=found.accuracy,
+        low=found.interval[0],
+        high=found.interval[1],
+        n_without=found.n_without_copies,
+        accuracy_without=found.accuracy_without_copies,
+        low_without=found.interval_without_copies[0],
+        high_without=found.interval_without_copies[1],
+        macro_f1=found.macro_f1,
+        top2=found.top2_accuracy,
+        calibration=found.calibration_error,
+        per_class="\n".join(per_class),
+        confused="; ".join(confused),
+        rows=info["rows"]["training"],
+        rows_balanced=info["rows"]["training_balanced"],
+        augmentation=augmentation,
+        hours=info["seconds"] / 3600,
+    )
+
+
+def release(run: records.Run, folder: Path = runtime.MODELS) -> tuple[Path, Path]:
+    """Copy a run's network into ``folder`` and write its card beside it.
+
+    Parameters
+    ----------
+    run : Run
+        A finished run whose folder still has its ``model.keras``.
+    folder : path
+        Where released networks lie.
+
+    Returns
+    -------
+    tuple of path
+        The network's file and its card.
+
+    Raises
+    ------
+    ModelError
+        When the run is not finished, or its network is gone.
+    """
+    source = run.folder / "model.keras"
+    if run.test is None or not source.is_file():
+        raise ModelError(f"{run.name}: no finished network to release in its folder")
+    shape = models.load(source).input_shape
+    folder.mkdir(parents=True, exist_ok=True)
+    weights, text = folder / f"{run.name}.keras", folder / f"{run.name}.md"
+    shutil.copyfile(source, weights)
+    content = card(run, weights.stat().st_size, shape)
+    records.write_atomically(text, content.encode())
+    return weights, text
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Release the runs that the command line names."""
+    parser = argparse.ArgumentParser(prog="python -m utils.release", description=__doc__)
+    parser.add_argument("runs", nargs="+", metavar="RUN", help="a folder's name below results/")
+    asked = parser.parse_args(arguments)
+    runtime.setup()
+    for name in asked.runs:
+        for file in release(records.load(name)):
+            print(file.relative_to(runtime.ROOT))
+
+
+if __name__ == "__main__":
+    main()
