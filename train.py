@@ -42,7 +42,7 @@ def arguments() -> argparse.Namespace:
 def main() -> None:
     """Load, train, record, and print what came out."""
     asked = arguments()
-    runtime.setup(asked.seed, onednn=True)
+    runtime.setup(asked.seed)
     from utils import datasets, evaluation, training
     from utils.augment import Augmentation
 

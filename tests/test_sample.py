@@ -19,8 +19,8 @@ from utils.sample.rows import FER2013_ROWS, apportion
 
 SMALL = 100
 #: When the renderer changes on purpose, these change with it, and so does `store.VERSION`.
-ROWS_SHA256 = "2c4ac1890bfb3e4341d8c31c62bf65f55b76750f50d4a24948bf5c72412bc958"
-PHOTOS_SHA256 = "a2879cc95625fc6d6d8e9ca97d5b256430b94e20590ddaa562961807adccdc12"
+ROWS_SHA256 = "3a96cee4644ee000922caac1ae972c1fa1d6390bcb800cc64c902ec86bfe4327"
+PHOTOS_SHA256 = "91955da1f55a1a17630948540f11fc6e25b321bbcd1f543e69573a60dccfde2c"
 
 
 @pytest.fixture(scope="module")
