@@ -7,9 +7,11 @@ The record (settings, history, validation and test probabilities) lies in result
 """
 
 import argparse
+import sys
 from pathlib import Path
 
 from utils import runtime
+from utils.errors import DataError, ModelError
 
 
 def arguments() -> argparse.Namespace:
@@ -17,17 +19,19 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--data", default="sample", help="sample, fer2013, ferplus or expw")
+    parser.add_argument(
+        "--data", default="sample", choices=("sample", "fer2013", "ferplus", "expw")
+    )
     parser.add_argument("--path", help="where the data lie, if not in data/raw/")
     parser.add_argument("--model", default="cnn5", help="the network's name")
     parser.add_argument("--balance", default="smote", choices=("smote", "weights", "none"))
     parser.add_argument("--epochs", type=int, default=50)
     parser.add_argument("--batch-size", type=int, default=128)
     parser.add_argument("--learning-rate", type=float, default=1e-3)
-    parser.add_argument("--weight-decay", type=float, default=1e-4)
-    parser.add_argument("--rotation", type=float, default=10, help="degrees to either side")
-    parser.add_argument("--zoom", type=float, default=0.1, help="fraction of the scale")
-    parser.add_argument("--shift", type=float, default=0.1, help="fraction of the side")
+    parser.add_argument("--weight-decay", type=float, default=0.05)
+    parser.add_argument("--rotation", type=float, default=10.0, help="degrees to either side")
+    parser.add_argument("--zoom", type=float, default=0.2, help="fraction of the scale")
+    parser.add_argument("--shift", type=float, default=0.15, help="fraction of the side")
     parser.add_argument(
         "--no-augmentation", action="store_true", help="leave the faces as they are"
     )
@@ -71,4 +75,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except (DataError, ModelError) as error:
+        sys.exit(f"train.py: {error}")

@@ -143,7 +143,7 @@ def main() -> None:
     print(f"on {record['hardware']}, {record['backend']}")
     if options.record:
         text = json.dumps(record, indent=2, ensure_ascii=False) + "\n"
-        records.write_atomically(RECORD, text.encode())
+        runtime.write_atomically(RECORD, text.encode())
 
 
 if __name__ == "__main__":

@@ -152,7 +152,7 @@ def main() -> None:
     }
     text = json.dumps(record, indent=2)
     options.to.parent.mkdir(parents=True, exist_ok=True)
-    options.to.write_text(text + "\n", encoding="utf-8")
+    runtime.write_atomically(options.to, (text + "\n").encode())
     print(text)
 
 

@@ -152,7 +152,7 @@ def main() -> None:
     print(f"{record['seconds']:.0f} s, {record['peak_megabytes']['after'] / 1000:.1f} GB at most")
     if options.record:
         text = json.dumps(record, indent=2, ensure_ascii=False) + "\n"
-        records.write_atomically(RECORD, text.encode())
+        runtime.write_atomically(RECORD, text.encode())
 
 
 if __name__ == "__main__":

@@ -141,6 +141,32 @@ def test_a_run_killed_in_the_middle_of_an_epoch_goes_on(tmp_path):
     np.testing.assert_allclose(run.history[columns], whole.history[columns], rtol=1e-4, atol=1e-6)
 
 
+def test_two_processes_share_one_run(tmp_path):
+    """The second waits for the first, and then finds the run finished."""
+    from utils import training
+
+    folder = tmp_path / "shared"
+    text = CHILD.format(
+        tests=str(runtime.ROOT / "tests"), root=str(runtime.ROOT), folder=str(folder)
+    )
+    child = subprocess.Popen([sys.executable, "-c", text], stderr=subprocess.DEVNULL)
+    run = training.train(faces(1400), settings(epochs=5), folder=folder, verbose=0)
+    assert child.wait(timeout=120) == 0
+    assert run.history["epoch"].tolist() == [1, 2, 3, 4, 5]
+    pd.testing.assert_frame_equal(records.load(folder).history, run.history)
+
+
+def test_a_record_whose_checkpoints_are_gone_says_so(tmp_path):
+    from utils import training
+
+    folder = tmp_path / "lost"
+    run = training.train(faces(), settings(), folder=folder, verbose=0)
+    (folder / "test.npz").unlink()
+    with pytest.raises(ModelError, match=r"epoch-003\.weights\.h5"):
+        training.train(faces(), settings(), folder=folder, verbose=0)
+    assert len(run.history) == 3
+
+
 def test_weights_without_their_row_do_not_count(tmp_path):
     """A kill between an epoch's weights and its row in the history repeats that epoch."""
     from utils import training

@@ -8,6 +8,7 @@ the challenge's own counts (Goodfellow et al. 2013).
 from __future__ import annotations
 
 import argparse
+import http.client
 import os
 import shutil
 import sys
@@ -17,8 +18,8 @@ from pathlib import Path
 
 from utils import datasets, runtime
 from utils.datasets import ferplus
-from utils.datasets.fer2013 import SPLIT_FOLDERS, find_csv, find_folders
-from utils.datasets.sources import find_files
+from utils.datasets.fer2013 import CSV_NAMES, SPLIT_FOLDERS, find_csv, find_folders
+from utils.datasets.sources import find_files, shown
 from utils.errors import DataError
 
 #: Where each form of FER2013 lies on Kaggle.
@@ -70,7 +71,7 @@ def fetch(source: str = "kaggle-csv", copy: str | os.PathLike | None = None) -> 
     if source not in SOURCES:
         raise ValueError(f"unknown source {source!r}: expected one of {', '.join(SOURCES)}")
     target = runtime.RAW / "fer2013"
-    target.mkdir(parents=True, exist_ok=True)
+    target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".download-") as folder:
         if copy is not None:
             origin = Path(copy).expanduser()
@@ -144,7 +145,7 @@ def _download(address: str, target: Path) -> None:
                     bar.update(len(block))
         if size and target.stat().st_size != size:
             raise DataError(f"{address}: found {target.stat().st_size:,} bytes, expected {size:,}")
-    except OSError as error:  # URLError and time-outs are kinds of it
+    except (OSError, http.client.HTTPException) as error:  # URLError and time-outs are OSErrors
         raise DataError(
             f"{address} did not come ({error}): try again, or name a copy with --from"
         ) from error
@@ -154,14 +155,19 @@ def _install_faces(origin: Path, target: Path, scratch: Path) -> None:
     check(datasets.load("fer2013", origin, cache=False))
     table = find_csv(origin)
     if table is not None:
-        _place(table, target / _installed_name(table), scratch)
+        name = _installed_name(table)
+        others = [file for file in find_files(target, CSV_NAMES) if file.name.lower() != name]
+        if others and not others[0].samefile(table):
+            raise DataError(f"{shown(others[0])} is there too and would be read first: remove it")
+        _place(table, target / name, scratch)
         return
     for folder in sorted(find_folders(origin).iterdir()):
         if folder.name.lower() in SPLIT_FOLDERS and folder.is_dir():
             place = target / SPLIT_NAMES[SPLIT_FOLDERS[folder.name.lower()]]
             shutil.copytree(folder, scratch / place.name)
+            target.mkdir(exist_ok=True)
             if place.exists():
-                shutil.rmtree(place)
+                os.replace(place, scratch / f"old-{place.name}")
             os.replace(scratch / place.name, place)
 
 
@@ -182,13 +188,15 @@ def _installed_name(table: Path) -> str:
     name = table.name.lower()
     if name.endswith((".tar.gz", ".tgz")):
         return "fer2013.tar.gz"
-    return {".zip": "fer2013.zip", ".gz": "fer2013.csv.gz"}.get(table.suffix.lower(), "fer2013.csv")
+    known = {".zip": "fer2013.zip", ".gz": "fer2013.csv.gz", ".tar": "fer2013.tar"}
+    return known.get(table.suffix.lower(), "fer2013.csv")
 
 
 def _place(origin: Path, target: Path, scratch: Path) -> None:
     """Copy a file; the target is the old one or the whole new one at any moment."""
     if target.exists() and target.samefile(origin):
         return
+    target.parent.mkdir(exist_ok=True)
     shutil.copyfile(origin, scratch / target.name)
     os.replace(scratch / target.name, target)
 

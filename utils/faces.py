@@ -26,6 +26,9 @@ from utils.errors import DataError
 SIZE = 64
 #: The most pixels that `read_photo` decodes: 50 million, a full-frame camera's picture.
 MAX_PIXELS = 50_000_000
+
+#: A square around a long thin box can be far larger than its photo; this much fits in memory.
+LARGEST_CROP = 4 * MAX_PIXELS
 #: Detectors see no photo with a longer side than this; larger ones are shrunk for them.
 DETECTION_SIDE = 1_000
 #: The detectors that `detect` knows.
@@ -201,6 +204,11 @@ def crop(
     region = box.clipped(width, height).widened(margin)
     if square:
         region = region.squared()
+    if region.area > LARGEST_CROP:
+        raise DataError(
+            f"{box} with its margin covers {region.width:,.0f} × {region.height:,.0f} pixels of a "
+            f"{width:,} × {height:,} photo: expected at most {LARGEST_CROP:,} in all"
+        )
     rows = _edge_indices(region.top, region.height, height)
     columns = _edge_indices(region.left, region.width, width)
     return resize(photo[rows[:, None], columns][None], size)[0]

@@ -7,9 +7,10 @@ itself, so that a saved model needs no instructions.
 from __future__ import annotations
 
 import json
+import lzma
 import math
-import os
 import zipfile
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from utils import runtime
 from utils.errors import ModelError
 from utils.expressions import EXPRESSIONS
 
@@ -25,6 +27,16 @@ CARD = "expressions.json"
 
 #: A released network is a few megabytes; an archive that unpacks to more is not opened.
 LARGEST_MODEL = 2**30
+LARGEST_CARD = 2**16
+
+#: What `zipfile` raises at an archive that is damaged, encrypted, or packed in an unknown way.
+BROKEN_ARCHIVE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    RuntimeError,
+    NotImplementedError,
+)
 
 
 def cnn5(
@@ -251,7 +263,7 @@ def save(classifier: Classifier, path: Path | str, *, dtype: str = "float16") ->
     _with_dtype(classifier.model, dtype).save(part)
     with zipfile.ZipFile(part, "a") as archive:
         archive.writestr(CARD, json.dumps({"expressions": list(classifier.expressions)}))
-    os.replace(part, path)
+    runtime.move_into_place(part, path)
     return path
 
 
@@ -279,14 +291,15 @@ def load(path: Path | str) -> Classifier:
     expressions = _read_card(path)
     try:
         model = keras.saving.load_model(path, compile=False, safe_mode=True)
-    except (ValueError, TypeError, OSError, KeyError, zipfile.BadZipFile) as error:
+        outputs = model.output_shape[-1]
+        exact = _with_dtype(model, "float32")
+    except Exception as error:  # a foreign file makes Keras raise anything
         raise ModelError(f"{path.name}: Keras cannot load it: {error}") from error
-    outputs = model.output_shape[-1]
     if outputs != len(expressions):
         raise ModelError(
             f"{path.name}: {outputs} outputs, but names for {len(expressions)} expressions"
         )
-    return Classifier(_with_dtype(model, "float32"), expressions)
+    return Classifier(exact, expressions)
 
 
 def _read_card(path: Path) -> tuple[str, ...]:
@@ -299,19 +312,18 @@ def _read_card(path: Path) -> tuple[str, ...]:
             size = sum(member.file_size for member in archive.infolist())
             if size > LARGEST_MODEL:
                 raise ModelError(f"{path.name}: unpacks to {size:,} bytes, over {LARGEST_MODEL:,}")
-            card = json.loads(archive.read(CARD))
-        expressions = tuple(card["expressions"])
-    except zipfile.BadZipFile as error:
-        raise ModelError(f"{path.name}: not a .keras archive, or a truncated one") from error
+            if archive.getinfo(CARD).file_size > LARGEST_CARD:
+                raise ModelError(f"{path.name}: {CARD} is larger than {LARGEST_CARD:,} bytes")
+            expressions = json.loads(archive.read(CARD))["expressions"]
     except KeyError as error:
         raise ModelError(f"{path.name}: names no expressions: not saved by this project") from error
-    except (TypeError, ValueError) as error:
-        if isinstance(error, ModelError):
-            raise
+    except (TypeError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise ModelError(f"{path.name}: {CARD} cannot be read: {error}") from error
-    if not all(isinstance(name, str) for name in expressions):
-        raise ModelError(f"{path.name}: {CARD} holds names that are no text")
-    return expressions
+    except (*BROKEN_ARCHIVE, OSError, EOFError) as error:
+        raise ModelError(f"{path.name}: not a .keras archive, or a damaged one: {error}") from error
+    if not isinstance(expressions, list) or not all(isinstance(name, str) for name in expressions):
+        raise ModelError(f"{path.name}: {CARD} holds no list of names")
+    return tuple(expressions)
 
 
 def _with_dtype(model, dtype: str):

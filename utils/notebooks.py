@@ -109,7 +109,7 @@ def read(path: Path) -> dict[str, Any]:
 
 def write(path: Path, notebook: dict[str, Any]) -> None:
     """Write a notebook in Jupyter's own layout, so that diffs show what changed."""
-    path.write_text(canonical(notebook), encoding="utf-8")
+    runtime.write_atomically(path, canonical(notebook).encode())
 
 
 def canonical(notebook: dict[str, Any]) -> str:
@@ -186,9 +186,7 @@ def _file_problems(path: Path, notebook: dict[str, Any]) -> Iterator[str]:
 def _cell_id_problems(cells: Sequence[dict]) -> Iterator[str]:
     identities = [cell.get("id", "") for cell in cells]
     for identity in identities:
-        if re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f-]{27})?", identity) or not CELL_ID.fullmatch(
-            identity
-        ):
+        if RANDOM_ID.fullmatch(identity) or not CELL_ID.fullmatch(identity):
             yield f"cell id {identity!r} is not a stable name, like 01-load-03"
     for identity in sorted({identity for identity in identities if identities.count(identity) > 1}):
         yield f"cell id {identity!r} stands twice"

@@ -37,6 +37,8 @@ HISTORY_COLUMNS = (
     "seconds",
 )
 
+FILES = ("run.json", "history.csv", "validation.npz", "test.npz")
+
 PACKAGES = ("keras", "numpy", "scikit-learn", "imbalanced-learn")
 
 
@@ -130,7 +132,7 @@ def names(results: Path = runtime.RESULTS) -> list[str]:
 
 def is_finished(folder: Path) -> bool:
     """Whether the run in ``folder`` reached its last epoch and its predictions are recorded."""
-    return all((folder / name).is_file() for name in ("run.json", "history.csv", "test.npz"))
+    return all((folder / name).is_file() for name in FILES)
 
 
 def load(run: str | Path, results: Path = runtime.RESULTS) -> Run:
@@ -199,13 +201,13 @@ def read_history(folder: Path) -> pd.DataFrame:
 def write_history(folder: Path, history: pd.DataFrame) -> None:
     """Write ``history.csv``, whole."""
     text = history.to_csv(index=False, float_format="%.6g", lineterminator="\n")
-    write_atomically(folder / "history.csv", text.encode())
+    runtime.write_atomically(folder / "history.csv", text.encode())
 
 
 def write_info(folder: Path, info: Mapping[str, Any]) -> None:
     """Write ``run.json``, whole."""
     text = json.dumps(info, indent=2, ensure_ascii=False) + "\n"
-    write_atomically(folder / "run.json", text.encode())
+    runtime.write_atomically(folder / "run.json", text.encode())
 
 
 def write_predictions(path: Path, predictions: Predictions) -> None:
@@ -218,18 +220,7 @@ def write_predictions(path: Path, predictions: Predictions) -> None:
         rows=predictions.rows.astype(np.int64),
         copies=predictions.copies.astype(bool),
     )
-    write_atomically(path, buffer.getvalue())
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file so that a killed process leaves the old one or the new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.part")
-    with part.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(part, path)
+    runtime.write_atomically(path, buffer.getvalue())
 
 
 def surroundings() -> dict[str, Any]:
@@ -281,7 +272,8 @@ def _accelerator_names(devices: list[str]) -> list[str]:
         found = subprocess.run(query, capture_output=True, text=True, timeout=30, check=True)
     except (OSError, subprocess.SubprocessError):
         return devices
-    return found.stdout.split("\n")[: len(devices)] or devices
+    found_names = [name.strip() for name in found.stdout.splitlines() if name.strip()]
+    return found_names[: len(devices)] or devices
 
 
 def _processor_name() -> str:
@@ -306,7 +298,7 @@ def _commit() -> str:
             check=True,
         ).stdout.strip()
         changed = subprocess.run(
-            ["git", "status", "--porcelain", "--", "utils"],
+            ["git", "status", "--porcelain", "--", "utils", "train.py"],
             cwd=runtime.ROOT,
             capture_output=True,
             text=True,

@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import argparse
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -171,11 +170,10 @@ def release(run: records.Run, folder: Path = runtime.MODELS) -> tuple[Path, Path
     if run.test is None or not source.is_file():
         raise ModelError(f"{run.name}: no finished network to release in its folder")
     shape = models.load(source).input_shape
-    folder.mkdir(parents=True, exist_ok=True)
     weights, text = folder / f"{run.name}.keras", folder / f"{run.name}.md"
-    shutil.copyfile(source, weights)
-    content = card(run, weights.stat().st_size, shape)
-    records.write_atomically(text, content.encode())
+    content = card(run, source.stat().st_size, shape)
+    runtime.write_atomically(weights, source.read_bytes())
+    runtime.write_atomically(text, content.encode())
     return weights, text
 
 

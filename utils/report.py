@@ -236,7 +236,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for run in recorded():
             for path in draw(run):
                 print(f"{path.parent.name}/{path.name}")
-        README.write_text(after, encoding="utf-8")
+        runtime.write_atomically(README, after.encode())
         print("README.md: tables written" if after != before else "README.md: up to date")
     return 0
 

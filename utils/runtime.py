@@ -99,6 +99,21 @@ def setup(seed: int = 0, *, backend: str | None = None, onednn: bool = True) -> 
     return Runtime(seed=seed, backend=backend)
 
 
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file so that a killed process leaves the old one or the new one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.part")
+    part.write_bytes(content)
+    move_into_place(part, path)
+
+
+def move_into_place(part: Path, path: Path) -> None:
+    """Give a finished file its name, once its content has reached the disk."""
+    with part.open("rb+") as file:
+        os.fsync(file.fileno())
+    os.replace(part, path)
+
+
 #: TensorFlow 2.21 writes these at its import whatever ``TF_CPP_MIN_LOG_LEVEL`` says.
 START_UP_MESSAGE = re.compile(rb"WARNING: All log messages before absl|I0000 ")
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import os
 import shlex
 import shutil
 import sys
@@ -30,7 +29,7 @@ BALANCES = ("smote", "weights", "none")
 
 @dataclass(frozen=True)
 class Settings:
-    """Everything that a run can be told. The defaults are the course's.
+    """Everything that a run can be told.
 
     Attributes
     ----------
@@ -72,7 +71,7 @@ class Settings:
     batch_size: int = 128
     learning_rate: float = 1e-3
     warm_up: float = 1.0
-    weight_decay: float = 1e-4
+    weight_decay: float = 0.05
     label_smoothing: float = 0.1
     seed: int = 0
     precision: str = "float32"
@@ -116,9 +115,23 @@ def train(
     DataError
         When the data cannot be balanced as asked.
     """
+    import filelock
+
     folder = Path(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    # One process a run: a second one waits, and then finds it finished. The system lets go of
+    # the lock when its holder is killed.
+    with filelock.FileLock(folder.with_name(f".{folder.name}.lock")):
+        return _train(dataset, settings, folder, verbose)
+
+
+def _train(
+    dataset: datasets.FaceDataset, settings: Settings, folder: Path, verbose: int | str
+) -> records.Run:
+    """Do what `train` says, in a folder that no other process writes to."""
     info = _begin(dataset, settings, folder)
     if records.is_finished(folder):
+        shutil.rmtree(folder / "checkpoints", ignore_errors=True)
         return records.load(folder)
 
     history, model = _fit(dataset, settings, folder, info, verbose)
@@ -190,7 +203,7 @@ def course_settings(name: str) -> Settings:
     ----------
     name : str
         "sample" takes 12 epochs of small batches through a network of half the filters and
-        little dropout, about a minute on two cores; real data take `Settings`' own values.
+        little dropout, about a minute on two cores; real data take the recorded runs' values.
     """
     if name == "sample":
         return Settings(
@@ -206,7 +219,7 @@ def course_settings(name: str) -> Settings:
             batch_size=32,
             learning_rate=2e-3,
         )
-    return Settings()
+    return Settings(augmentation=augment.Augmentation(zoom=0.2, shift=0.15))
 
 
 def predict(
@@ -384,6 +397,12 @@ def _begin(dataset: datasets.FaceDataset, settings: Settings, folder: Path) -> d
                     f"{folder.name}: was started with {key} {info.get(key)!r}, and is asked to go "
                     f"on with {value!r}: take another name, or delete the folder"
                 )
+        here = records.surroundings()
+        if not records.is_finished(folder):
+            # Another machine or another commit may take over: the record names every one.
+            start = {"epoch": len(records.read_history(folder)), "at": _now(), **here}
+            info = {**info, "resumed": [*info.get("resumed", []), start]}
+            records.write_info(folder, info)
         return info
     info = {
         **asked,
@@ -392,6 +411,7 @@ def _begin(dataset: datasets.FaceDataset, settings: Settings, folder: Path) -> d
         "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
         **records.surroundings(),
         "started": _now(),
+        "resumed": [],
     }
     records.write_info(folder, info)
     return info
@@ -462,8 +482,14 @@ def _restore(model, folder: Path) -> pd.DataFrame:
     """Load weights and optimizer of the last finished epoch, where there is one."""
     history = records.read_history(folder)
     if len(history):
+        file = _weights_file(folder, len(history))
+        if not file.is_file():
+            raise ModelError(
+                f"{folder.name}: {len(history)} epochs are recorded, and checkpoints/{file.name} "
+                "is gone: take another name, or delete the folder"
+            )
         model.optimizer.build(model.trainable_variables)
-        model.load_weights(_weights_file(folder, len(history)))
+        model.load_weights(file)
     return history
 
 
@@ -489,7 +515,7 @@ def _epoch_recorder(folder: Path, training, settings: Settings):
             part = file.with_name(f"part-{file.name}")
             file.parent.mkdir(exist_ok=True)
             self.model.save_weights(part, overwrite=True)
-            os.replace(part, file)
+            runtime.move_into_place(part, file)
             row = {
                 "epoch": epoch + 1,
                 **logs,

@@ -37,7 +37,8 @@ def main(arguments: list[str] | None = None) -> int:
     if chosen.record:
         target = runtime.RESULTS / "data" / f"{chosen.name}.json"
         target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(json.dumps(datasets.audit(dataset), indent=2) + "\n", encoding="utf-8")
+        text = json.dumps(datasets.audit(dataset), indent=2) + "\n"
+        runtime.write_atomically(target, text.encode())
         print(f"wrote {target.relative_to(runtime.RESULTS.parent).as_posix()}")
     return 0
 
