@@ -19,12 +19,12 @@ from utils.expressions import EXPRESSIONS, FOLDER_NAMES
 #: Kaggle's two names for the same table, then the archives that people keep it in.
 CSV_NAMES = ("fer2013.csv", "icml_face_data.csv")
 ARCHIVE_NAMES = (
-    "fer2013.tar",
     "fer2013.csv.gz",
     "fer2013.csv.zip",
     "fer2013.zip",
     "fer2013.tar.gz",
     "archive.zip",
+    "fer2013.tar",
 )
 
 SIDE = 48
