@@ -1,77 +1,103 @@
 #!/usr/bin/env python3
 """Train a network on a data set and record the run; the same command goes on after a kill.
 
-    python train.py --data fer2013 --balance smote --epochs 50
+    python train.py --model cnn4 --data fer2013 --epochs 50
+    python train.py --model cnn5 --data expw --start cnn5-fer2013-smote --frozen-epochs 5
 
-The record (settings, history, validation and test probabilities) lies in results/NAME/.
+Settings that are not named are the network's own (utils.training.recipe). The record (settings,
+history, validation and test probabilities) lies in results/NAME/. Exit code 0: done; 1: the data
+or the model are not what they should be; 2: the command line is not.
 """
 
 import argparse
+import dataclasses
+import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from utils import runtime
 from utils.errors import DataError, ModelError
 
 
-def arguments() -> argparse.Namespace:
-    """Read the command line."""
-    parser = argparse.ArgumentParser(
+def parser() -> argparse.ArgumentParser:
+    """Describe the command line."""
+    described = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument(
-        "--data", default="sample", choices=("sample", "fer2013", "ferplus", "expw")
+    what = described.add_argument_group("what to train on what")
+    what.add_argument("--model", default="cnn5", help="cnn3, cnn4, cnn5 (default), vgg16, resnet")
+    what.add_argument("--data", default="sample", choices=("sample", "fer2013", "ferplus", "expw"))
+    what.add_argument("--path", help="where the data lie, if not in data/raw/")
+    what.add_argument("--size", type=int, metavar="PIXELS", help="side of the faces")
+    what.add_argument(
+        "--network",
+        type=json.loads,
+        metavar="JSON",
+        help="""settings of the network's own, as '{"dropout": 0.3}' or, for vgg16, """
+        """'{"weights": "imagenet"}'""",
     )
-    parser.add_argument("--path", help="where the data lie, if not in data/raw/")
-    parser.add_argument("--model", default="cnn5", help="the network's name")
-    parser.add_argument("--balance", default="smote", choices=("smote", "weights", "none"))
-    parser.add_argument("--epochs", type=int, default=50)
-    parser.add_argument("--batch-size", type=int, default=128)
-    parser.add_argument("--learning-rate", type=float, default=1e-3)
-    parser.add_argument("--weight-decay", type=float, default=0.05)
-    parser.add_argument("--rotation", type=float, default=10.0, help="degrees to either side")
-    parser.add_argument("--zoom", type=float, default=0.2, help="fraction of the scale")
-    parser.add_argument("--shift", type=float, default=0.15, help="fraction of the side")
-    parser.add_argument(
-        "--no-augmentation", action="store_true", help="leave the faces as they are"
+    what.add_argument("--start", metavar="MODEL", help="a trained network to start from")
+
+    how = described.add_argument_group("how")
+    how.add_argument("--epochs", type=int)
+    how.add_argument("--batch-size", type=int)
+    how.add_argument("--learning-rate", type=float, help="its highest value")
+    how.add_argument("--weight-decay", type=float)
+    how.add_argument("--label-smoothing", type=float, help="0 … 1")
+    how.add_argument("--frozen-epochs", type=int, help="the dense layers learn alone for so long")
+    how.add_argument("--balance", choices=("smote", "weights", "none"))
+    how.add_argument("--augment", action=argparse.BooleanOptionalAction, default=True)
+    how.add_argument("--rotation", type=float, metavar="DEGREES", help="to either side")
+    how.add_argument("--zoom", type=float, metavar="FRACTION", help="of the scale")
+    how.add_argument("--shift", type=float, metavar="FRACTION", help="of the side")
+    how.add_argument("--flip", action=argparse.BooleanOptionalAction, help="mirror every other")
+    how.add_argument("--precision", choices=("float32", "mixed_bfloat16"))
+    how.add_argument("--seed", type=int)
+
+    record = described.add_argument_group("the record")
+    record.add_argument("--name", help="by default MODEL-DATA-BALANCE")
+    record.add_argument("--results", type=Path, default=runtime.RESULTS, help="where runs are kept")
+    record.add_argument(
+        "--resume", action="store_true", help="only go on with a run that has begun; fail if none"
     )
-    parser.add_argument("--precision", default="float32", choices=("float32", "mixed_bfloat16"))
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--name", help="the run's name; by default MODEL-DATA-BALANCE")
-    parser.add_argument("--results", type=Path, default=runtime.RESULTS, help="where runs are kept")
-    parser.add_argument("--verbose", type=int, default=1, help="0, 1 (bar) or 2 (a line an epoch)")
-    return parser.parse_args()
+    record.add_argument("--verbose", type=int, default=1, help="0, 1 (bar) or 2 (a line an epoch)")
+    return described
 
 
-def main() -> None:
+def settings(asked: argparse.Namespace):
+    """Put what was asked for in place of the network's own settings."""
+    from utils import training
+
+    given = {key: value for key, value in vars(asked).items() if value is not None}
+    known = {field.name for field in dataclasses.fields(training.Settings)} - {"model"}
+    own = training.recipe(asked.model, **{key: given[key] for key in known & given.keys()})
+    if not asked.augment:
+        return dataclasses.replace(own, augmentation=None)
+    moves = {key: given[key] for key in ("rotation", "zoom", "shift", "flip") if key in given}
+    return dataclasses.replace(own, augmentation=dataclasses.replace(own.augmentation, **moves))
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
     """Load, train, record, and print what came out."""
-    asked = arguments()
-    runtime.setup(asked.seed)
+    described = parser()
+    asked = described.parse_args(arguments)
+    runtime.setup(asked.seed or 0)
     from utils import datasets, evaluation, training
-    from utils.augment import Augmentation
 
+    try:
+        plan = settings(asked)
+    except ValueError as error:
+        described.error(str(error))
+    name = asked.name or f"{plan.model}-{asked.data}-{plan.balance}"
+    folder = asked.results / name
+    if asked.resume and not (folder / "run.json").is_file():
+        raise ModelError(f"there is no run called {name!r} to go on with")
     dataset = datasets.load(asked.data, asked.path)
     print(dataset.describe(), flush=True)
-    augmentation = Augmentation(rotation=asked.rotation, zoom=asked.zoom, shift=asked.shift)
-    settings = training.Settings(
-        model=asked.model,
-        balance=asked.balance,
-        augmentation=None if asked.no_augmentation else augmentation,
-        epochs=asked.epochs,
-        batch_size=asked.batch_size,
-        learning_rate=asked.learning_rate,
-        weight_decay=asked.weight_decay,
-        precision=asked.precision,
-        seed=asked.seed,
-    )
-    name = asked.name or f"{asked.model}-{asked.data}-{asked.balance}"
-    run = training.train(dataset, settings, folder=asked.results / name, verbose=asked.verbose)
-    correct = int((run.test.predicted == run.test.labels).sum())
-    low, high = evaluation.accuracy_interval(correct, len(run.test))
-    print(
-        f"{run.name}: best epoch {run.best_epoch} of {len(run.history)}; test accuracy "
-        f"{correct / len(run.test):.2%} ({low:.1%} … {high:.1%}, n = {len(run.test):,})"
-    )
+    run = training.train(dataset, plan, folder=folder, verbose=asked.verbose)
+    print(f"{run.name}: best epoch {run.best_epoch} of {len(run.history)}")
+    print(f"test: {evaluation.summary(run.test)}")
 
 
 if __name__ == "__main__":

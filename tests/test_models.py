@@ -1,7 +1,11 @@
 """Networks are found by name, and survive saving with their class names."""
 
+import importlib.util
 import json
+import os
 import pickle
+import subprocess
+import sys
 import zipfile
 
 import numpy as np
@@ -12,6 +16,15 @@ from utils.errors import ModelError
 from utils.expressions import EXPRESSIONS
 
 SMALL = {"filters": (4, 4, 8, 8, 8), "dense": 16}
+
+#: Settings that make each network small enough for a test; vgg16's convolutions are fixed.
+SMALLEST = {
+    "cnn3": {"filters": (4, 4, 8), "dense": 8},
+    "cnn4": {"filters": (4, 4, 8, 8), "dense": (8, 8, 8)},
+    "cnn5": SMALL,
+    "vgg16": {"dense": (8,)},
+    "resnet": {"filters": (4, 4, 8, 8), "blocks": (1, 1, 1, 1)},
+}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -32,6 +45,214 @@ def pixels():
 def test_an_unknown_name_lists_those_there_are():
     with pytest.raises(ModelError, match=r"'resnot'.*cnn5"):
         models.build("resnot")
+
+
+def test_a_setting_that_a_network_lacks_is_said():
+    with pytest.raises(ModelError, match=r"cnn3 cannot be built so.*colour"):
+        models.build("cnn3", colour="blue")
+    with pytest.raises(ModelError, match="4 widths and 3 stages"):
+        models.build("resnet", blocks=(2, 2, 2))
+    with pytest.raises(ModelError, match="1 or 3 channels"):
+        models.build("vgg16", (48, 48, 2))
+
+
+@pytest.mark.parametrize(
+    ("name", "side"), [("cnn3", 8), ("cnn4", 16), ("cnn5", 32), ("vgg16", 32), ("resnet", 16)]
+)
+def test_faces_too_small_for_the_poolings_are_refused(name, side):
+    assert models.build(name, (side, side, 1), **SMALLEST[name]).output_shape == (None, 7)
+    with pytest.raises(ModelError, match=f"sides of {side}"):
+        models.build(name, (side, side - 1, 1), **SMALLEST[name])
+
+
+def test_the_networks_are_as_they_are_described():
+    table = models.networks_table()
+    assert table["input"].to_dict() == {
+        "cnn3": "48×48×1",
+        "cnn4": "48×48×1",
+        "cnn5": "64×64×1",
+        "vgg16": "48×48×1",
+        "resnet": "48×48×1",
+    }
+    # He et al. 2016: ResNet-18 has 17 convolutions on its main path, and three 1×1 shortcuts.
+    assert table["convolutions"].tolist() == [3, 4, 5, 13, 20]
+    assert table["dense_layers"].tolist() == [2, 4, 2, 2, 1]
+    # VGG16's convolutions have 14,714,688 weights (keras.applications' documentation); 6 make
+    # three channels of gray, the rest is the head: 512×512+512 and 512×7+7.
+    assert table.loc["vgg16", "parameters"] == 14_714_688 + 6 + 262_656 + 3_591
+    assert (table["multiply_adds"] > 20e6).all()
+
+
+def test_pixels_are_prepared_as_described():
+    """Each network's first layer against the arithmetic that its description gives."""
+    import keras
+
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 48, 48, 1), dtype=np.uint8)
+
+    def prepared(name, layer, images):
+        network = models.build(name, (48, 48, images.shape[-1]), **SMALLEST[name])
+        first = keras.Model(network.input, network.get_layer(layer).output)
+        return np.asarray(first(images.astype(np.float32)))
+
+    np.testing.assert_allclose(prepared("cnn3", "scale", pixels), pixels / 255, atol=1e-6)
+    around_zero = (pixels / 255 - 0.5) / 0.5
+    for name in ("cnn4", "cnn5", "resnet"):
+        np.testing.assert_allclose(prepared(name, "scale", pixels), around_zero, atol=1e-6)
+
+    colour = np.random.default_rng(1).integers(0, 256, (2, 48, 48, 3), dtype=np.uint8)
+    from_keras = keras.applications.vgg16.preprocess_input
+    for images, three in ((pixels, np.repeat(pixels, 3, axis=-1)), (colour, colour)):
+        np.testing.assert_allclose(
+            prepared("vgg16", "imagenet_colours", images),
+            from_keras(three.astype(np.float32)),
+            atol=1e-4,
+        )
+
+
+@pytest.fixture(scope="module")
+def stand_in(tmp_path_factory):
+    """Weights of a VGG16 without its head, random, in the file format of the download."""
+    import h5py
+    import keras
+    from keras.src.legacy.saving import legacy_h5_format
+
+    keras.utils.set_random_seed(5)
+    base = keras.applications.VGG16(include_top=False, weights=None, input_shape=(32, 32, 3))
+    path = tmp_path_factory.mktemp("weights") / "vgg16_notop.h5"
+    with h5py.File(path, "w") as file:
+        legacy_h5_format.save_weights_to_hdf5_group(file, base)
+    return path, base.get_layer("block4_conv2").get_weights()[0]
+
+
+def test_vgg16_starts_from_a_file_of_weights(stand_in):
+    path, kernel = stand_in
+    network = models.build("vgg16", weights=str(path))
+    np.testing.assert_array_equal(network.get_layer("block4_conv2").get_weights()[0], kernel)
+
+
+def test_vgg16_asks_keras_for_imagenets_weights(stand_in, monkeypatch):
+    """The real loading code, up to the download, which hands out the stand-in."""
+    from keras.src.applications import vgg16
+
+    path, kernel = stand_in
+    asked = []
+
+    def get_file(name, origin, **_):
+        asked.append(origin)
+        return str(path)
+
+    monkeypatch.setattr(vgg16.file_utils, "get_file", get_file)
+    network = models.build("vgg16", weights="imagenet")
+    np.testing.assert_array_equal(network.get_layer("block4_conv2").get_weights()[0], kernel)
+    assert asked[0].startswith("https://storage.googleapis.com/")
+    assert "notop" in asked[0]
+
+
+def test_weights_that_cannot_be_had_are_said(tmp_path, monkeypatch):
+    from keras.src.applications import vgg16
+
+    def no_network(*_, **__):
+        raise Exception("URL fetch failure")
+
+    monkeypatch.setattr(vgg16.file_utils, "get_file", no_network)
+    with pytest.raises(ModelError, match="ImageNet's weights cannot be loaded: URL fetch failure"):
+        models.build("vgg16", weights="imagenet")
+    with pytest.raises(ModelError, match="there is none"):
+        models.build("vgg16", weights=str(tmp_path / "vgg.h5"))
+    (tmp_path / "vgg.weights.h5").write_bytes(b"no weights")
+    with pytest.raises(ModelError, match="cannot be loaded"):
+        models.build("vgg16", weights=str(tmp_path / "vgg.weights.h5"))
+
+
+def test_freezing_spares_the_dense_layers():
+    network = models.build("vgg16", (32, 32, 1), **SMALLEST["vgg16"])
+    everything = len(network.trainable_variables)
+    models.freeze_base(network, True)
+    assert [weight.shape for weight in network.trainable_variables] == [
+        (512, 8),
+        (8,),
+        (8, 7),
+        (7,),
+    ]
+    models.freeze_base(network, False)
+    assert len(network.trainable_variables) == everything == 2 * 13 + 4
+
+
+STEP_AND_SAVE = """
+import sys
+import numpy as np
+from utils import runtime
+
+runtime.setup(0)
+import keras
+from utils import models
+
+assert keras.backend.backend() == sys.argv[1]
+sys.path.insert(0, "tests")
+from test_models import SMALLEST
+
+rng = np.random.default_rng(0)
+images = rng.integers(0, 256, (8, 32, 32, 1)).astype("float32")
+one_hot = np.eye(7, dtype="float32")[np.arange(8) % 7]
+for name in models.NETWORKS:
+    model = models.build(name, (32, 32, 1), **SMALLEST[name])
+    before = model.get_weights()
+    model.compile(keras.optimizers.AdamW(1e-3), "categorical_crossentropy")
+    loss = model.train_on_batch(images, one_hot)
+    assert np.isfinite(loss), (name, loss)
+    moved = sum(not np.array_equal(a, b) for a, b in zip(before, model.get_weights()))
+    assert moved >= len(model.trainable_variables) * 0.9, (name, moved)
+    file = models.save(models.Classifier(model), f"{sys.argv[2]}/{name}.keras", dtype="float32")
+    np.save(f"{sys.argv[2]}/{name}.npy", models.load(file).predict(images))
+print("stepped")
+"""
+
+
+@pytest.mark.parametrize("backend", ["tensorflow", "jax"])
+def test_every_network_learns_on_both_backends_and_its_file_loads_here(backend, tmp_path):
+    if importlib.util.find_spec(backend) is None:
+        pytest.skip(f"needs {backend} installed")
+    done = subprocess.run(
+        [sys.executable, "-c", STEP_AND_SAVE, backend, str(tmp_path)],
+        cwd=runtime.ROOT,
+        env=os.environ | {"KERAS_BACKEND": backend},
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == "stepped"
+    images = np.random.default_rng(0).integers(0, 256, (8, 32, 32, 1)).astype("float32")
+    for name in models.NETWORKS:
+        classifier = models.load(tmp_path / f"{name}.keras")
+        assert classifier.expressions == EXPRESSIONS
+        assert classifier.input_shape == (32, 32, 1)
+        there = np.load(tmp_path / f"{name}.npy")
+        np.testing.assert_allclose(classifier.predict(images), there, atol=1e-5)
+
+
+def test_networks_are_found_by_what_a_person_calls_them(classifier, tmp_path, monkeypatch):
+    monkeypatch.setattr(runtime, "RESULTS", tmp_path / "results")
+    monkeypatch.setattr(runtime, "MODELS", tmp_path / "models")
+    released = models.save(classifier, tmp_path / "models" / "small.keras")
+    run = models.save(classifier, tmp_path / "results" / "mine" / "model.keras")
+    assert models.find("small") == models.find(released) == models.find(str(released)) == released
+    assert models.find("mine") == models.find(run.parent) == run
+    (tmp_path / "results" / "gone").mkdir()
+    (tmp_path / "results" / "gone" / "run.json").write_text("{}")
+    with pytest.raises(ModelError, match=r"gone.*recorded.*not kept.*small"):
+        models.find("gone")
+    with pytest.raises(ModelError, match=r"'nothing'.*small"):
+        models.find("nothing")
+    with pytest.raises(ModelError, match="not there"):
+        models.find(tmp_path / "nothing.keras")
+    (tmp_path / "folder.keras").mkdir()
+    with pytest.raises(ModelError, match="a folder"):
+        models.find(tmp_path / "folder.keras")
+
+
+def test_the_default_network_is_released(root):
+    assert models.DEFAULT in models.released(root / "models")
 
 
 def test_cnn5_has_five_convolutions_each_with_its_companions():
@@ -191,6 +412,6 @@ def test_code_inside_a_model_file_is_not_run(tmp_path):
 
 def test_an_archive_that_unpacks_to_too_much_is_not_opened(classifier, tmp_path, monkeypatch):
     path = models.save(classifier, tmp_path / "net.keras")
-    monkeypatch.setattr(models, "LARGEST_MODEL", 1000)
+    monkeypatch.setattr(models.files, "LARGEST_MODEL", 1000)
     with pytest.raises(ModelError, match="unpacks to"):
         models.load(path)

@@ -161,10 +161,148 @@ def test_a_record_whose_checkpoints_are_gone_says_so(tmp_path):
 
     folder = tmp_path / "lost"
     run = training.train(faces(), settings(), folder=folder, verbose=0)
-    (folder / "test.npz").unlink()
+    for name in ("test.npz", "validation.npz"):
+        (folder / name).unlink()
     with pytest.raises(ModelError, match=r"epoch-003\.weights\.h5"):
         training.train(faces(), settings(), folder=folder, verbose=0)
     assert len(run.history) == 3
+
+
+def test_an_unread_test_split_is_read_when_it_is_asked_for(tmp_path):
+    from utils import training
+
+    data, folder = faces(), tmp_path / "search"
+    poisoned = data.take(np.flatnonzero(data.split != "test"))
+    chosen = training.train(poisoned, settings(), folder=folder, verbose=0, test=False)
+    assert chosen.test is None
+    assert len(chosen.validation) == 21
+    assert not records.is_finished(folder)
+    assert not (folder / "checkpoints").exists()
+
+    whole = tmp_path / "whole"
+    chosen = training.train(data, settings(), folder=whole, verbose=0, test=False)
+    written = (whole / "history.csv").stat().st_mtime_ns
+    run = training.train(data, settings(), folder=whole, verbose=0)
+    assert len(run.test) == 42
+    assert (whole / "history.csv").stat().st_mtime_ns == written
+    assert run.info["resumed"] == []
+
+
+def test_an_error_after_an_epoch_leaves_a_run_that_goes_on(tmp_path):
+    from utils import training
+
+    seen = []
+
+    def after(epoch, logs):
+        seen.append((epoch, logs["val_accuracy"]))
+        if epoch == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        training.train(
+            faces(), settings(), folder=tmp_path / "pruned", verbose=0, after_epoch=after
+        )
+    assert [epoch for epoch, _ in seen] == [1, 2]
+    run = training.train(faces(), settings(), folder=tmp_path / "pruned", verbose=0)
+    assert run.history["epoch"].tolist() == [1, 2, 3]
+    np.testing.assert_allclose(
+        [accuracy for _, accuracy in seen], run.history["val_accuracy"][:2], atol=1e-5
+    )
+
+
+@pytest.mark.parametrize("killed_after", [1, 2, 3])
+def test_frozen_layers_learn_later_and_a_kill_changes_nothing(tmp_path, killed_after):
+    """The base keeps its weights for two epochs; stopped in either phase, the run is the same."""
+    from utils import models, training
+
+    plan = settings(epochs=4, frozen_epochs=2, learning_rate=3e-3)
+    data, folder = faces(), tmp_path / "stopped"
+
+    def after(epoch, logs):
+        if epoch == killed_after:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        training.train(data, plan, folder=folder, verbose=0, after_epoch=after)
+    run = training.train(data, plan, folder=folder, verbose=0)
+    whole = training.train(data, plan, folder=tmp_path / "whole", verbose=0)
+    columns = ["loss", "val_loss", "learning_rate"]
+    np.testing.assert_allclose(run.history[columns], whole.history[columns], rtol=1e-4, atol=1e-7)
+    assert run.history["learning_rate"].iloc[1] == pytest.approx(0)
+    assert 0 < run.history["learning_rate"].iloc[2] <= 3e-4 * 1.001
+
+    runtime.setup(plan.seed)
+    untrained = models.build("cnn5", (32, 32, 1), **TINY).get_layer("convolution_1").get_weights()
+    frozen = training.train(
+        data, settings(epochs=3, frozen_epochs=2), folder=tmp_path / "short", verbose=0
+    )
+    assert frozen.best_epoch in (1, 2, 3)
+    first = models.load(frozen.folder / "model.keras").model.get_layer("convolution_1")
+    if frozen.best_epoch < 3:
+        np.testing.assert_allclose(first.get_weights()[0], untrained[0], atol=1e-3)
+
+
+def test_a_run_starts_from_another_ones_network(finished, tmp_path):
+    from utils import models, training
+
+    model = finished.folder / "model.keras"
+    plan = settings(epochs=1, start=str(model), learning_rate=1e-12, weight_decay=0.0)
+    run = training.train(faces(seed=1), plan, folder=tmp_path / "next", verbose=0)
+    assert len(run.info["start_sha256"]) == 64
+    layer = "convolution_3"
+    np.testing.assert_allclose(
+        models.load(run.folder / "model.keras").model.get_layer(layer).get_weights()[0],
+        models.load(model).model.get_layer(layer).get_weights()[0],
+        atol=1e-3,
+    )
+    other = settings(epochs=1, start=str(model), network={**TINY, "filters": [4, 4, 8, 8, 9]})
+    with pytest.raises(ModelError, match=r"convolution_5.*\(3, 3, 8, 9\)"):
+        training.train(faces(), other, folder=tmp_path / "other", verbose=0)
+    with pytest.raises(ModelError, match="not there"):
+        training.train(
+            faces(), settings(start="nothing.keras"), folder=tmp_path / "none", verbose=0
+        )
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_record_older_than_a_setting_goes_on(finished, tmp_path):
+    import json
+    import shutil
+
+    from utils import training
+
+    folder = tmp_path / "old"
+    shutil.copytree(finished.folder, folder)
+    info = json.loads((folder / "run.json").read_text("utf-8"))
+    for setting in ("start", "frozen_epochs", "fine_tuning"):
+        del info["settings"][setting]
+    (folder / "run.json").write_text(json.dumps(info), "utf-8")
+    run = training.train(faces(), settings(), folder=folder, verbose=0)
+    assert len(run.history) == 3
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_faces_are_brought_to_a_networks_size_and_channels(channels):
+    from utils import models, training
+
+    classifier = models.Classifier(models.build("cnn5", (32, 32, channels), **TINY))
+    gray = faces(14).images
+    colour = np.repeat(gray, 3, axis=-1)
+    for images in (gray, colour):
+        brought = training.faces_for(classifier, images)
+        assert brought.shape == (14, 32, 32, channels)
+        np.testing.assert_array_equal(brought, training.faces_for(classifier, gray))
+
+
+def test_every_network_has_a_recipe():
+    from utils import models, training
+
+    for name, network in models.NETWORKS.items():
+        own = training.recipe(name)
+        assert (own.model, own.size, own.epochs) == (name, network.size, 50)
+    assert training.recipe("cnn5", epochs=3).epochs == 3
+    with pytest.raises(ModelError, match="cnn3, cnn4, cnn5, vgg16, resnet"):
+        training.recipe("alexnet")
 
 
 def test_weights_without_their_row_do_not_count(tmp_path):

@@ -85,6 +85,10 @@ def setup(seed: int = 0, *, backend: str | None = None, onednn: bool = True) -> 
     logging.basicConfig(format="%(message)s", level=logging.INFO, stream=sys.stdout)
     # In a new home Matplotlib announces its font cache, in whichever cell draws first.
     logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)
+    # TensorFlow advises against many small networks in one session: five of them are our subject.
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
+    # JAX tells of each kind of accelerator that is not there.
+    logging.getLogger("jax").setLevel(logging.WARNING)
 
     with _without_start_up_messages():
         import keras

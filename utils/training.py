@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import itertools
 import json
 import shlex
 import shutil
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
@@ -60,6 +62,14 @@ class Settings:
         Seeds weights, order, augmentation, dropout and SMOTE.
     precision : {"float32", "mixed_bfloat16"}
         What the network computes in. Weights and recorded probabilities are float32.
+    start : str
+        A trained network to start from, as `models.find` takes it; "" starts from random
+        weights. Its last layer is taken over where it names the same expressions.
+    frozen_epochs : int
+        For so many epochs at the beginning only the dense layers learn. Then a new optimizer
+        trains the whole network, at `fine_tuning` times the learning rate.
+    fine_tuning : float
+        That factor, over 0.
     """
 
     model: str = "cnn5"
@@ -75,12 +85,51 @@ class Settings:
     label_smoothing: float = 0.1
     seed: int = 0
     precision: str = "float32"
+    start: str = ""
+    frozen_epochs: int = 0
+    fine_tuning: float = 0.1
 
     def __post_init__(self) -> None:
         if self.balance not in BALANCES:
             raise ValueError(f"balance is one of {', '.join(BALANCES)}, not {self.balance!r}")
         if self.epochs < 1 or self.batch_size < 1 or self.size < 1:
             raise ValueError("epochs, batch_size and size are at least 1")
+        if not 0 <= self.frozen_epochs < self.epochs or self.fine_tuning <= 0:
+            raise ValueError("frozen_epochs is less than epochs, and fine_tuning more than 0")
+
+
+def recipe(model: str, **changes: Any) -> Settings:
+    """Return the settings that a network is trained with where nothing else is said.
+
+    One protocol for all five (notebook 07 compares them): 50 epochs, batches of 128, AdamW,
+    a cosine, label smoothing, rotation, zoom, shift and mirroring. What differs is what their
+    descriptions differ in: the size of the faces, and SMOTE for `cnn5`; and the learning rate of
+    `vgg16`, whose thirteen convolutions without batch normalisation do not learn at 0.001.
+
+    Parameters
+    ----------
+    model : str
+        A name out of `models.NETWORKS`.
+    **changes
+        Fields of `Settings` that are to be others.
+
+    Returns
+    -------
+    Settings
+
+    Raises
+    ------
+    ModelError
+        When there is no network of that name.
+    """
+    values: dict[str, Any] = {
+        "model": model,
+        "size": models.find_network(model).size,
+        "balance": "smote" if model == "cnn5" else "none",
+        "augmentation": augment.Augmentation(zoom=0.2, shift=0.15),
+        "learning_rate": 2e-4 if model == "vgg16" else 1e-3,
+    }
+    return Settings(**{**values, **changes})
 
 
 def train(
@@ -89,19 +138,28 @@ def train(
     *,
     folder: Path,
     verbose: int | str = "auto",
+    test: bool = True,
+    after_epoch: Callable[[int, dict[str, float]], None] | None = None,
 ) -> records.Run:
     """Train a network and record the run; called again, go on from the last finished epoch.
 
     Parameters
     ----------
     dataset : FaceDataset
-        With rows of all three splits.
+        With rows of all three splits, or of two where `test` is false.
     settings : Settings
         What to do.
     folder : path
         The run's folder. A finished run there is returned as it is.
     verbose : {"auto", 0, 1, 2}
         Keras's: 1 a progress bar, 2 a line an epoch.
+    test : bool
+        Whether the test split is read at the end, once. A search leaves it unread; the run then
+        has no test predictions until it is asked for again with them.
+    after_epoch : callable, optional
+        Called with an epoch's number, from 1, and what it gave (loss, accuracy, val_loss,
+        val_accuracy) once the epoch is on disk. An error that it raises ends the training; the
+        same call goes on from there.
 
     Returns
     -------
@@ -113,7 +171,7 @@ def train(
     ModelError
         When the folder holds a run of other settings or other data.
     DataError
-        When the data cannot be balanced as asked.
+        When a split is missing, or the data cannot be balanced as asked.
     """
     import filelock
 
@@ -122,23 +180,45 @@ def train(
     # One process a run: a second one waits, and then finds it finished. The system lets go of
     # the lock when its holder is killed.
     with filelock.FileLock(folder.with_name(f".{folder.name}.lock")):
-        return _train(dataset, settings, folder, verbose)
+        return _train(dataset, settings, folder, verbose, test, after_epoch)
 
 
 def _train(
-    dataset: datasets.FaceDataset, settings: Settings, folder: Path, verbose: int | str
+    dataset: datasets.FaceDataset,
+    settings: Settings,
+    folder: Path,
+    verbose: int | str,
+    test: bool,
+    after_epoch: Callable[[int, dict[str, float]], None] | None,
 ) -> records.Run:
     """Do what `train` says, in a folder that no other process writes to."""
-    info = _begin(dataset, settings, folder)
-    if records.is_finished(folder):
-        shutil.rmtree(folder / "checkpoints", ignore_errors=True)
-        return records.load(folder)
+    needed = datasets.SPLITS if test else ("training", "validation")
+    info = _begin(dataset, settings, folder, needed)
+    if not (folder / "validation.npz").is_file():
+        _choose(dataset, settings, folder, info, verbose, after_epoch)
+    shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+    if test and not (folder / "test.npz").is_file():
+        # The test split is read here and nowhere else; its file marks the run as finished.
+        classifier = models.load(folder / "model.keras")
+        predictions = predict(classifier, dataset, "test", verbose=0)
+        records.write_predictions(folder / "test.npz", predictions)
+    return records.load(folder)
 
-    history, model = _fit(dataset, settings, folder, info, verbose)
+
+def _choose(
+    dataset: datasets.FaceDataset,
+    settings: Settings,
+    folder: Path,
+    info: dict[str, Any],
+    verbose: int | str,
+    after_epoch: Callable[[int, dict[str, float]], None] | None,
+) -> None:
+    """Train, and keep the network of the epoch that is best on the validation split."""
+    history, model = _fit(dataset, settings, folder, info, verbose, after_epoch)
     best = records.best_epoch(history)
     model.load_weights(_weights_file(folder, best))
-    classifier = models.Classifier(_in_float32(model, dataset, settings), dataset.expressions)
-    models.save(classifier, folder / "model.keras")
+    exact = models.with_dtype(model, "float32")
+    file = models.save(models.Classifier(exact, dataset.expressions), folder / "model.keras")
 
     seconds = float(history["seconds"].sum())
     rows = info["rows"]["training_balanced"]
@@ -152,13 +232,9 @@ def _train(
             "images_per_second": round(rows * len(history) / seconds, 1),
         },
     )
-    # The test split is read here and nowhere else; its file marks the run as finished.
-    for split in ("validation", "test"):
-        records.write_predictions(
-            folder / f"{split}.npz", predict(classifier, dataset, split, verbose=0)
-        )
-    shutil.rmtree(folder / "checkpoints")
-    return records.load(folder)
+    # From the file, so that what is recorded is what the file says.
+    predictions = predict(models.load(file), dataset, "validation", verbose=0)
+    records.write_predictions(folder / "validation.npz", predictions)
 
 
 def course_run(
@@ -219,7 +295,7 @@ def course_settings(name: str) -> Settings:
             batch_size=32,
             learning_rate=2e-3,
         )
-    return Settings(augmentation=augment.Augmentation(zoom=0.2, shift=0.15))
+    return recipe("cnn5")
 
 
 def predict(
@@ -245,7 +321,7 @@ def predict(
     """
     chosen = dataset.split == split
     part = dataset.part(split)
-    images = faces.resize(part.images, classifier.input_shape[0])
+    images = faces_for(classifier, part.images)
     return records.Predictions(
         probabilities=classifier.predict(images, verbose=verbose),
         labels=part.labels,
@@ -253,6 +329,31 @@ def predict(
         copies=datasets.copies_in_training(dataset)[chosen],
         expressions=classifier.expressions,
     )
+
+
+def faces_for(classifier: models.Classifier, images: np.ndarray) -> np.ndarray:
+    """Bring faces to the size and the channels that a network takes.
+
+    Parameters
+    ----------
+    classifier : Classifier
+        The network.
+    images : numpy.ndarray
+        (n, h, w, c) uint8.
+
+    Returns
+    -------
+    numpy.ndarray
+        (n, height, width, channels) uint8: resized; gray repeated for a network of three
+        channels, colour turned to gray (Pillow's "L") for one of a single channel.
+    """
+    height, width, channels = classifier.input_shape
+    if channels == 1 and images.shape[-1] == 3:
+        images = faces.to_gray(images)[..., None]
+    images = faces.resize(images, (height, width))
+    if channels == 3 and images.shape[-1] == 1:
+        images = np.repeat(images, 3, axis=-1)
+    return images
 
 
 def training_faces(
@@ -285,7 +386,9 @@ def training_faces(
     return part.images, part.labels, weights
 
 
-def learning_rate_schedule(settings: Settings, steps_per_epoch: int):
+def learning_rate_schedule(
+    settings: Settings, steps_per_epoch: int, *, epochs: int | None = None, factor: float = 1.0
+):
     """Make the schedule: a linear warm-up, then half a cosine down to zero.
 
     Parameters
@@ -294,6 +397,10 @@ def learning_rate_schedule(settings: Settings, steps_per_epoch: int):
         Gives its peak, its warm-up and its length.
     steps_per_epoch : int
         Batches an epoch.
+    epochs : int, optional
+        Its length, where it is not the whole run.
+    factor : float
+        Its peak as a multiple of the settings' learning rate.
 
     Returns
     -------
@@ -302,12 +409,13 @@ def learning_rate_schedule(settings: Settings, steps_per_epoch: int):
     """
     import keras
 
-    total = settings.epochs * steps_per_epoch
+    total = (epochs or settings.epochs) * steps_per_epoch
     warm_up = min(round(settings.warm_up * steps_per_epoch), total - 1)
+    peak = settings.learning_rate * factor
     return keras.optimizers.schedules.CosineDecay(
-        initial_learning_rate=0.0 if warm_up else settings.learning_rate,
+        initial_learning_rate=0.0 if warm_up else peak,
         decay_steps=total - warm_up,
-        warmup_target=settings.learning_rate if warm_up else None,
+        warmup_target=peak if warm_up else None,
         warmup_steps=warm_up,
     )
 
@@ -376,9 +484,11 @@ def batches(
     return FaceBatches()
 
 
-def _begin(dataset: datasets.FaceDataset, settings: Settings, folder: Path) -> dict[str, Any]:
+def _begin(
+    dataset: datasets.FaceDataset, settings: Settings, folder: Path, needed: tuple[str, ...]
+) -> dict[str, Any]:
     """Write ``run.json`` at a run's first start; at a later one, check that it is the same run."""
-    for split in datasets.SPLITS:
+    for split in needed:
         if not (dataset.split == split).any():
             raise DataError(f"{dataset.name}: a run needs {split} rows, and there are none")
     asked = {
@@ -388,9 +498,12 @@ def _begin(dataset: datasets.FaceDataset, settings: Settings, folder: Path) -> d
         "seed": settings.seed,
         "epochs": settings.epochs,
         "settings": json.loads(json.dumps(dataclasses.asdict(settings))),
+        **_start(settings),
     }
     if (folder / "run.json").is_file():
         info = records.load(folder).info
+        # A record may be older than a setting; it was made as if that stood at its default.
+        info["settings"] = {**dataclasses.asdict(Settings()), **info.get("settings", {})}
         for key, value in asked.items():
             if info.get(key) != value:
                 raise ModelError(
@@ -398,7 +511,7 @@ def _begin(dataset: datasets.FaceDataset, settings: Settings, folder: Path) -> d
                     f"on with {value!r}: take another name, or delete the folder"
                 )
         here = records.surroundings()
-        if not records.is_finished(folder):
+        if not (folder / "validation.npz").is_file():
             # Another machine or another commit may take over: the record names every one.
             start = {"epoch": len(records.read_history(folder)), "at": _now(), **here}
             info = {**info, "resumed": [*info.get("resumed", []), start]}
@@ -417,12 +530,21 @@ def _begin(dataset: datasets.FaceDataset, settings: Settings, folder: Path) -> d
     return info
 
 
+def _start(settings: Settings) -> dict[str, Any]:
+    """Name the network that a run starts from by its content: the file may change later."""
+    if not settings.start:
+        return {}
+    content = models.find(settings.start).read_bytes()
+    return {"start_sha256": hashlib.sha256(content).hexdigest()}
+
+
 def _fit(
     dataset: datasets.FaceDataset,
     settings: Settings,
     folder: Path,
     info: dict[str, Any],
     verbose: int | str,
+    after_epoch: Callable[[int, dict[str, float]], None] | None,
 ):
     """Train from the last finished epoch to the last; return history and model."""
     import keras
@@ -439,61 +561,104 @@ def _fit(
     )
 
     keras.utils.set_random_seed(settings.seed)
-    model = _network(dataset, settings, settings.precision)
+    shape = (settings.size, settings.size, dataset.images.shape[-1])
+    model = models.build(
+        settings.model,
+        shape,
+        len(dataset.expressions),
+        dtype=settings.precision,
+        **settings.network,
+    )
+    if settings.start:
+        _take_over(model, models.load(models.find(settings.start)), dataset.expressions)
+    for first, last in _phases(settings):
+        history = records.read_history(folder)
+        if len(history) >= last and last < settings.epochs:
+            continue
+        models.freeze_base(model, last == settings.frozen_epochs)
+        goes_on = len(history) > first
+        if not goes_on:  # a phase of its own: the weights alone, before there is an optimizer
+            _restore(model, folder)
+        _compile(model, settings, len(training), epochs=last - first, fine_tuning=first > 0)
+        if goes_on:
+            model.optimizer.build(model.trainable_variables)
+            _restore(model, folder)
+        model.fit(
+            training,
+            validation_data=validation,
+            validation_batch_size=256,
+            initial_epoch=len(history),
+            epochs=last,
+            callbacks=[_epoch_recorder(folder, training, settings, after_epoch)],
+            shuffle=False,  # the batches come shuffled; Keras would shuffle them again, unseeded
+            verbose=verbose,
+        )
+    return records.read_history(folder), model
+
+
+def _phases(settings: Settings) -> list[tuple[int, int]]:
+    """Return the epochs (first, last] that one optimizer trains: the frozen ones, the others."""
+    ends = [0, *([settings.frozen_epochs] if settings.frozen_epochs else []), settings.epochs]
+    return list(itertools.pairwise(ends))
+
+
+def _compile(model, settings: Settings, steps: int, *, epochs: int, fine_tuning: bool) -> None:
+    """Give a network optimizer, loss and metric, for one phase of its training."""
+    import keras
+
+    factor = settings.fine_tuning if fine_tuning else 1.0
+    schedule = learning_rate_schedule(settings, steps, epochs=epochs, factor=factor)
     model.compile(
-        optimizer=keras.optimizers.AdamW(
-            learning_rate_schedule(settings, len(training)), weight_decay=settings.weight_decay
-        ),
+        optimizer=keras.optimizers.AdamW(schedule, weight_decay=settings.weight_decay),
         loss=keras.losses.CategoricalCrossentropy(label_smoothing=settings.label_smoothing),
         metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")],
         # XLA's convolutions are several times slower than TensorFlow's on a processor.
         jit_compile=False if _tensorflow_without_gpu() else "auto",
     )
-    history = _restore(model, folder)
-    model.fit(
-        training,
-        validation_data=validation,
-        validation_batch_size=256,
-        initial_epoch=len(history),
-        epochs=settings.epochs,
-        callbacks=[_epoch_recorder(folder, training, settings)],
-        shuffle=False,  # the batches come shuffled; Keras would shuffle them again, unseeded
-        verbose=verbose,
-    )
-    return records.read_history(folder), model
 
 
-def _network(dataset: datasets.FaceDataset, settings: Settings, dtype: str):
-    """Build the settings' network for the dataset's pictures and classes."""
-    shape = (settings.size, settings.size, dataset.images.shape[-1])
-    return models.build(
-        settings.model, shape, len(dataset.expressions), dtype=dtype, **settings.network
-    )
+def _take_over(model, start: models.Classifier, expressions: tuple[str, ...]) -> None:
+    """Copy a trained network's weights into one of the same form, layer by layer.
 
-
-def _in_float32(model, dataset: datasets.FaceDataset, settings: Settings):
-    """Return the same network computing in float32."""
-    exact = _network(dataset, settings, "float32")
-    exact.set_weights(model.get_weights())
-    return exact
-
-
-def _restore(model, folder: Path) -> pd.DataFrame:
-    """Load weights and optimizer of the last finished epoch, where there is one."""
-    history = records.read_history(folder)
-    if len(history):
-        file = _weights_file(folder, len(history))
-        if not file.is_file():
+    The last layer is left as it is where the two name other expressions.
+    """
+    there = {layer.name: layer for layer in start.model.layers}
+    for layer in model.layers:
+        if not layer.count_params():
+            continue
+        if layer is model.layers[-1] and start.expressions != tuple(expressions):
+            continue
+        expected = [tuple(weight.shape) for weight in layer.weights]
+        found = there[layer.name].get_weights() if layer.name in there else []
+        if [weight.shape for weight in found] != expected:
             raise ModelError(
-                f"{folder.name}: {len(history)} epochs are recorded, and checkpoints/{file.name} "
-                "is gone: take another name, or delete the folder"
+                f"a {start.model.name} cannot start this {model.name}: layer {layer.name} takes "
+                f"weights of shapes {expected}, and there are "
+                f"{[weight.shape for weight in found] or 'none'}"
             )
-        model.optimizer.build(model.trainable_variables)
-        model.load_weights(file)
-    return history
+        layer.set_weights(found)
 
 
-def _epoch_recorder(folder: Path, training, settings: Settings):
+def _restore(model, folder: Path) -> None:
+    """Load the last finished epoch, where there is one: weights, and the optimizer's state."""
+    done = len(records.read_history(folder))
+    if not done:
+        return
+    file = _weights_file(folder, done)
+    if not file.is_file():
+        raise ModelError(
+            f"{folder.name}: {done} epochs are recorded, and checkpoints/{file.name} "
+            "is gone: take another name, or delete the folder"
+        )
+    model.load_weights(file)
+
+
+def _epoch_recorder(
+    folder: Path,
+    training,
+    settings: Settings,
+    after_epoch: Callable[[int, dict[str, float]], None] | None,
+):
     """Make the callback that ends each epoch on disk.
 
     First the weights with the optimizer's state, under the epoch's own name; then the row in
@@ -531,6 +696,8 @@ def _epoch_recorder(folder: Path, training, settings: Settings):
             keep = {file, _weights_file(folder, best)}
             for other in set(file.parent.glob("*.weights.h5")) - keep:
                 other.unlink()
+            if after_epoch is not None:
+                after_epoch(epoch + 1, {key: float(value) for key, value in logs.items()})
 
     return EpochRecorder()
 

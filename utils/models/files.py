@@ -1,22 +1,15 @@
-"""The networks, found by name; saving and loading them with their class names.
-
-Every network takes pixels as a camera gives them (0 … 255, uint8 or float) and scales them
-itself, so that a saved model needs no instructions.
-"""
+"""Trained networks on disk: saved with their class names, found by name, loaded safely."""
 
 from __future__ import annotations
 
 import json
 import lzma
-import math
 import zipfile
 import zlib
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from utils import runtime
 from utils.errors import ModelError
@@ -29,6 +22,9 @@ CARD = "expressions.json"
 LARGEST_MODEL = 2**30
 LARGEST_CARD = 2**16
 
+#: The released network that is used where none is named.
+DEFAULT = "cnn5-fer2013-smote"
+
 #: What `zipfile` raises at an archive that is damaged, encrypted, or packed in an unknown way.
 BROKEN_ARCHIVE = (
     zipfile.BadZipFile,
@@ -37,153 +33,6 @@ BROKEN_ARCHIVE = (
     RuntimeError,
     NotImplementedError,
 )
-
-
-def cnn5(
-    input_shape: tuple[int, int, int] = (64, 64, 1),
-    classes: int = 7,
-    *,
-    filters: Sequence[int] = (32, 64, 128, 256, 512),
-    dropout: float = 0.2,
-    dense: int = 1024,
-    dense_dropout: float = 0.5,
-    momentum: float = 0.99,
-    dtype: str | None = None,
-):
-    """Build the five-convolution network, the course's own.
-
-    Five blocks of convolution, max-pooling, batch normalisation, ReLU and dropout, then one
-    dense layer and softmax. Pooling comes before normalisation and ReLU, where the ancestor
-    had it last: ReLU and (for a positive scale) normalisation keep the order of the values,
-    so the maximum is the same one, and everything behind it handles a quarter of the pixels.
-    On two cores that trains 1.4 to 2 times as many faces a second.
-
-    Parameters
-    ----------
-    input_shape : tuple of int
-        Height, width, channels; both sides at least 32.
-    classes : int
-        How many expressions.
-    filters : sequence of int
-        Filters of the five convolutions.
-    dropout : float
-        Share dropped behind each convolution, 0 … 1.
-    dense : int
-        Units of the dense layer.
-    dense_dropout : float
-        Share dropped behind it.
-    momentum : float
-        Of batch normalisation's running averages, which look back over about
-        1 / (1 - momentum) steps: a run of few steps needs a lower one.
-    dtype : str, optional
-        Keras dtype policy, as "mixed_bfloat16"; the softmax stays in float32.
-
-    Returns
-    -------
-    keras.Model
-        (n, height, width, channels) pixels of 0 … 255 in, (n, classes) probabilities out.
-    """
-    import keras
-    from keras import layers
-
-    inputs = keras.Input(input_shape, name="pixels")
-    values = layers.Rescaling(1 / 127.5, offset=-1, name="scale", dtype=dtype)(inputs)
-    for block, count in enumerate(filters, start=1):
-        values = layers.Conv2D(
-            count,
-            3,
-            padding="same",
-            use_bias=False,
-            kernel_initializer="he_normal",
-            name=f"convolution_{block}",
-            dtype=dtype,
-        )(values)
-        values = layers.MaxPooling2D(name=f"pooling_{block}", dtype=dtype)(values)
-        values = layers.BatchNormalization(
-            momentum=momentum, name=f"normalisation_{block}", dtype=dtype
-        )(values)
-        values = layers.ReLU(name=f"relu_{block}", dtype=dtype)(values)
-        values = layers.Dropout(dropout, name=f"dropout_{block}", dtype=dtype)(values)
-    values = layers.Flatten(name="flatten", dtype=dtype)(values)
-    values = layers.Dense(
-        dense, activation="relu", kernel_initializer="he_normal", name="dense", dtype=dtype
-    )(values)
-    values = layers.Dropout(dense_dropout, name="dropout_dense", dtype=dtype)(values)
-    outputs = layers.Dense(classes, activation="softmax", name="expression", dtype="float32")(
-        values
-    )
-    return keras.Model(inputs, outputs, name="cnn5")
-
-
-#: Every network that can be asked for by name.
-NETWORKS: dict[str, Callable] = {"cnn5": cnn5}
-
-
-def build(name: str, input_shape: tuple[int, int, int] = (64, 64, 1), classes: int = 7, **settings):
-    """Build a network by its name.
-
-    Parameters
-    ----------
-    name : str
-        One of `NETWORKS`.
-    input_shape : tuple of int
-        Height, width, channels.
-    classes : int
-        How many expressions.
-    **settings
-        The network's own settings, as its function names them.
-
-    Returns
-    -------
-    keras.Model
-        Not compiled.
-
-    Raises
-    ------
-    ModelError
-        When there is no network of that name; the message lists those there are.
-    """
-    if name not in NETWORKS:
-        raise ModelError(f"no network is called {name!r}; there are: {', '.join(NETWORKS)}")
-    return NETWORKS[name](input_shape, classes, **settings)
-
-
-def layers_table(model) -> pd.DataFrame:
-    """List a network's layers with what each costs, computed from the layers themselves.
-
-    Parameters
-    ----------
-    model : keras.Model
-        Any network of convolutions and dense layers.
-
-    Returns
-    -------
-    pandas.DataFrame
-        A row a layer, index "layer"; columns "kind", "output" (shape without the batch),
-        "parameters", and "multiply_adds" for one face: those of convolutions and dense layers,
-        beside which the others' are nothing.
-    """
-    rows = [
-        {
-            "layer": layer.name,
-            "kind": type(layer).__name__,
-            "output": "×".join(str(side) for side in layer.output.shape[1:]),
-            "parameters": layer.count_params(),
-            "multiply_adds": _multiply_adds(layer),
-        }
-        for layer in model.layers
-    ]
-    return pd.DataFrame(rows).set_index("layer")
-
-
-def _multiply_adds(layer) -> int:
-    """Count one face's multiply-adds in a layer: each weight once a place it is applied to."""
-    kernel = getattr(layer, "kernel", None)
-    if kernel is None:
-        return 0
-    # A dense layer's kernel is applied once, a convolution's at each pixel of its output.
-    places = math.prod(layer.output.shape[1:-1])
-    return math.prod(kernel.shape) * places
 
 
 @dataclass(frozen=True)
@@ -260,11 +109,57 @@ def save(classifier: Classifier, path: Path | str, *, dtype: str = "float16") ->
     path.parent.mkdir(parents=True, exist_ok=True)
     # Keras insists on the ending, and a file half written must not bear the name.
     part = path.with_name(f".{path.stem}.part.keras")
-    _with_dtype(classifier.model, dtype).save(part)
+    with_dtype(classifier.model, dtype).save(part)
     with zipfile.ZipFile(part, "a") as archive:
         archive.writestr(CARD, json.dumps({"expressions": list(classifier.expressions)}))
     runtime.move_into_place(part, path)
     return path
+
+
+def find(name: Path | str) -> Path:
+    """Find a network's file by what a person would call it.
+
+    Parameters
+    ----------
+    name : str or path
+        A ``.keras`` file; the name of a run in ``results/`` or of a released network in
+        ``models/``, a run's own file coming first; or a run's folder.
+
+    Returns
+    -------
+    pathlib.Path
+        The file.
+
+    Raises
+    ------
+    ModelError
+        When there is none; the message lists what there is.
+    """
+    text = str(name)
+    if text.endswith(".keras"):
+        if not Path(text).is_file():
+            kind = "a folder" if Path(text).is_dir() else "not there"
+            raise ModelError(f"{text}: expected a .keras file, and it is {kind}")
+        return Path(text)
+    for file in (
+        Path(text) / "model.keras",
+        runtime.RESULTS / text / "model.keras",
+        runtime.MODELS / f"{text}.keras",
+    ):
+        if file.is_file():
+            return file
+    there = ", ".join(released()) or "none"
+    if (runtime.RESULTS / text / "run.json").is_file():
+        raise ModelError(
+            f"{text}: that run is recorded, and its network was not kept here; released networks: "
+            f"{there}. Train it again, or name a .keras file"
+        )
+    raise ModelError(f"no network is called {text!r}; released: {there}; or name a .keras file")
+
+
+def released(folder: Path | None = None) -> list[str]:
+    """List the released networks in a folder, by default ``models/``, by name."""
+    return sorted(file.stem for file in (folder or runtime.MODELS).glob("*.keras"))
 
 
 def load(path: Path | str) -> Classifier:
@@ -292,7 +187,7 @@ def load(path: Path | str) -> Classifier:
     try:
         model = keras.saving.load_model(path, compile=False, safe_mode=True)
         outputs = model.output_shape[-1]
-        exact = _with_dtype(model, "float32")
+        exact = with_dtype(model, "float32")
     except Exception as error:  # a foreign file makes Keras raise anything
         raise ModelError(f"{path.name}: Keras cannot load it: {error}") from error
     if outputs != len(expressions):
@@ -326,8 +221,21 @@ def _read_card(path: Path) -> tuple[str, ...]:
     return tuple(expressions)
 
 
-def _with_dtype(model, dtype: str):
-    """Return a copy of ``model`` that stores and computes in ``dtype``."""
+def with_dtype(model, dtype: str):
+    """Return a copy of a network that stores and computes in another precision.
+
+    Parameters
+    ----------
+    model : keras.Model
+        Any network of Keras's own layers.
+    dtype : str
+        "float32" or "float16".
+
+    Returns
+    -------
+    keras.Model
+        Not compiled, with the same weights as far as the precision goes.
+    """
     import keras
 
     def same_layer(layer):
