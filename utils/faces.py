@@ -337,7 +337,8 @@ def read_photo(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     path = Path(path)
     expected = f"expected a picture ({', '.join(PHOTO_FORMATS)}) of at most {max_pixels:,} pixels"
     if not path.is_file():
-        raise DataError(f"{path}: no such file; {expected}")
+        kind = "a folder" if path.is_dir() else "no such file"
+        raise DataError(f"{path}: {kind}; {expected}")
     if path.stat().st_size == 0:
         raise DataError(f"{path}: the file is empty; {expected}")
     try:
@@ -513,6 +514,10 @@ def _orientation(image: Any) -> Any:
 @functools.cache
 def _mtcnn() -> Any:
     """Load the `mtcnn` package's detector, once."""
+    import keras
+
+    if keras.backend.backend() != "tensorflow":
+        raise ImportError("detector 'mtcnn' runs on TensorFlow alone: choose detector 'haar'")
     try:
         from mtcnn import MTCNN
     except ImportError as error:

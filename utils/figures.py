@@ -29,8 +29,8 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.legend_handler import HandlerTuple
 from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator, PercentFormatter
-from PIL import Image
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator, PercentFormatter
+from PIL import Image, ImageDraw, ImageFont
 
 from utils.errors import DataError
 from utils.evaluation import accuracy_interval
@@ -44,6 +44,10 @@ NOTEBOOK_DPI = 120
 INK, QUIET, WRONG = "#222222", "#6B6B6B", "#B2182B"
 UNKNOWN = "#4D4D4D"
 RIGHT_MARK, WRONG_MARK = "✓", "✗"
+#: Bars of more runs than these stand too close for their values.
+MOST_LABELLED = 3
+#: The least and the most pixels of an annotated photo's long side.
+ANNOTATED_SIDES = (480, 1600)
 
 
 class Figure(matplotlib.figure.Figure):
@@ -359,6 +363,50 @@ def _draw_boxes(
             annotation_clip=False,
             bbox={"boxstyle": "round,pad=0.22", "facecolor": color, "edgecolor": "white"},
         )
+
+
+def annotated_photo(photo: np.ndarray, boxes: Sequence[Any], captions: Sequence[str]) -> np.ndarray:
+    """Draw boxes with captions into a photo's own pixels: a picture to keep, not a figure.
+
+    Parameters
+    ----------
+    photo : (h, w[, 1 or 3]) uint8
+        Drawn with a long side within `ANNOTATED_SIDES`: a larger one is shrunk, a smaller one
+        enlarged so that its captions can be read.
+    boxes : sequence of Box
+        In pixel edges, as `faces.Box` counts them.
+    captions : sequence of str
+        One a box; that an expression's name begins gets the expression's colour.
+
+    Returns
+    -------
+    (height, width, 3) uint8 array
+        RGB. Each caption stands above its box, or inside it where there is no room above.
+    """
+    _same_length(len(boxes), captions=captions)
+    photo = _picture(photo, "photo")
+    longest = max(photo.shape[:2])
+    factor = min(max(longest, ANNOTATED_SIDES[0]), ANNOTATED_SIDES[1]) / longest
+    size = tuple(max(1, round(factor * side)) for side in photo.shape[1::-1])
+    image = Image.fromarray(np.ascontiguousarray(photo)).resize(size, Image.Resampling.LANCZOS)
+    draw = ImageDraw.Draw(image)
+    font = ImageFont.load_default(size=max(14, max(size) // 36))
+    line = max(2, max(size) // 250)
+    for box, caption in zip(boxes, captions, strict=True):
+        color = _caption_color(caption)
+        left, top, right, bottom = (
+            round(factor * edge) for edge in (box.left, box.top, box.right, box.bottom)
+        )
+        right, bottom = max(right - 1, left), max(bottom - 1, top)
+        outline = (left - line, top - line, right + line, bottom + line)
+        draw.rectangle(outline, outline="white", width=2 * line)
+        draw.rectangle((left, top, right, bottom), outline=color, width=line)
+        wide, high = (math.ceil(end) + line for end in draw.textbbox((0, 0), caption, font)[2:])
+        x = max(0, min(left, size[0] - wide - line))
+        y = top - high - line if top >= high + line else top
+        draw.rectangle((x, y, x + wide, y + high), fill=color, outline="white")
+        draw.text((x + (line + 1) // 2, y), caption, fill=_ink_on(color), font=font)
+    return np.asarray(image)
 
 
 def _caption_color(caption: str) -> str:
@@ -724,7 +772,8 @@ def per_class_bars(
     Parameters
     ----------
     reports : DataFrame, or mapping of names to DataFrames
-        From `evaluation.report`; several are drawn as groups of bars.
+        From `evaluation.report`; several are drawn as groups of bars, which carry their values
+        where there is room for them: up to `MOST_LABELLED`.
     metric : {"f1", "precision", "recall"}
     title : str
 
@@ -766,13 +815,14 @@ def per_class_bars(
             edgecolor="white",
             linewidth=0,
         )
-        axes.bar_label(
-            bars,
-            [f"{value:.2f}" for value in values],
-            fontsize=9.5 if len(tables) < 3 else 8,
-            padding=3,
-            bbox={"boxstyle": "square,pad=0.08", "facecolor": "white", "edgecolor": "none"},
-        )
+        if len(tables) <= MOST_LABELLED:
+            axes.bar_label(
+                bars,
+                [f"{value:.2f}" for value in values],
+                fontsize=9.5 if len(tables) < 3 else 8,
+                padding=3,
+                bbox={"boxstyle": "square,pad=0.08", "facecolor": "white", "edgecolor": "none"},
+            )
         mean = table.loc["macro average", metric]
         axes.axhline(mean, color=INK, linewidth=1.1, linestyle=style, zorder=0.5)
         entry = f"macro average {mean:.3f}"
@@ -1023,6 +1073,399 @@ def accuracy_intervals(
         )
     axes.margins(x=0.16)
     axes.set(xlabel="accuracy (%), with its 95% interval")
+    axes.tick_params(axis="y", length=0)
+    axes.grid(axis="x")
+    _title(figure, title)
+    return figure
+
+
+# ---------------------------------------------------------------------------------- several runs
+
+
+@_styled
+def accuracy_curves(histories: Mapping[str, pd.DataFrame], *, title: str = "") -> Figure:
+    """Draw the accuracy of several runs by epoch: training on the left, validation on the right.
+
+    `learning_curves` shows a run or two in full; of five it would be a thicket.
+
+    Parameters
+    ----------
+    histories : mapping of names to DataFrames
+        With the columns epoch (from 1), accuracy and val_accuracy (0 … 1) of ``history.csv``;
+        their lengths may differ.
+    title : str
+
+    Returns
+    -------
+    Figure
+        Both panels have one scale; each line has its own dashes, a ring marks the epoch with the
+        highest validation accuracy, the first of equals, and the legend names it.
+
+    Raises
+    ------
+    DataError
+        When there is no run, a column is missing or a history is empty.
+    """
+    _needs_some(histories, "histories")
+    for name, table in histories.items():
+        missing = {"epoch", "accuracy", "val_accuracy"} - set(table.columns)
+        if missing or table.empty:
+            lacks = f"no column {', '.join(sorted(missing))}" if missing else "no epoch"
+            raise DataError(f"history {name!r} has {lacks}")
+    figure = Figure(figsize=(10, 4.4))
+    panels = figure.subplots(1, 2, sharey=True)
+    cycle = matplotlib.rcParams["axes.prop_cycle"].by_key()["color"]
+    dashes = ((0, ()), (0, (6, 2)), (0, (2, 1.5)), (0, (6, 2, 1.5, 2)), (0, (10, 3)))
+    markers = "osD^v"
+    for at, (name, table) in enumerate(histories.items()):
+        color, best = cycle[at % len(cycle)], int(table["val_accuracy"].to_numpy().argmax())
+        epochs = table["epoch"].to_numpy()
+        for axes, column in zip(panels, ("accuracy", "val_accuracy"), strict=True):
+            shares = 100 * table[column].to_numpy()
+            label = f"{name}: epoch {epochs[best]}, {table['val_accuracy'].iloc[best]:.1%}"
+            axes.plot(
+                epochs,
+                shares,
+                color=color,
+                linestyle=dashes[at % len(dashes)],
+                label=label,
+                marker=markers[at % len(markers)],
+                markevery=[best],
+                markersize=8,
+                markerfacecolor="white",
+                markeredgewidth=2,
+            )
+    for axes, text in zip(panels, ("training split", "validation split"), strict=True):
+        axes.set(title=text, xlabel="epoch")
+        axes.xaxis.set_major_locator(MaxNLocator(7, steps=[1, 2, 5, 10], integer=True))
+        axes.grid(axis="y")
+    panels[0].set(ylabel="accuracy (%)", ylim=(0, min(100.0, panels[0].get_ylim()[1])))
+    figure.legend(
+        *panels[0].get_legend_handles_labels(),
+        loc="outside lower center",
+        ncols=min(3, len(histories)),
+        title="best on validation",
+    )
+    _title(figure, title)
+    return figure
+
+
+@_styled
+def agreement_matrix(same: pd.DataFrame, errors: pd.DataFrame, *, title: str = "") -> Figure:
+    """Draw how often each two runs give the same answer, and how often the same wrong one.
+
+    Parameters
+    ----------
+    same : (k, k) DataFrame
+        `evaluation.agreement`: shares of all pictures, 0 … 1.
+    errors : (k, k) DataFrame
+        The same with ``errors=True``; its diagonal is each run's share of mistakes.
+    title : str
+
+    Returns
+    -------
+    Figure
+        The lower triangle, since the upper one says the same again. Off the diagonal a cell is
+        the darker, the more alike its two runs are.
+
+    Raises
+    ------
+    DataError
+        When the two tables are not square, or not about the same runs.
+    """
+    names = [str(name) for name in same.index]
+    _needs_some(names, "same")
+    tables = (same, errors)
+    if any([str(n) for n in axis] != names for table in tables for axis in table.axes):
+        raise DataError("same, errors: expected two square tables about the same runs")
+    count = len(names)
+    figure = Figure(figsize=(1.15 * count + 1.6, 0.82 * count + (1.1 if title else 0.7)))
+    axes = figure.subplots()
+    shares, wrong = same.to_numpy(float), errors.to_numpy(float)
+    below = np.tri(count, k=-1, dtype=bool)
+    least = shares[below].min(initial=1.0)
+    colormap = matplotlib.colormaps["Blues"]
+    # The scale begins under the smallest share: all of them are high, and differ by little.
+    darkness = np.clip((shares - least + 0.1) / (1.15 - least), 0, 1)
+    picture = np.where(below[..., None], colormap(darkness), (1, 1, 1, 1))
+    picture[np.diag_indices(count)] = (0.93, 0.93, 0.93, 1)
+    axes.imshow(picture, aspect=0.7)
+    for row, column in zip(*np.nonzero(np.tri(count, dtype=bool)), strict=True):
+        ink = _ink_on(picture[row, column, :3])
+        alone = row == column
+        for text, size, shift in (
+            ("" if alone else f"{100 * shares[row, column]:.0f}%", 14.5, -0.12),
+            (f"{100 * wrong[row, column]:.0f}% wrong", 10, 0.0 if alone else 0.25),
+        ):
+            place = (column, row + shift)
+            axes.text(*place, text, ha="center", va="center", color=ink, fontsize=size)
+    axes.set_xticks(range(count), names, fontsize=12)
+    axes.set_yticks(range(count), names, fontsize=12)
+    axes.set_xticks(np.arange(count + 1) - 0.5, minor=True)
+    axes.set_yticks(np.arange(count + 1) - 0.5, minor=True)
+    axes.grid(which="minor", color="white", linewidth=2)
+    axes.tick_params(which="both", length=0)
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+    axes.set_xlabel("the same answer; below it, the same wrong answer", fontsize=11)
+    _title(figure, title)
+    return figure
+
+
+# ---------------------------------------------------------------------------------------- search
+
+#: How a trial's end is drawn: label, marker, face and colour.
+_TRIALS = {
+    "complete": ("complete", "o", "#332288", "#332288"),
+    "pruned": ("pruned", "X", "#CC6677", "#CC6677"),
+}
+
+
+def _ended(trials: pd.DataFrame) -> pd.DataFrame:
+    """Return the trials that have an accuracy and were not lost; at least one."""
+    ended = trials[trials["state"].isin(_TRIALS) & trials["val_accuracy"].notna()]
+    _needs_some(ended, "trials")
+    return ended
+
+
+def _best(trials: pd.DataFrame) -> pd.Series | None:
+    """Return the best complete trial, the first of equals."""
+    complete = trials[trials["state"] == "complete"]
+    return None if complete.empty else complete.loc[complete["val_accuracy"].idxmax()]
+
+
+@_styled
+def search_history(trials: pd.DataFrame, *, title: str = "") -> Figure:
+    """Draw what each trial of a search reached, and the best so far.
+
+    Parameters
+    ----------
+    trials : DataFrame
+        From `search.results`: trial, state, val_accuracy (0 … 1).
+    title : str
+
+    Returns
+    -------
+    Figure
+        A pruned trial stands at the best of the epochs that it was given.
+
+    Raises
+    ------
+    DataError
+        When no trial has ended.
+    """
+    ended = _ended(trials)
+    figure = Figure(figsize=(8.5, 3.9))
+    axes = figure.subplots()
+    for state, (label, marker, face, edge) in _TRIALS.items():
+        some = ended[ended["state"] == state]
+        if some.empty:
+            continue
+        axes.plot(
+            some["trial"],
+            100 * some["val_accuracy"],
+            linestyle="none",
+            marker=marker,
+            markersize=10 if marker == "X" else 8,
+            markerfacecolor=face,
+            markeredgecolor="white" if marker == "X" else edge,
+            label=f"{label} ({len(some)})",
+            zorder=3,
+        )
+    complete = ended[ended["state"] == "complete"].sort_values("trial")
+    best = _best(ended)
+    if best is not None:
+        last = ended["trial"].max()
+        steps = [*complete["trial"], last]
+        highest = 100 * complete["val_accuracy"].cummax()
+        axes.step(
+            steps,
+            [*highest, highest.iloc[-1]],
+            where="post",
+            color=INK,
+            linewidth=1.3,
+            label="best so far",
+            zorder=2,
+        )
+        axes.annotate(
+            f"{best['val_accuracy']:.1%}",
+            (best["trial"], 100 * best["val_accuracy"]),
+            xytext=(0, 8),
+            textcoords="offset points",
+            ha="center",
+            fontweight="bold",
+        )
+    axes.margins(y=0.14)
+    axes.set(xlabel="trial", ylabel="validation accuracy (%)")
+    axes.xaxis.set_major_locator(MaxNLocator(12, steps=[1, 2, 5, 10], integer=True))
+    axes.grid(axis="y")
+    figure.legend(loc="outside lower center", ncols=3)
+    _title(figure, title)
+    return figure
+
+
+@_styled
+def search_curves(epochs: pd.DataFrame, trials: pd.DataFrame, *, title: str = "") -> Figure:
+    """Draw each trial's validation accuracy by epoch, and where it was pruned.
+
+    Parameters
+    ----------
+    epochs : DataFrame
+        A row an epoch of a trial: trial, epoch (from 1), val_accuracy (0 … 1).
+    trials : DataFrame
+        From `search.results`: trial, state, val_accuracy.
+    title : str
+
+    Returns
+    -------
+    Figure
+
+    Raises
+    ------
+    DataError
+        When no trial has ended.
+    """
+    ended = _ended(trials)
+    best = _best(ended)
+    figure = Figure(figsize=(8.5, 4.2))
+    axes = figure.subplots()
+    labelled = set()
+    for entry in ended.itertuples():
+        curve = epochs[epochs["trial"] == entry.trial].sort_values("epoch")
+        name, marker, _, color = _TRIALS[entry.state]
+        chosen = best is not None and entry.trial == best["trial"]
+        label = "best" if chosen else name
+        axes.plot(
+            curve["epoch"],
+            100 * curve["val_accuracy"],
+            color=INK if chosen else color,
+            linewidth=2.6 if chosen else 1.2,
+            alpha=1 if chosen else 0.75,
+            linestyle="-" if entry.state == "complete" else (0, (4, 2)),
+            marker=marker if entry.state == "pruned" else None,
+            markevery=[-1],
+            markersize=8,
+            markeredgecolor="white",
+            label=None if label in labelled else label,
+            zorder=4 if chosen else 3,
+        )
+        labelled.add(label)
+    axes.set(xlabel="epoch", ylabel="validation accuracy (%)")
+    axes.xaxis.set_major_locator(MaxNLocator(10, steps=[1, 2, 5, 10], integer=True))
+    axes.grid(axis="y")
+    figure.legend(loc="outside lower center", ncols=3)
+    _title(figure, title)
+    return figure
+
+
+@_styled
+def search_settings(
+    trials: pd.DataFrame,
+    settings: Sequence[str] = ("learning_rate", "batch_size", "filters", "dropout"),
+    *,
+    title: str = "",
+) -> Figure:
+    """Draw accuracy against each setting, a panel a setting, with the best trial ringed.
+
+    Parameters
+    ----------
+    trials : DataFrame
+        From `search.results`, with a column for each of the settings.
+    settings : sequence of str
+        Those to draw. "learning_rate" gets a logarithmic axis; whole numbers stand at equal
+        distances.
+    title : str
+
+    Returns
+    -------
+    Figure
+
+    Raises
+    ------
+    DataError
+        When no trial has ended, or a column is missing.
+    """
+    ended = _ended(trials)
+    missing = set(settings) - set(ended.columns)
+    if missing or not len(settings):
+        raise DataError(f"trials: no column {', '.join(sorted(missing)) or 'to draw'}")
+    best = _best(ended)
+    figure = Figure(figsize=(1.2 + 2.6 * len(settings), 3.6))
+    panels = figure.subplots(1, len(settings), sharey=True, squeeze=False)[0]
+    for axes, name in zip(panels, settings, strict=True):
+        values = ended[name].to_numpy(dtype=float)
+        whole = name in ("batch_size", "filters")
+        choices = np.unique(values)
+        places = np.searchsorted(choices, values).astype(float) if whole else values
+        if whole:
+            # Equal choices lie on one line: set them a little apart, always in the same way.
+            places += 0.22 * (((np.arange(len(places)) * 0.618) % 1) - 0.5)
+            axes.set_xticks(range(len(choices)), [f"{choice:.0f}" for choice in choices])
+            axes.set_xlim(-0.5, len(choices) - 0.5)
+        elif name == "learning_rate":
+            axes.set_xscale("log")
+            axes.xaxis.set_major_locator(LogLocator(subs=(1, 3)))
+            axes.xaxis.set_minor_locator(NullLocator())
+            axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+        accuracy = 100 * ended["val_accuracy"].to_numpy()
+        for state, (label, marker, face, _) in _TRIALS.items():
+            some = (ended["state"] == state).to_numpy()
+            if not some.any():
+                continue
+            axes.plot(
+                places[some],
+                accuracy[some],
+                linestyle="none",
+                marker=marker,
+                markersize=9 if marker == "X" else 7,
+                markerfacecolor=face,
+                markeredgecolor="white",
+                label=label if name == settings[0] else None,
+            )
+        if best is not None:
+            at = (ended["trial"] == best["trial"]).to_numpy()
+            axes.plot(
+                places[at],
+                accuracy[at],
+                linestyle="none",
+                marker="o",
+                markersize=14,
+                markerfacecolor="none",
+                markeredgecolor=INK,
+                markeredgewidth=1.6,
+                label="best" if name == settings[0] else None,
+            )
+        axes.set_xlabel(name.replace("_", " "))
+        axes.margins(y=0.1)
+        axes.grid(axis="y")
+    panels[0].set_ylabel("validation accuracy (%)")
+    figure.legend(loc="outside lower center", ncols=3)
+    _title(figure, title)
+    return figure
+
+
+@_styled
+def search_importance(shares: pd.Series, *, title: str = "") -> Figure:
+    """Draw how much of the accuracy's spread each setting explains.
+
+    Parameters
+    ----------
+    shares : Series
+        From `search.importance`: index settings, values 0 … 1.
+    title : str
+
+    Returns
+    -------
+    Figure
+    """
+    _needs_some(shares, "shares")
+    figure = Figure(figsize=(7, 0.5 * len(shares) + 1.1))
+    axes = figure.subplots()
+    names = [str(name).replace("_", " ") for name in shares.index]
+    bars = axes.barh(names, 100 * shares.to_numpy(), height=0.66, color="#332288")
+    axes.bar_label(bars, [f"{share:.0%}" for share in shares], padding=4)
+    axes.invert_yaxis()
+    axes.set(xlim=(0, 100), xlabel="share of the spread in accuracy that it explains (%)")
     axes.tick_params(axis="y", length=0)
     axes.grid(axis="x")
     _title(figure, title)

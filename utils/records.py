@@ -8,6 +8,7 @@ process leaves the old one or the new one, never half.
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 import os
@@ -38,6 +39,9 @@ HISTORY_COLUMNS = (
 )
 
 FILES = ("run.json", "history.csv", "validation.npz", "test.npz")
+
+#: Below ``results/``: the runs that have not been made, and why.
+NOT_RUN = "not_run.json"
 
 PACKAGES = ("keras", "numpy", "scikit-learn", "imbalanced-learn")
 
@@ -83,6 +87,56 @@ class Predictions:
             self.copies[keep],
             self.expressions,
         )
+
+
+def as_recorded(predictions: Predictions) -> Predictions:
+    """Round probabilities as `write_predictions` does.
+
+    Two classes can be equal in float16 that are not in float32: what is printed and what is
+    computed from the record later agree to the last picture only after rounding.
+    """
+    rounded = predictions.probabilities.astype(np.float16).astype(np.float32)
+    return dataclasses.replace(predictions, probabilities=rounded)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What a network said of one split of a data set, asked after its training.
+
+    The data set need not be the one that it was trained on. ``predictions.copies`` marks the
+    pictures that also stand in the training split of the data set that is *evaluated*: of a
+    network that was trained on another one it does not tell which pictures were known to it.
+
+    Attributes
+    ----------
+    folder : pathlib.Path
+        The run's folder, or that of the released network's name.
+    info : dict
+        ``on-DATASET-SPLIT.json``: network, model_sha256, trained_on ("" where no record says),
+        dataset, split, fingerprint (of the whole data set), n, expressions, command, evaluated
+        (when), seconds, and what `surroundings` says.
+    predictions : Predictions
+        ``on-DATASET-SPLIT.npz``.
+    """
+
+    folder: Path
+    info: dict[str, Any] = field(repr=False)
+    predictions: Predictions = field(repr=False)
+
+    @property
+    def dataset(self) -> str:
+        """The evaluated data set: "fer2013", "ferplus", "expw" or "sample"."""
+        return self.info["dataset"]
+
+    @property
+    def split(self) -> str:
+        """The evaluated split: "test" or "validation"."""
+        return self.info["split"]
+
+    @property
+    def name(self) -> str:
+        """What its two files are called: "on-expw-test"."""
+        return evaluation_name(self.dataset, self.split)
 
 
 @dataclass(frozen=True)
@@ -223,6 +277,179 @@ def write_predictions(path: Path, predictions: Predictions) -> None:
     runtime.write_atomically(path, buffer.getvalue())
 
 
+def evaluation_name(dataset: str, split: str) -> str:
+    """Name the two files of an evaluation: "on-expw-test"."""
+    return f"on-{dataset}-{split}"
+
+
+def write_evaluation(folder: Path, info: Mapping[str, Any], predictions: Predictions) -> Path:
+    """Write an evaluation into a run's folder, in place of an earlier one of the same split.
+
+    Parameters
+    ----------
+    folder : path
+        The run's folder; made if it is not there.
+    info : mapping
+        What `Evaluation.info` holds, without n and expressions: those are the predictions'.
+    predictions : Predictions
+        A row for each face of the split.
+
+    Returns
+    -------
+    pathlib.Path
+        The ``.json`` file. It is written last: an evaluation without it does not exist.
+    """
+    path = folder / f"{evaluation_name(info['dataset'], info['split'])}.json"
+    path.unlink(missing_ok=True)
+    write_predictions(path.with_suffix(".npz"), predictions)
+    whole = {**info, "n": len(predictions), "expressions": list(predictions.expressions)}
+    text = json.dumps(whole, indent=2, ensure_ascii=False) + "\n"
+    runtime.write_atomically(path, text.encode())
+    return path
+
+
+def load_evaluation(path: Path) -> Evaluation:
+    """Read an evaluation back.
+
+    Parameters
+    ----------
+    path : path
+        Its ``on-DATASET-SPLIT.json``.
+
+    Returns
+    -------
+    Evaluation
+        With its arrays.
+
+    Raises
+    ------
+    ModelError
+        When there is none, or one of its two files is not what it should be.
+    """
+    title = f"{path.parent.name}/{path.name}"
+    if not path.is_file():
+        there = ", ".join(file.stem for file in _evaluation_files(path.parent)) or "none"
+        raise ModelError(f"{title}: no such evaluation; recorded there: {there}")
+    try:
+        info = json.loads(path.read_text(encoding="utf-8"))
+        name = evaluation_name(info["dataset"], info["split"])
+        expressions, count = tuple(map(str, info["expressions"])), int(info["n"])
+    except (ValueError, KeyError, TypeError, OSError) as error:
+        raise ModelError(f"{title}: cannot be read: {type(error).__name__}: {error}") from error
+    if name != path.stem:
+        raise ModelError(f"{title}: holds {name}; expected {path.stem}")
+    predictions = _read_predictions(path.with_suffix(".npz"), expressions)
+    if predictions is None or len(predictions) != count:
+        found = "no predictions" if predictions is None else f"{len(predictions)} predictions"
+        raise ModelError(f"{title}: {found} beside it; expected {count}")
+    return Evaluation(folder=path.parent, info=info, predictions=predictions)
+
+
+def evaluations(folder: Path) -> list[Evaluation]:
+    """Read every evaluation in a run's folder, by name; an empty list where there is none.
+
+    Raises
+    ------
+    ModelError
+        When one of them is damaged.
+    """
+    return [load_evaluation(path) for path in _evaluation_files(folder)]
+
+
+def _evaluation_files(folder: Path) -> list[Path]:
+    return sorted(folder.glob("on-*-*.json"))
+
+
+def network_name(network: Path) -> str:
+    """Name a network by its file: a run's by the run's folder, any other by the file's name."""
+    network = network.resolve()
+    return network.parent.name if network.name == "model.keras" else network.stem
+
+
+@dataclass(frozen=True)
+class NotRun:
+    """A run that belongs into the tables and has not been made: a named, empty row.
+
+    Attributes
+    ----------
+    model, dataset, balance : str
+        As in a run's ``run.json`` and its settings.
+    reason : str
+        Why it has not been made, in a sentence's part.
+    command : str
+        What would make it.
+    """
+
+    model: str
+    dataset: str
+    balance: str
+    reason: str
+    command: str
+
+
+def not_run(results: Path | None = None) -> list[NotRun]:
+    """List the runs that ``not_run.json`` names and that are not recorded yet.
+
+    Parameters
+    ----------
+    results : path, optional
+        Where the file and the runs lie; by default ``results/``. A finished run of the same
+        model, dataset and balance takes an entry off the list.
+
+    Returns
+    -------
+    list of NotRun
+        In the file's order; empty where there is no file.
+
+    Raises
+    ------
+    ModelError
+        When the file is no list of such entries.
+    """
+    results = results or runtime.RESULTS
+    path = results / NOT_RUN
+    if not path.is_file():
+        return []
+    try:
+        entries = [NotRun(**entry) for entry in json.loads(path.read_text(encoding="utf-8"))]
+    except (ValueError, TypeError, OSError) as error:
+        fields = ", ".join(field.name for field in dataclasses.fields(NotRun))
+        raise ModelError(f"{NOT_RUN}: expected a list of entries with {fields}: {error}") from error
+    infos = [
+        json.loads((results / name / "run.json").read_text(encoding="utf-8"))
+        for name in names(results)
+    ]
+    made = {
+        (info.get("model"), info.get("dataset"), info.get("settings", {}).get("balance"))
+        for info in infos
+    }
+    return [one for one in entries if (one.model, one.dataset, one.balance) not in made]
+
+
+def run_of(network: Path, results: Path | None = None) -> Run | None:
+    """Find the finished run that made a network, by where its file lies.
+
+    Parameters
+    ----------
+    network : path
+        A ``.keras`` file: ``model.keras`` in its run's folder, or a released one in ``models/``.
+    results : path, optional
+        Where the runs of released networks lie; by default ``results/``.
+
+    Returns
+    -------
+    Run or None
+        None where no record belongs to the file: a file elsewhere may have any name.
+    """
+    network = network.resolve()
+    folder = (results or runtime.RESULTS) / network.stem
+    if network.name == "model.keras":
+        folder = network.parent
+    elif network.parent != runtime.MODELS.resolve():
+        return None
+    return load(folder) if is_finished(folder) else None
+
+
 def surroundings() -> dict[str, Any]:
     """Describe where a run happens: package versions, backend, hardware, git commit.
 
@@ -298,7 +525,7 @@ def _commit() -> str:
             check=True,
         ).stdout.strip()
         changed = subprocess.run(
-            ["git", "status", "--porcelain", "--", "utils", "train.py"],
+            ["git", "status", "--porcelain", "--", "utils", "train.py", "evaluate.py"],
             cwd=runtime.ROOT,
             capture_output=True,
             text=True,

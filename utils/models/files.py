@@ -149,12 +149,16 @@ def find(name: Path | str) -> Path:
         if file.is_file():
             return file
     there = ", ".join(released()) or "none"
+    kept = ", ".join(file.parent.name for file in sorted(runtime.RESULTS.glob("*/model.keras")))
     if (runtime.RESULTS / text / "run.json").is_file():
         raise ModelError(
             f"{text}: that run is recorded, and its network was not kept here; released networks: "
             f"{there}. Train it again, or name a .keras file"
         )
-    raise ModelError(f"no network is called {text!r}; released: {there}; or name a .keras file")
+    raise ModelError(
+        f"no network is called {text!r}; released: {there}; runs with their network here: "
+        f"{kept or 'none'}; or name a .keras file"
+    )
 
 
 def released(folder: Path | None = None) -> list[str]:

@@ -1,0 +1,377 @@
+"""``evaluate.py``: what it prints is what the record says, and what does not fit is refused."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+import evaluate
+from utils import datasets, evaluation, judging, models, records, runtime, training
+from utils.errors import ModelError
+from utils.expressions import EXPRESSIONS, FERPLUS_EXPRESSIONS
+
+SMALL = {"filters": (4, 4, 8, 8, 8), "dense": 16}
+SPLITS = ["Training"] * 3 + ["PublicTest"] + ["PrivateTest"] * 2
+
+
+@pytest.fixture(scope="module", autouse=True)
+def ready():
+    runtime.setup(0)
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path, monkeypatch):
+    """Keep caches, runs and released networks of these tests out of the repository."""
+    monkeypatch.setattr(runtime, "CACHE", tmp_path / "cache")
+    monkeypatch.setattr(runtime, "RESULTS", tmp_path / "results")
+    monkeypatch.setattr(runtime, "MODELS", tmp_path / "models")
+
+
+@pytest.fixture(scope="module")
+def fer(tmp_path_factory):
+    """Write 84 rows as FER2013 has them; four test pictures are copies of training pictures."""
+    pixels = np.random.default_rng(0).integers(0, 256, (84, 2304))
+    usage = [SPLITS[row % 6] for row in range(84)]
+    for row in (5, 11, 17, 23):
+        pixels[row] = pixels[row - 5]
+    rows = [
+        f"{row % 7},{' '.join(map(str, pixels[row]))},{usage[row]}" for row in range(len(pixels))
+    ]
+    path = tmp_path_factory.mktemp("data") / "fer2013.csv"
+    path.write_text("\n".join(["emotion,pixels,Usage", *rows]) + "\n")
+    return path
+
+
+def save(path, shape=(32, 32, 1), expressions=EXPRESSIONS):
+    model = models.build("cnn5", shape, len(expressions), **SMALL)
+    return models.save(models.Classifier(model, expressions), path)
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory):
+    return save(tmp_path_factory.mktemp("networks") / "small.keras")
+
+
+@pytest.fixture
+def network(kept, tmp_path):
+    """Put the same small network where nothing says what it was trained on."""
+    return shutil.copy(kept, tmp_path / "small.keras")
+
+
+def run_of(folder, network, dataset="fer2013"):
+    """Make a finished run's folder around a network."""
+    made = records.Predictions(
+        np.eye(7, dtype=np.float32), np.arange(7), np.arange(7), np.zeros(7, bool)
+    )
+    folder.mkdir(parents=True)
+    shutil.copy(network, folder / "model.keras")
+    records.write_info(folder, {"dataset": dataset})
+    records.write_history(folder, records.read_history(folder))
+    for split in ("validation", "test"):
+        records.write_predictions(folder / f"{split}.npz", made)
+    return folder
+
+
+@pytest.fixture
+def ask(fer, tmp_path, capsys):
+    """Run the command on the small csv; return its exit code, stdout and stderr."""
+
+    def run(network, *arguments, data="fer2013"):
+        where = ["--data", data, "--path", str(fer)] if data else ["--path", str(fer)]
+        code = evaluate.main(
+            [str(network), *where, "--results", str(tmp_path / "results"), *map(str, arguments)]
+        )
+        said = capsys.readouterr()
+        return code, said.out, said.err
+
+    return run
+
+
+def expected(network, fer, split="test"):
+    dataset = datasets.load("fer2013", fer, cache=False)
+    return records.as_recorded(training.predict(models.load(network), dataset, split))
+
+
+# ------------------------------------------------------------------------------ what it says
+
+
+@pytest.mark.parametrize("split", ["test", "validation"])
+def test_it_prints_the_summary_of_the_split_asked_for(ask, network, fer, split):
+    code, out, err = ask(network, "--split", split)
+    found = evaluation.summary(expected(network, fer, split))
+    assert (code, err) == (0, "")
+    assert f"{split}: {found}" in out
+    assert found.n == {"test": 28, "validation": 14}[split]
+    assert "fer2013 from fer2013.csv: 84 gray faces of 48×48" in out
+    assert "macro average" in out
+    assert "taken for" in out
+
+
+def test_json_is_one_object_with_everything(ask, network, fer):
+    code, out, _ = ask(network, "--json")
+    told = json.loads(out)
+    predictions = expected(network, fer)
+    assert code == 0
+    assert told["network"] == "small"
+    assert told["accuracy"] == evaluation.summary(predictions).accuracy
+    assert told["n_without_copies"] == 24
+    assert list(told["report"])[:7] == list(EXPRESSIONS)
+    assert told["fingerprint"] == datasets.load("fer2013", fer, cache=False).fingerprint()
+    assert told["written"] is None
+    assert "need not have seen them" in told["about_copies"]
+    assert {"versions", "backend", "hardware", "commit", "command"} <= told.keys()
+
+
+def test_a_network_of_three_channels_sees_gray_three_times(ask, fer, tmp_path):
+    network = save(tmp_path / "color.keras", shape=(40, 40, 3))
+    code, out, err = ask(network)
+    assert (code, err) == (0, "")
+    assert str(evaluation.summary(expected(network, fer))) in out
+
+
+def test_a_run_is_found_by_name_and_evaluated_on_its_own_data(ask, network, tmp_path):
+    run_of(tmp_path / "results" / "a-run", network)
+    code, out, _ = ask("a-run", data=None)
+    assert code == 0
+    assert "network: a-run, 32×32×1, trained on fer2013" in out
+
+
+@pytest.mark.parametrize(
+    ("trained_on", "said"),
+    [
+        ("fer2013", None),
+        ("ferplus", None),
+        ("expw", "trained on expw, so it need not have seen them"),
+        ("", "not recorded, so it need not have seen them"),
+    ],
+)
+def test_copies_are_explained_only_where_they_say_little(ask, network, tmp_path, trained_on, said):
+    if trained_on:
+        network = run_of(tmp_path / "results" / "a-run", network, trained_on)
+    code, out, _ = ask(network)
+    assert code == 0
+    assert "without copies of training pictures" in out
+    assert ("need not have seen" in out) == bool(said)
+    assert (said or "") in out
+
+
+def test_no_word_about_copies_where_there_are_none(ask, network):
+    code, out, _ = ask(network, "--split", "validation")
+    assert code == 0
+    assert "stand in" not in out
+
+
+def test_what_has_no_number_is_null(ask, network, fer, monkeypatch):
+    """Where every face is a copy there is no accuracy without copies; NaN is no JSON."""
+    predict = training.predict
+
+    def all_copies(*arguments):
+        made = predict(*arguments)
+        made.copies[:] = True
+        return made
+
+    monkeypatch.setattr(training, "predict", all_copies)
+    code, out, _ = ask(network, "--json")
+    told = json.loads(out)
+    assert code == 0
+    assert told["accuracy_without_copies"] is None
+    assert told["interval_without_copies"] == [None, None]
+
+
+# -------------------------------------------------------------------------------- the record
+
+
+def test_the_record_is_what_was_printed(ask, network, fer, tmp_path):
+    code, out, _ = ask(network, "--record")
+    folder = tmp_path / "results" / "small"
+    (found,) = records.evaluations(folder)
+    assert code == 0
+    assert sorted(file.name for file in folder.iterdir()) == [
+        "on-fer2013-test.json",
+        "on-fer2013-test.npz",
+    ]
+    assert (found.name, found.dataset, found.split) == ("on-fer2013-test", "fer2013", "test")
+    assert f"test: {evaluation.summary(found.predictions)}" in out
+    predictions = expected(network, fer)
+    np.testing.assert_array_equal(found.predictions.probabilities, predictions.probabilities)
+    np.testing.assert_array_equal(found.predictions.rows, predictions.rows)
+    np.testing.assert_array_equal(found.predictions.copies, predictions.copies)
+    assert found.info["n"] == 28
+    assert found.info["trained_on"] == ""
+    assert len(found.info["model_sha256"]) == 64
+    assert found.info["command"].startswith("evaluate.py ")
+    assert found.info["versions"]["numpy"] == np.__version__
+
+
+def test_an_evaluation_lies_beside_its_run_and_a_new_one_replaces_it(ask, network, tmp_path):
+    folder = run_of(tmp_path / "results" / "a-run", network)
+    for _ in range(2):
+        assert ask("a-run", "--record")[0] == 0
+    assert ask("a-run", "--record", "--split", "validation")[0] == 0
+    names = [one.name for one in records.evaluations(folder)]
+    assert names == ["on-fer2013-test", "on-fer2013-validation"]
+    assert records.load(folder).test is not None
+    assert records.names(tmp_path / "results") == ["a-run"]
+
+
+def test_a_folder_without_evaluations_has_none(tmp_path):
+    assert records.evaluations(tmp_path) == []
+    assert records.evaluations(tmp_path / "absent") == []
+
+
+@pytest.fixture
+def recorded(tmp_path):
+    predictions = records.Predictions(
+        np.eye(8, dtype=np.float32),
+        np.arange(8),
+        np.arange(8),
+        np.zeros(8, bool),
+        FERPLUS_EXPRESSIONS,
+    )
+    info = {"dataset": "ferplus", "split": "test", "network": "größer"}
+    return records.write_evaluation(tmp_path / "a-run", info, predictions)
+
+
+def test_an_evaluation_comes_back_with_its_own_classes(recorded):
+    found = records.load_evaluation(recorded)
+    assert found.predictions.expressions == FERPLUS_EXPRESSIONS
+    assert found.info["network"] == "größer"
+    assert "größer" in recorded.read_text(encoding="utf-8")
+
+
+def test_an_evaluation_that_is_not_there_lists_those_that_are(recorded):
+    with pytest.raises(ModelError, match=r"on-expw-test.*on-ferplus-test"):
+        records.load_evaluation(recorded.with_name("on-expw-test.json"))
+
+
+def rewritten(path, **changes):
+    path.write_text(json.dumps({**json.loads(path.read_text(encoding="utf-8")), **changes}))
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda path: path.write_bytes(b"{"),
+        lambda path: path.write_bytes(b"\xff\xfe"),
+        lambda path: path.write_text("[]"),
+        lambda path: path.write_text("{}"),
+        lambda path: rewritten(path, n="many"),
+        lambda path: rewritten(path, n=7),
+        lambda path: rewritten(path, expressions=3),
+        lambda path: rewritten(path, expressions=["happy", "sad"]),
+        lambda path: rewritten(path, dataset="expw"),
+        lambda path: path.with_suffix(".npz").unlink(),
+        lambda path: path.with_suffix(".npz").write_bytes(b"PK\x03\x04 cut off"),
+    ],
+)
+def test_a_damaged_evaluation_names_itself(recorded, spoil):
+    spoil(recorded)
+    with pytest.raises(ModelError, match="a-run/on-ferplus-test"):
+        records.load_evaluation(recorded)
+    with pytest.raises(ModelError, match="a-run/on-ferplus-test"):
+        records.evaluations(recorded.parent)
+
+
+def test_without_its_json_an_evaluation_does_not_exist(recorded):
+    recorded.unlink()
+    assert records.evaluations(recorded.parent) == []
+
+
+# --------------------------------------------------------------------------------- bad input
+
+
+def test_other_classes_than_the_datas_are_refused_with_both_lists(ask, tmp_path):
+    network = save(tmp_path / "eight.keras", expressions=FERPLUS_EXPRESSIONS)
+    code, out, err = ask(network)
+    assert (code, out) == (1, "")
+    assert err.startswith("evaluate.py: eight names angry, disgust")
+    assert "neutral, contempt; fer2013 has angry, " in err
+    assert "The data hold no contempt" in err
+    assert err.count("\n") == 1
+
+
+def test_seven_classes_do_not_fit_eight():
+    class Eight:
+        name, expressions = "ferplus", FERPLUS_EXPRESSIONS
+
+    with pytest.raises(ModelError, match=r"cannot answer contempt: .*--data ferplus"):
+        training.check_names("cnn5", EXPRESSIONS, Eight)
+    with pytest.raises(ModelError, match="another order"):
+        training.check_names("cnn5", FERPLUS_EXPRESSIONS[::-1], Eight)
+    training.check_names("cnn8", FERPLUS_EXPRESSIONS, Eight)
+
+
+def folder(path):
+    path.mkdir()
+
+
+def cut_off(path):
+    save(path)
+    path.write_bytes(path.read_bytes()[:-300])
+
+
+def foreign(path):
+    import keras
+
+    keras.Sequential([keras.Input((32, 32, 1)), keras.layers.Flatten()]).save(path)
+
+
+def empty(path):
+    path.touch()
+
+
+def nothing(path):
+    pass
+
+
+@pytest.mark.parametrize("spoil", [folder, cut_off, foreign, empty, nothing])
+def test_a_bad_network_is_one_line(ask, tmp_path, spoil):
+    path = tmp_path / "bad.keras"
+    spoil(path)
+    code, out, err = ask(path)
+    assert (code, out) == (1, "")
+    assert err.startswith("evaluate.py: ")
+    assert "bad.keras" in err
+    assert err.count("\n") == 1
+
+
+def test_a_network_that_does_not_exist_lists_those_that_do(ask, network, tmp_path):
+    (tmp_path / "models").mkdir()
+    shutil.copy(network, tmp_path / "models" / "good.keras")
+    code, _, err = ask("resnot")
+    assert code == 1
+    assert "'resnot'" in err
+    assert "good" in err
+
+
+def test_bad_data_are_one_line(network, tmp_path, capsys):
+    (tmp_path / "fer2013.csv").write_text("emotion,pixels,Usage\n9,1 2 3,Training\n")
+    for path in (tmp_path / "fer2013.csv", tmp_path / "absent"):
+        code = evaluate.main([str(network), "--data", "fer2013", "--path", str(path)])
+        said = capsys.readouterr()
+        assert (code, said.out) == (1, "")
+        assert said.err.startswith("evaluate.py: ")
+        assert said.err.count("\n") == 1
+
+
+def test_data_have_to_be_named_where_no_record_does(ask, network):
+    code, _, err = ask(network, data=None)
+    assert code == 1
+    assert "no record says what it was trained on" in err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["x", "--data", "affectnet"],
+        ["x", "--data", "expw", "--split", "training"],
+        ["x", "--data", "expw", "--epochs", "3"],
+    ],
+)
+def test_a_wrong_command_line_is_exit_code_2(arguments, capsys):
+    with pytest.raises(SystemExit) as left:
+        evaluate.main(arguments)
+    assert left.value.code == 2
+    assert "usage: evaluate.py" in capsys.readouterr().err

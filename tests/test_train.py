@@ -1,0 +1,78 @@
+"""The command that trains: what is asked for is what is recorded."""
+
+import pytest
+
+import train
+from utils import records, runtime
+from utils.errors import ModelError
+
+SMALL = ["--network", '{"filters": [4, 8, 8], "dense": 8}', "--size", "16", "--verbose", "0"]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def ready():
+    runtime.setup(0)
+
+
+def planned(*words):
+    return train.settings(train.parser().parse_args(words))
+
+
+def test_what_is_not_named_is_the_networks_own():
+    from utils import training
+
+    for name in ("cnn3", "cnn5", "vgg16"):
+        assert planned("--model", name) == training.recipe(name)
+
+
+def test_what_is_named_is_taken():
+    plan = planned(
+        *("--model", "cnn4", "--epochs", "7", "--batch-size", "32", "--learning-rate", "0.01"),
+        *("--balance", "weights", "--seed", "3", "--size", "40", "--frozen-epochs", "2"),
+        *("--rotation", "20", "--no-flip", "--network", '{"dropout": 0.3}'),
+    )
+    assert (plan.epochs, plan.batch_size, plan.learning_rate) == (7, 32, 0.01)
+    assert (plan.balance, plan.seed, plan.size, plan.frozen_epochs) == ("weights", 3, 40, 2)
+    assert plan.network == {"dropout": 0.3}
+    assert (plan.augmentation.rotation, plan.augmentation.flip) == (20, False)
+    assert plan.augmentation.zoom == planned("--model", "cnn4").augmentation.zoom
+    assert planned("--no-augment").augmentation is None
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--model", "alexnet"], "cnn3, cnn4, cnn5, vgg16, resnet"),
+        (["--epochs", "0"], "at least 1"),
+        (["--epochs", "3", "--frozen-epochs", "3"], "less than epochs"),
+        (["--rotation", "270"], "0 … 180"),
+        (["--network", "dropout=0.3"], "--network"),
+        (["--balance", "oversample"], "smote"),
+        (["--data", "affectnet"], "fer2013"),
+    ],
+)
+def test_a_wrong_command_line_says_what_was_expected(words, said, capsys):
+    with pytest.raises(SystemExit) as left:
+        train.main(words)
+    assert left.value.code == 2
+    assert said in capsys.readouterr().err
+
+
+def test_a_run_is_recorded_and_the_same_command_finds_it(tmp_path, capsys):
+    words = ["--model", "cnn3", "--epochs", "2", "--results", str(tmp_path), *SMALL]
+    train.main(words)
+    told = capsys.readouterr().out
+    run = records.load("cnn3-sample-none", tmp_path)
+    assert f"best epoch {run.best_epoch} of 2" in told
+    assert f"n = {len(run.test):,}" in told
+    assert run.info["settings"]["network"] == {"filters": [4, 8, 8], "dense": 8}
+    train.main([*words, "--resume"])
+    assert capsys.readouterr().out == told
+    with pytest.raises(ModelError, match=r"was started with epochs 2.*with 3"):
+        train.main([*words, "--epochs", "3"])
+
+
+def test_resume_needs_something_to_go_on_with(tmp_path):
+    with pytest.raises(ModelError, match="no run called 'mine'"):
+        train.main(["--name", "mine", "--resume", "--results", str(tmp_path)])
+    assert list(tmp_path.iterdir()) == []
