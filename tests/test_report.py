@@ -1,6 +1,7 @@
 """The README's table: current, and computed from records alone."""
 
 import dataclasses
+import json
 
 import numpy as np
 import pandas as pd
@@ -94,6 +95,28 @@ def test_runs_on_sample_faces_and_unfinished_ones_are_left_out(tmp_path):
     lines = report.table(tmp_path).splitlines()
     assert len(lines) == 3
     assert {line.count("|") for line in lines} == {len(report.COLUMNS) + 1}
+
+
+def test_what_was_not_run_is_a_named_empty_row_until_it_is_recorded(tmp_path):
+    entry = {"model": "cnn5", "dataset": "fer2013", "balance": "none"}
+    entry |= {"reason": "a day | two cores", "command": "python train.py"}
+    (tmp_path / "not_run.json").write_text(json.dumps([entry]))
+    record(tmp_path / "cnn5-smote")
+    lines = report.table(tmp_path).splitlines()
+    assert len(lines) == 4
+    cells = dict(zip(report.COLUMNS, lines[-1].strip("| ").split(" | "), strict=True))
+    assert [cells[name] for name in report.COLUMNS[:3]] == ["`cnn5`", "FER2013", "as they are"]
+    assert {cells[name] for name in report.COLUMNS[3:-1]} == {"–"}
+    assert cells["trained on"] == "not run: a day / two cores"
+    record(tmp_path / "cnn5-none", balance="none")
+    assert "not run" not in report.table(tmp_path)
+
+
+def test_a_row_says_which_network_it_started_from(tmp_path):
+    run = record(tmp_path / "cnn5-a")
+    settings = {**run.info["settings"], "start": "cnn5-b"}
+    started = dataclasses.replace(run, info={**run.info, "settings": settings})
+    assert report.row([started])[0] == "[`cnn5`](results/cnn5-a), from `cnn5-b`"
 
 
 def test_update_keeps_everything_outside_the_markers():

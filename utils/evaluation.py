@@ -11,7 +11,7 @@ one lost: "the ten surest" stay ten different values.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from statistics import NormalDist
 from typing import TYPE_CHECKING
@@ -362,7 +362,7 @@ def difference(first: Predictions, second: Predictions) -> Difference:
     Raises
     ------
     DataError
-        When the two do not hold the same rows with the same labels.
+        When the two do not hold the same rows with the same labels and names.
 
     References
     ----------
@@ -370,15 +370,9 @@ def difference(first: Predictions, second: Predictions) -> Difference:
     """
     from scipy.stats import binomtest
 
-    one, two = check(first), check(second)
-    order_one, order_two = np.argsort(one.rows, kind="stable"), np.argsort(two.rows, kind="stable")
-    if not (
-        np.array_equal(one.rows[order_one], two.rows[order_two])
-        and np.array_equal(one.labels[order_one], two.labels[order_two])
-    ):
-        raise DataError("two runs can only be compared on the same rows with the same labels")
-    right_one, right_two = one.correct[order_one], two.correct[order_two]
-    n = len(right_one)
+    labels, (one, two) = _answers([first, second])
+    right_one, right_two = one == labels, two == labels
+    n = len(labels)
     only_first = int((right_one & ~right_two).sum())
     only_second = int((~right_one & right_two).sum())
     shift = (only_first - only_second) / n
@@ -591,3 +585,128 @@ def surest(predictions: Predictions, k: int = 10, correct: bool | None = None) -
         },
         index=pd.RangeIndex(1, len(chosen) + 1, name="rank"),
     )
+
+
+# ------------------------------------------------------------------------------- several runs
+
+
+def _answers(runs: Iterable[Predictions]) -> tuple[np.ndarray, np.ndarray]:
+    """Bring what several runs say of the same pictures into one order, that of the source file.
+
+    Returns
+    -------
+    labels : (n,) int64 array
+    predicted : (runs, n) int64 array
+
+    Raises
+    ------
+    DataError
+        When the runs do not hold the same rows with the same labels and names.
+    """
+    checked = [check(predictions) for predictions in runs]
+    orders = [np.argsort(one.rows, kind="stable") for one in checked]
+    first, order = checked[0], orders[0]
+    for one, other in zip(checked[1:], orders[1:], strict=True):
+        if not (
+            one.expressions == first.expressions
+            and np.array_equal(one.rows[other], first.rows[order])
+            and np.array_equal(one.labels[other], first.labels[order])
+        ):
+            raise DataError("runs can only be compared on the same rows with the same labels")
+    predicted = [one.predicted[other] for one, other in zip(checked, orders, strict=True)]
+    return first.labels[order], np.stack(predicted)
+
+
+def _two_or_more(runs: Mapping[str, Predictions]) -> None:
+    if len(runs) < 2:
+        raise DataError(f"expected two runs or more to compare, got {len(runs)}")
+
+
+def agreement(runs: Mapping[str, Predictions], *, errors: bool = False) -> pd.DataFrame:
+    """Compute on how many pictures each two runs give the same answer.
+
+    Parameters
+    ----------
+    runs : mapping of str to Predictions
+        Two or more, on the same pictures.
+    errors : bool
+        Count only the pictures on which that common answer is wrong.
+
+    Returns
+    -------
+    (k, k) DataFrame
+        Index and columns: the runs' names. Shares of all pictures, 0 … 1; symmetric. Its
+        diagonal is 1 or, with ``errors``, each run's share of mistakes.
+
+    Raises
+    ------
+    DataError
+        When there are fewer than two runs, or they do not hold the same rows with the same
+        labels.
+    """
+    _two_or_more(runs)
+    labels, predicted = _answers(runs.values())
+    counted = predicted != labels if errors else np.ones(predicted.shape, bool)
+    # The answers are equal, so the one is a mistake where the other is.
+    same = (predicted[:, None] == predicted[None]) & counted[:, None]
+    names = pd.Index(runs, name="run")
+    return pd.DataFrame(same.mean(axis=2), index=names, columns=names.rename(None))
+
+
+def agreement_counts(runs: Mapping[str, Predictions]) -> pd.DataFrame:
+    """Count the pictures that none, one, two … all of several runs name rightly.
+
+    Parameters
+    ----------
+    runs : mapping of str to Predictions
+        k of them, two or more, on the same pictures.
+
+    Returns
+    -------
+    DataFrame
+        A row an expression and the row "all", columns 0 … k: how many pictures so many runs
+        name rightly. A row sums to its pictures.
+
+    Raises
+    ------
+    DataError
+        As in `agreement`.
+    """
+    _two_or_more(runs)
+    labels, predicted = _answers(runs.values())
+    expressions = next(iter(runs.values())).expressions
+    right = (predicted == labels).sum(axis=0)
+    columns = len(runs) + 1
+    counts = np.bincount(labels * columns + right, minlength=len(expressions) * columns)
+    table = pd.DataFrame(
+        counts.reshape(-1, columns),
+        index=pd.Index(expressions, name="expression"),
+        columns=pd.RangeIndex(columns, name="right"),
+    )
+    table.loc["all"] = table.sum()
+    return table
+
+
+def f1_by_class(runs: Mapping[str, Predictions]) -> pd.DataFrame:
+    """Set the F1 of each class in several runs side by side.
+
+    Parameters
+    ----------
+    runs : mapping of str to Predictions
+        One or more, on the same pictures.
+
+    Returns
+    -------
+    DataFrame
+        A row an expression and the row "macro average", a column a run; 0 … 1.
+
+    Raises
+    ------
+    DataError
+        When there is no run, or they do not hold the same rows with the same labels.
+    """
+    if not runs:
+        raise DataError("expected one run or more, got none")
+    _answers(runs.values())
+    table = pd.DataFrame({name: report(predictions)["f1"] for name, predictions in runs.items()})
+    return table.drop(index=AVERAGES[1])

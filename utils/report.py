@@ -92,8 +92,9 @@ def row(group: Sequence[records.Run]) -> list[str]:
         )
     else:
         without = "–"
+    start = info["settings"].get("start")
     return [
-        f"[`{info['model']}`](results/{group[0].name})",
+        f"[`{info['model']}`](results/{group[0].name})" + (f", from `{start}`" if start else ""),
         DATASETS.get(info["dataset"], info["dataset"]),
         BALANCES.get(info["settings"].get("balance"), "–"),
         epochs,
@@ -104,6 +105,28 @@ def row(group: Sequence[records.Run]) -> list[str]:
         f"{np.mean([one.macro_f1 for one in summaries]):.3f}",
         _hardware(info.get("hardware", "–")),
     ]
+
+
+def empty_row(missing: records.NotRun) -> list[str]:
+    """Write the table's row of a run that has not been made: dashes, and the reason.
+
+    Parameters
+    ----------
+    missing : NotRun
+        Out of `records.not_run`.
+
+    Returns
+    -------
+    list of str
+        A cell for each of `COLUMNS`.
+    """
+    named = [
+        f"`{missing.model}`",
+        DATASETS.get(missing.dataset, missing.dataset),
+        BALANCES.get(missing.balance, "–"),
+    ]
+    reason = f"not run: {missing.reason.replace('|', '/')}"
+    return [*named, *["–"] * (len(COLUMNS) - len(named) - 1), reason]
 
 
 def recorded(results: Path = runtime.RESULTS) -> list[records.Run]:
@@ -152,17 +175,17 @@ def table(results: Path = runtime.RESULTS) -> str:
     ----------
     results : path
         Where the recorded runs lie. Runs on the sample faces are left out: their accuracy says
-        nothing about real faces.
+        nothing about real faces. Those that `records.not_run` lists come last, as empty rows.
 
     Returns
     -------
     str
         A Markdown table, or a sentence where there is no run yet.
     """
-    real = recorded(results)
-    if not real:
+    rows = [*map(row, groups(recorded(results))), *map(empty_row, records.not_run(results))]
+    if not rows:
         return "No run on real faces is recorded yet."
-    rows = [COLUMNS, ["---"] * len(COLUMNS), *map(row, groups(real))]
+    rows = [COLUMNS, ["---"] * len(COLUMNS), *rows]
     return "\n".join("| " + " | ".join(cells) + " |" for cells in rows)
 
 

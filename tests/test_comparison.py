@@ -1,0 +1,266 @@
+"""Several runs beside each other: where they agree, how many are right, class by class."""
+
+import json
+
+import matplotlib
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from utils import evaluation, figures, records
+from utils.errors import DataError, ModelError
+from utils.expressions import EXPRESSIONS
+from utils.records import Predictions
+
+
+def answers(predicted, labels, rows=None, expressions=EXPRESSIONS):
+    """Predictions that name the given classes."""
+    predicted = np.asarray(predicted)
+    count, classes = len(predicted), len(expressions)
+    probabilities = np.full((count, classes), 0.3 / (classes - 1))
+    probabilities[np.arange(count), predicted] = 0.7
+    rows = np.arange(count) if rows is None else np.asarray(rows)
+    return Predictions(
+        probabilities, np.asarray(labels), rows, np.zeros(count, bool), tuple(expressions)
+    )
+
+
+LABELS = [0, 0, 1, 1, 2]
+RUNS = {
+    "one": answers([0, 0, 1, 3, 3], LABELS),
+    "two": answers([0, 1, 1, 3, 4], LABELS),
+    "three": answers([0, 0, 0, 3, 3], LABELS),
+}
+
+
+def shuffled(predictions, seed=0):
+    order = np.random.default_rng(seed).permutation(len(predictions))
+    return Predictions(
+        predictions.probabilities[order],
+        predictions.labels[order],
+        predictions.rows[order],
+        predictions.copies[order],
+        predictions.expressions,
+    )
+
+
+# --------------------------------------------------------------------------------- agreement
+
+
+def test_agreement_is_the_share_of_equal_answers():
+    table = evaluation.agreement(RUNS)
+    assert list(table.index) == list(table.columns) == ["one", "two", "three"]
+    assert table.loc["one", "two"] == pytest.approx(3 / 5)
+    assert table.loc["one", "three"] == pytest.approx(4 / 5)
+    assert table.loc["two", "three"] == pytest.approx(2 / 5)
+
+
+def test_agreement_in_error_counts_equal_wrong_answers_alone():
+    table = evaluation.agreement(RUNS, errors=True)
+    assert table.loc["one", "two"] == pytest.approx(1 / 5)  # both call the fourth sad
+    assert table.loc["one", "three"] == pytest.approx(2 / 5)
+    assert np.diag(table) == pytest.approx([2 / 5, 3 / 5, 3 / 5])
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    st.integers(2, 4).flatmap(
+        lambda k: st.lists(
+            st.lists(st.integers(0, 6), min_size=k + 1, max_size=k + 1), min_size=1, max_size=12
+        )
+    )
+)
+def test_agreement_is_symmetric_and_the_parts_add_up(rows):
+    labels, *predicted = np.array(rows).T
+    runs = {str(at): answers(one, labels) for at, one in enumerate(predicted)}
+    same, errors = evaluation.agreement(runs), evaluation.agreement(runs, errors=True)
+    counts = evaluation.agreement_counts(runs)
+    assert (same.to_numpy() == same.to_numpy().T).all()
+    assert (errors.to_numpy() <= same.to_numpy()).all()
+    assert (np.diag(same) == 1).all()
+    accuracy = [evaluation.summary(one).accuracy for one in runs.values()]
+    assert np.diag(errors) == pytest.approx(1 - np.array(accuracy))
+    # Where two agree and are not wrong, both are right.
+    both = np.mean((predicted[0] == labels) & (predicted[1] == labels))
+    assert same.iloc[0, 1] - errors.iloc[0, 1] == pytest.approx(both)
+    assert (counts.drop(index="all").sum() == counts.loc["all"]).all()
+    assert counts.loc["all"].sum() == len(labels)
+    mean_right = (counts.loc["all"] * counts.columns).sum() / len(labels)
+    assert mean_right == pytest.approx(sum(accuracy))
+
+
+def test_counts_say_how_many_runs_are_right_by_class():
+    table = evaluation.agreement_counts(RUNS)
+    assert list(table.columns) == [0, 1, 2, 3]
+    assert table.loc["angry"].tolist() == [0, 0, 1, 1]
+    assert table.loc["disgust"].tolist() == [1, 0, 1, 0]
+    assert table.loc["fear"].tolist() == [1, 0, 0, 0]
+    assert table.loc["neutral"].sum() == 0
+    assert table.loc["all"].tolist() == [2, 0, 2, 1]
+
+
+def test_the_order_of_the_rows_makes_no_difference():
+    mixed = {name: shuffled(one, seed) for seed, (name, one) in enumerate(RUNS.items())}
+    pd.testing.assert_frame_equal(evaluation.agreement(mixed), evaluation.agreement(RUNS))
+    pd.testing.assert_frame_equal(
+        evaluation.agreement_counts(mixed), evaluation.agreement_counts(RUNS)
+    )
+
+
+@pytest.mark.parametrize(
+    "compare", [evaluation.agreement, evaluation.agreement_counts, evaluation.f1_by_class]
+)
+@pytest.mark.parametrize(
+    "other",
+    [
+        answers([0, 0, 1, 3, 3], LABELS, rows=[0, 1, 2, 3, 5]),
+        answers([0, 0, 1, 3, 3], [0, 0, 1, 1, 3]),
+        answers([0, 0, 1, 3], LABELS[:4]),
+        answers([0, 0, 1, 3, 3], LABELS, expressions=EXPRESSIONS[::-1]),
+    ],
+    ids=["other rows", "other labels", "fewer rows", "other names"],
+)
+def test_other_pictures_are_refused(compare, other):
+    with pytest.raises(DataError, match="same rows with the same labels"):
+        compare({"one": RUNS["one"], "other": other})
+
+
+@pytest.mark.parametrize("compare", [evaluation.agreement, evaluation.agreement_counts])
+@pytest.mark.parametrize("runs", [{}, {"one": RUNS["one"]}])
+def test_agreement_takes_two_runs(compare, runs):
+    with pytest.raises(DataError, match="two runs or more"):
+        compare(runs)
+
+
+# -------------------------------------------------------------------------------- F1 by class
+
+
+def test_f1_stands_side_by_side():
+    table = evaluation.f1_by_class(RUNS)
+    assert list(table.columns) == ["one", "two", "three"]
+    assert list(table.index) == [*EXPRESSIONS, "macro average"]
+    for name, one in RUNS.items():
+        assert table.loc["macro average", name] == pytest.approx(evaluation.summary(one).macro_f1)
+    assert table.loc["angry", "one"] == 1
+
+
+def test_f1_of_no_run_is_refused():
+    with pytest.raises(DataError, match="one run or more"):
+        evaluation.f1_by_class({})
+
+
+# ------------------------------------------------------------------------------------ figures
+
+
+def history(epochs, best=0.6):
+    accuracy = np.linspace(0.2, best, epochs)
+    return pd.DataFrame(
+        {"epoch": np.arange(1, epochs + 1), "accuracy": accuracy, "val_accuracy": accuracy - 0.05}
+    )
+
+
+def test_accuracy_curves_draw_a_line_a_run_on_one_scale():
+    histories = {f"run {at}": history(5 + at) for at in range(5)}
+    figure = figures.accuracy_curves(histories, title="five runs")
+    left, right = figure.axes
+    assert len(left.lines) == len(right.lines) == 5
+    assert left.get_ylim() == right.get_ylim()
+    assert len({line.get_linestyle() for line in left.lines} | {0}) > 1
+    labels = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert labels[0] == "run 0: epoch 5, 55.0%"
+    assert right.lines[1].get_ydata()[-1] == pytest.approx(55)
+
+
+@pytest.mark.parametrize(
+    "histories", [{}, {"one": history(0)}, {"one": history(3).drop(columns="val_accuracy")}]
+)
+def test_accuracy_curves_refuse_what_is_no_history(histories):
+    with pytest.raises(DataError):
+        figures.accuracy_curves(histories)
+
+
+def test_bars_of_many_runs_carry_no_values():
+    report = evaluation.report(RUNS["one"])
+    few = figures.per_class_bars({str(at): report for at in range(figures.MOST_LABELLED)})
+    many = figures.per_class_bars({str(at): report for at in range(5)})
+    assert len(few.axes[0].texts) == 7 * figures.MOST_LABELLED
+    assert len(many.axes[0].texts) == 0
+
+
+def test_the_agreement_matrix_shows_the_lower_triangle():
+    before = dict(matplotlib.rcParams)
+    same, errors = evaluation.agreement(RUNS), evaluation.agreement(RUNS, errors=True)
+    figure = figures.agreement_matrix(same, errors, title="three runs")
+    texts = [text.get_text() for text in figure.axes[0].texts if text.get_text()]
+    assert sorted(texts) == sorted(
+        [
+            *("40% wrong", "60% wrong", "60% wrong"),  # the diagonal
+            *("60%", "20% wrong", "80%", "40% wrong", "40%", "20% wrong"),
+        ]
+    )
+    assert dict(matplotlib.rcParams) == before
+
+
+def test_the_agreement_matrix_refuses_tables_about_others():
+    same, errors = evaluation.agreement(RUNS), evaluation.agreement(RUNS, errors=True)
+    with pytest.raises(DataError, match="same runs"):
+        figures.agreement_matrix(same, errors.iloc[:2, :2])
+    with pytest.raises(DataError, match="same runs"):
+        figures.agreement_matrix(same.iloc[:2], errors)
+
+
+# ------------------------------------------------------------------------- what was not run
+
+ENTRY = {
+    "model": "vgg16",
+    "dataset": "fer2013",
+    "balance": "none",
+    "reason": "it takes a day",
+    "command": "python train.py --model vgg16 --data fer2013",
+}
+
+
+def finish(folder, model="vgg16", dataset="fer2013", balance="none"):
+    """Write what makes a run a finished one."""
+    folder.mkdir(parents=True)
+    info = {"model": model, "dataset": dataset, "settings": {"balance": balance}}
+    records.write_info(folder, info)
+    for name in ("history.csv", "validation.npz", "test.npz"):
+        (folder / name).write_bytes(b"")
+
+
+def test_what_was_not_run_is_listed_until_it_is_recorded(tmp_path):
+    assert records.not_run(tmp_path) == []
+    (tmp_path / "not_run.json").write_text(json.dumps([ENTRY, {**ENTRY, "model": "resnet"}]))
+    assert [one.model for one in records.not_run(tmp_path)] == ["vgg16", "resnet"]
+    finish(tmp_path / "a", dataset="expw")
+    finish(tmp_path / "b", balance="smote")
+    assert len(records.not_run(tmp_path)) == 2
+    finish(tmp_path / "c")
+    assert [one.model for one in records.not_run(tmp_path)] == ["resnet"]
+
+
+def test_an_unfinished_run_is_still_not_run(tmp_path):
+    (tmp_path / "not_run.json").write_text(json.dumps([ENTRY]))
+    finish(tmp_path / "a")
+    (tmp_path / "a" / "test.npz").unlink()
+    assert records.not_run(tmp_path) == [records.NotRun(**ENTRY)]
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "3", '{"model": "vgg16"}', '[{"model": "vgg16"}]', '["vgg16"]', "[3]"]
+)
+def test_a_damaged_list_is_named(tmp_path, text):
+    (tmp_path / "not_run.json").write_text(text)
+    with pytest.raises(ModelError, match=r"not_run\.json"):
+        records.not_run(tmp_path)
+
+
+def test_the_repository_s_own_list_can_be_read():
+    from utils import models
+
+    for one in records.not_run():
+        assert one.model in models.NETWORKS
+        assert f"--model {one.model}" in one.command
