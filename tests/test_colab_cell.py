@@ -1,8 +1,8 @@
-"""The setup cell, run for real as Colab would: nothing cloned yet, one package missing.
+"""The setup cell, run for real as Colab would: nothing cloned yet, two packages missing.
 
 The environment is a new one, whose site-packages hold links to this environment's packages but
-for the course itself and the package that Colab lacks; that package is served from a folder, and
-the course's address is turned to a local repository by git's own ``insteadOf``. The text of the
+for the course itself and the packages that Colab lacks; those are served from a folder, and the
+course's address is turned to a local repository by git's own ``insteadOf``. The text of the
 cell is the notebooks', unchanged.
 """
 
@@ -21,7 +21,7 @@ from IPython.core.inputtransformer2 import TransformerManager
 
 from utils import notebooks
 
-LACKING = ("mtcnn",)
+LACKING = ("mtcnn", "optuna")
 VERSION = "99.0"
 
 pytestmark = pytest.mark.skipif(

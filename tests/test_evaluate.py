@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import evaluate
-from utils import datasets, evaluation, judging, models, records, runtime, training
+from utils import datasets, evaluation, models, records, runtime, training
 from utils.errors import ModelError
 from utils.expressions import EXPRESSIONS, FERPLUS_EXPRESSIONS
 
