@@ -320,6 +320,20 @@ def test_float16_halves_the_file(classifier, tmp_path):
     assert half < whole
 
 
+def test_an_optimizer_is_not_saved(classifier, pixels, tmp_path):
+    plain = models.save(classifier, tmp_path / "plain.keras")
+    trained = models.build("cnn5", (32, 32, 1), **SMALL)
+    trained.compile("adam", "categorical_crossentropy")
+    trained.train_on_batch(pixels.astype(np.float32), np.eye(7, dtype=np.float32)[[0] * 9])
+    saved = models.save(
+        models.Classifier(models.with_dtype(trained, "float32")), tmp_path / "a.keras"
+    )
+    assert abs(saved.stat().st_size - plain.stat().st_size) < 5_000
+    np.testing.assert_allclose(
+        models.load(saved).predict(pixels), models.Classifier(trained).predict(pixels), atol=3e-3
+    )
+
+
 @pytest.mark.parametrize("shape", [(2, 48, 48, 1), (2, 32, 32, 3), (32, 32, 1), (2, 32, 32)])
 def test_faces_of_another_size_are_refused(classifier, shape):
     with pytest.raises(ModelError, match="32, 32, 1"):

@@ -247,4 +247,5 @@ def with_dtype(model, dtype: str):
 
     copy = keras.models.clone_model(model, clone_function=same_layer)
     copy.set_weights([np.asarray(weight, dtype) for weight in model.get_weights()])
-    return copy
+    # Keras compiles the copy of a compiled model, and would save its optimizer: thrice the size.
+    return keras.Model(copy.inputs, copy.outputs, name=model.name)
