@@ -37,14 +37,12 @@ from utils.figures.searches import (
     search_importance,
     search_settings,
 )
-from utils.figures.style import (
-    Figure,
-    save,
-)
+from utils.figures.style import STYLE, Figure, save
 
 __all__ = [
     "ANNOTATED_SIDES",
     "MOST_LABELLED",
+    "STYLE",
     "Figure",
     "accuracy_curves",
     "accuracy_intervals",
