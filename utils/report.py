@@ -154,14 +154,12 @@ def draw(run: records.Run, folder: Path = runtime.FIGURES) -> list[Path]:
 
     found = evaluation.summary(run.test)
     low, high = found.interval
-    data = DATASETS.get(run.info["dataset"], run.info["dataset"])
     title = (
-        f"{run.info['model']} on {data}: {found.n:,} test faces, "
-        f"{found.accuracy:.1%} right ({low:.1%} to {high:.1%})"
+        f"{run.name}: {found.n:,} test faces, {found.accuracy:.1%} right ({low:.1%} to {high:.1%})"
     )
     counts = evaluation.confusion(run.test)
     matrix = figures.confusion_matrix(counts, run.test.expressions, title=title)
-    curves = figures.learning_curves(run.history, title=f"{run.info['model']} on {data}")
+    curves = figures.learning_curves(run.history, title=run.name)
     return [
         figures.save(matrix, f"{run.name}-confusion-matrix", folder),
         figures.save(curves, f"{run.name}-learning-curves", folder),

@@ -9,6 +9,7 @@ import matplotlib
 import numpy as np
 import pandas as pd
 from matplotlib import patches
+from matplotlib.axes import Axes
 from matplotlib.legend_handler import HandlerTuple
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator, PercentFormatter
@@ -221,16 +222,21 @@ def confusion_matrix(
     axes.set_xticks(range(classes), expressions, fontsize=12)
     named = [f"{name}\nn = {size:,}" for name, size in zip(expressions, sums, strict=True)]
     axes.set_yticks(range(classes), named, fontsize=12)
-    axes.set_xticks(np.arange(classes + 1) - 0.5, minor=True)
-    axes.set_yticks(np.arange(classes + 1) - 0.5, minor=True)
-    axes.grid(which="minor", color="white", linewidth=2)
-    axes.tick_params(which="both", length=0)
-    for spine in axes.spines.values():
-        spine.set_visible(False)
+    _part_cells(axes, classes)
     axes.set_xlabel("predicted (percent of the true class; number of pictures)", fontsize=12)
     axes.set_ylabel("true", fontsize=12)
     set_title(figure, title)
     return figure
+
+
+def _part_cells(axes: Axes, count: int) -> None:
+    """Draw white lines between a matrix's ``count`` × ``count`` cells, and no frame around."""
+    axes.set_xticks(np.arange(count + 1) - 0.5, minor=True)
+    axes.set_yticks(np.arange(count + 1) - 0.5, minor=True)
+    axes.grid(which="minor", color="white", linewidth=2)
+    axes.tick_params(which="both", length=0)
+    for spine in axes.spines.values():
+        spine.set_visible(False)
 
 
 @styled
@@ -657,12 +663,7 @@ def agreement_matrix(same: pd.DataFrame, errors: pd.DataFrame, *, title: str = "
             axes.text(*place, text, ha="center", va="center", color=ink, fontsize=size)
     axes.set_xticks(range(count), names, fontsize=12)
     axes.set_yticks(range(count), names, fontsize=12)
-    axes.set_xticks(np.arange(count + 1) - 0.5, minor=True)
-    axes.set_yticks(np.arange(count + 1) - 0.5, minor=True)
-    axes.grid(which="minor", color="white", linewidth=2)
-    axes.tick_params(which="both", length=0)
-    for spine in axes.spines.values():
-        spine.set_visible(False)
+    _part_cells(axes, count)
     axes.set_xlabel("the same answer; below it, the same wrong answer", fontsize=11)
     set_title(figure, title)
     return figure

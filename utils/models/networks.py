@@ -65,7 +65,7 @@ def cnn3(
     ModelError
         When the faces are too small for the poolings.
     """
-    inputs, values = _scaled_to_one(input_shape, filters, dtype)
+    inputs, values = _scaled("cnn3", input_shape, len(filters), dtype, low=0)
     values = _blocks(values, filters, dropout, momentum, dtype)
     outputs = _dense_layers(values, (dense,), dense_dropout, classes, dtype)
     return _model(inputs, outputs, "cnn3")
@@ -108,7 +108,7 @@ def cnn4(
     ModelError
         When the faces are too small for the poolings.
     """
-    inputs, values = _scaled_around_zero(input_shape, filters, dtype)
+    inputs, values = _scaled("cnn4", input_shape, len(filters), dtype)
     values = _blocks(values, filters, dropout, momentum, dtype)
     outputs = _dense_layers(values, dense, dense_dropout, classes, dtype)
     return _model(inputs, outputs, "cnn4")
@@ -160,7 +160,7 @@ def cnn5(
     ModelError
         When the faces are too small for the poolings.
     """
-    inputs, values = _scaled_around_zero(input_shape, filters, dtype)
+    inputs, values = _scaled("cnn5", input_shape, len(filters), dtype)
     values = _blocks(values, filters, dropout, momentum, dtype)
     outputs = _dense_layers(values, (dense,), dense_dropout, classes, dtype)
     return _model(inputs, outputs, "cnn5")
@@ -276,7 +276,7 @@ def resnet(
 
     if len(filters) != len(blocks):
         raise ModelError(f"resnet has {len(filters)} widths and {len(blocks)} stages of blocks")
-    inputs, values = _scaled_around_zero(input_shape, filters, dtype, name="resnet")
+    inputs, values = _scaled("resnet", input_shape, len(filters), dtype)
     values = _convolution(values, filters[0], "stem", momentum, dtype)
     values = layers.ReLU(name="stem_relu", dtype=dtype)(values)
     values = layers.MaxPooling2D(name="stem_pooling", dtype=dtype)(values)
@@ -474,26 +474,17 @@ def _require_sides(name: str, shape: tuple[int, int, int], least: int) -> None:
         )
 
 
-def _scaled_to_one(shape: tuple[int, int, int], filters: Sequence[int], dtype: str | None):
-    """Start a network: pixels in, 0 … 1 out."""
-    import keras
-    from keras import layers
-
-    _require_sides(f"a network of {len(filters)} poolings", shape, 2 ** len(filters))
-    inputs = keras.Input(shape, name="pixels")
-    return inputs, layers.Rescaling(1 / 255, name="scale", dtype=dtype)(inputs)
-
-
-def _scaled_around_zero(
-    shape: tuple[int, int, int], filters: Sequence[int], dtype: str | None, name: str | None = None
+def _scaled(
+    name: str, shape: tuple[int, int, int], poolings: int, dtype: str | None, *, low: int = -1
 ):
-    """Start a network: pixels in, -1 … 1 out."""
+    """Start a network: pixels of 0 … 255 in, values from ``low`` (0 or -1) to 1 out."""
     import keras
     from keras import layers
 
-    _require_sides(name or f"a network of {len(filters)} poolings", shape, 2 ** len(filters))
+    _require_sides(name, shape, 2**poolings)
     inputs = keras.Input(shape, name="pixels")
-    return inputs, layers.Rescaling(1 / 127.5, offset=-1, name="scale", dtype=dtype)(inputs)
+    factor = (1 - low) / 255
+    return inputs, layers.Rescaling(factor, offset=low, name="scale", dtype=dtype)(inputs)
 
 
 def _blocks(values, filters: Sequence[int], dropout: float, momentum: float, dtype: str | None):
