@@ -40,6 +40,13 @@ def parser() -> argparse.ArgumentParser:
         "--split", default="test", choices=("test", "validation"), help="by default the test split"
     )
     described.add_argument(
+        "--without",
+        action="append",
+        default=[],
+        metavar="EXPRESSION",
+        help="leave it out of the data and of the answers (contempt: FER+ against FER2013)",
+    )
+    described.add_argument(
         "--record", action="store_true", help="keep the predictions beside the run"
     )
     described.add_argument(
@@ -67,6 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             asked.data,
             asked.path,
             split=asked.split,
+            without=asked.without,
             command=["evaluate.py", *arguments],
         )
         written = judgement.write(asked.results) if asked.record else None

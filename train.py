@@ -47,6 +47,9 @@ def parser() -> argparse.ArgumentParser:
     how.add_argument("--label-smoothing", type=float, help="0 … 1")
     how.add_argument("--frozen-epochs", type=int, help="the dense layers learn alone for so long")
     how.add_argument("--balance", choices=("smote", "weights", "none"))
+    how.add_argument(
+        "--targets", choices=("labels", "votes"), help="votes: learn the shares of FER+'s votes"
+    )
     how.add_argument("--augment", action=argparse.BooleanOptionalAction, default=True)
     how.add_argument("--rotation", type=float, metavar="DEGREES", help="to either side")
     how.add_argument("--zoom", type=float, metavar="FRACTION", help="of the scale")
@@ -56,7 +59,7 @@ def parser() -> argparse.ArgumentParser:
     how.add_argument("--seed", type=int)
 
     record = described.add_argument_group("the record")
-    record.add_argument("--name", help="by default MODEL-DATA-BALANCE")
+    record.add_argument("--name", help="by default MODEL-DATA-BALANCE[-votes]")
     record.add_argument("--results", type=Path, default=runtime.RESULTS, help="where runs are kept")
     record.add_argument(
         "--resume", action="store_true", help="only go on with a run that has begun; fail if none"
@@ -89,7 +92,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         plan = settings(asked)
     except ValueError as error:
         described.error(str(error))
-    name = asked.name or f"{plan.model}-{asked.data}-{plan.balance}"
+    ending = "-votes" if plan.targets == "votes" else ""
+    name = asked.name or f"{plan.model}-{asked.data}-{plan.balance}{ending}"
     folder = asked.results / name
     if asked.resume and not (folder / "run.json").is_file():
         raise ModelError(f"there is no run called {name!r} to go on with")

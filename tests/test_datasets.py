@@ -719,6 +719,36 @@ def test_ferplus_without_contempt_has_our_seven_classes(ferplus_folder):
 
 @settings(max_examples=200, deadline=None)
 @given(npst.arrays(np.int64, (5, 10), elements=st.integers(0, 10)))
+def test_vote_shares_sum_to_one_and_are_highest_for_the_majority(votes):
+    shares = datasets.vote_shares(votes)
+    labels, _ = ferplus.majority(votes)
+    assert shares.shape == (5, 8)
+    for row, share, label in zip(votes, shares, labels, strict=True):
+        if all(count <= 1 for count in row[:8]):
+            assert np.isnan(share).all()
+            continue
+        assert share.sum() == pytest.approx(1)
+        for column, name in enumerate(FERPLUS_COLUMNS[:8]):
+            place = [found[:3] for found in FERPLUS_EXPRESSIONS].index(name[:3])
+            assert (share[place] > 0) == (row[column] > 1)
+        if label >= 0:
+            assert share[label] == share.max()
+
+
+def test_an_expression_is_left_out_with_its_faces_and_its_name(ferplus_folder):
+    dataset = datasets.load("ferplus", ferplus_folder)
+    fewer = dataset.without(["contempt", "boredom"])
+    same = datasets.load("ferplus", ferplus_folder, contempt=False)
+    assert fewer.expressions == EXPRESSIONS
+    assert dict(fewer.skipped) == dict(same.skipped)
+    assert fewer.fingerprint() == same.fingerprint()
+    middle = dataset.without(["fear"])
+    named = [middle.expressions[label] for label in middle.labels]
+    assert named == [name for _, name in VOTES if name not in (None, "fear")]
+
+
+@settings(max_examples=200, deadline=None)
+@given(npst.arrays(np.int64, (5, 10), elements=st.integers(0, 10)))
 def test_the_majority_rule_as_its_authors_wrote_it(votes):
     labels, reasons = ferplus.majority(votes)
     for row, label, reason in zip(votes, labels, reasons, strict=True):

@@ -302,6 +302,19 @@ def test_seven_classes_do_not_fit_eight():
     training.check_names("cnn8", FERPLUS_EXPRESSIONS, Eight)
 
 
+def test_contempt_is_left_out_of_the_network_and_of_the_data(ask, tmp_path):
+    network = save(tmp_path / "eight.keras", expressions=FERPLUS_EXPRESSIONS)
+    code, out, _ = ask(network, "--without", "contempt", "--json")
+    told = json.loads(out)
+    assert code == 0
+    assert told["without"] == ["contempt"]
+    assert list(told["report"])[:7] == list(EXPRESSIONS)
+
+    code, _, err = ask(network, "--without", "boredom")
+    assert code == 1
+    assert "found no boredom to leave out" in err
+
+
 def folder(path):
     path.mkdir()
 

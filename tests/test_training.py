@@ -14,6 +14,7 @@ from utils import records, runtime
 from utils.augment import Augmentation
 from utils.datasets import FaceDataset
 from utils.errors import DataError, ModelError
+from utils.expressions import FERPLUS_COLUMNS, FOLDER_NAMES
 
 TINY = {"filters": [4, 4, 8, 8, 8], "dense": 16}
 
@@ -360,6 +361,55 @@ def test_class_weights_travel_with_their_faces():
     np.testing.assert_array_equal(weights, np.where(one_hot[:, 1] == 1, 2.5, 0.625))
 
 
+def with_votes(data: FaceDataset) -> FaceDataset:
+    """Give each face six votes for its label, three for the next class, one for a third."""
+    names = [FOLDER_NAMES[column] for column in FERPLUS_COLUMNS[:7]]
+    votes = np.zeros((len(data), 10), np.int64)
+    for share, step in ((6, 0), (3, 1), (1, 2)):
+        columns = [names.index(label) for label in (data.labels + step) % 7]
+        votes[np.arange(len(data)), columns] = share
+    return dataclasses.replace(data, votes=votes)
+
+
+def test_votes_are_what_a_face_is_called_in_training_alone(tmp_path):
+    from utils import training
+
+    data = with_votes(faces())
+    part = data.part("training")
+    shares = training.vote_shares(part)
+    rows = np.arange(len(part))
+    assert shares.dtype == np.float32
+    np.testing.assert_allclose(shares[rows, part.labels], 2 / 3)
+    np.testing.assert_allclose(shares[rows, (part.labels + 1) % 7], 1 / 3)
+
+    plan = settings(targets="votes", augmentation=None, epochs=1)
+    served = training.batches(part.images, part.labels, 7, plan, targets=shares)
+    pixels, targets = served[0]
+    for picture, target in zip(pixels, targets, strict=True):
+        place = (part.images == picture.astype(np.uint8)).all(axis=(1, 2, 3)).argmax()
+        np.testing.assert_array_equal(target, shares[place])
+
+    run = training.train(data, plan, folder=tmp_path / "votes", verbose=0)
+    plain = training.train(
+        data, settings(augmentation=None, epochs=1), folder=tmp_path / "labels", verbose=0
+    )
+    assert run.info["settings"]["targets"] == "votes"
+    np.testing.assert_array_equal(run.test.labels, data.part("test").labels)
+    assert np.isfinite(run.history["loss"]).all()
+    assert not np.array_equal(run.test.probabilities, plain.test.probabilities)
+
+
+def test_votes_that_are_not_there_are_missed(tmp_path):
+    from utils import training
+
+    with pytest.raises(DataError, match="no votes"):
+        training.train(faces(), settings(targets="votes"), folder=tmp_path / "a", verbose=0)
+    data = with_votes(faces())
+    data.votes[3] = [0] * 8 + [10, 0]  # ten people said "unknown"
+    with pytest.raises(DataError, match="row 3: found no vote"):
+        training.train(data, settings(targets="votes"), folder=tmp_path / "b", verbose=0)
+
+
 @pytest.mark.parametrize(("balance", "rows"), [("smote", 7 * 40), ("weights", 140), ("none", 140)])
 def test_only_the_training_split_is_balanced(balance, rows):
     from utils import training
@@ -400,7 +450,15 @@ def test_a_schedule_as_short_as_its_warm_up_still_trains():
 
 
 @pytest.mark.parametrize(
-    "change", [{"balance": "oversample"}, {"epochs": 0}, {"batch_size": 0}, {"size": 0}]
+    "change",
+    [
+        {"balance": "oversample"},
+        {"epochs": 0},
+        {"batch_size": 0},
+        {"size": 0},
+        {"targets": "guesses"},
+        {"targets": "votes", "balance": "smote"},
+    ],
 )
 def test_impossible_settings_are_refused(change):
     with pytest.raises(ValueError):

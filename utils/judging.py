@@ -109,6 +109,7 @@ def judge(
     path: Path | str | None = None,
     *,
     split: str = "test",
+    without: Sequence[str] = (),
     command: Sequence[str] = (),
 ) -> Judgement:
     """Ask a network about every face of a split.
@@ -123,6 +124,9 @@ def judge(
         Where the data lie, as `datasets.load` takes it.
     split : {"test", "validation"}
         Which rows.
+    without : sequence of str
+        Expressions to leave out of the data and of the network's answers, so that a network of
+        FER+'s eight classes and one of FER2013's seven can be asked the same.
     command : sequence of str
         What was typed, for the record.
 
@@ -133,8 +137,9 @@ def judge(
     Raises
     ------
     ModelError
-        When there is no such network, when its classes are others than the data's, or when no
-        data set is named and no record names one.
+        When there is no such network, when its classes are others than the data's, when neither
+        has an expression that is to be left out, or when no data set is named and no record names
+        one.
     DataError
         When the data cannot be read.
     """
@@ -145,6 +150,14 @@ def judge(
     if not (data or trained_on):
         raise ModelError(f"{name}: no record says what it was trained on; name the data (--data)")
     dataset = datasets.load(data or trained_on, path)
+    for expression in without:
+        if expression not in (*classifier.expressions, *dataset.expressions):
+            raise ModelError(
+                f"found no {expression} to leave out: {name} names "
+                f"{', '.join(classifier.expressions)}, {dataset.name} has "
+                f"{', '.join(dataset.expressions)}"
+            )
+    classifier, dataset = models.without(classifier, without), dataset.without(without)
     training.check_names(name, classifier.expressions, dataset)
     start = time.perf_counter()
     predictions = records.as_recorded(training.predict(classifier, dataset, split))
@@ -154,6 +167,7 @@ def judge(
         "trained_on": trained_on,
         "dataset": dataset.name,
         "split": split,
+        "without": list(without),
         "fingerprint": dataset.fingerprint(),
         "command": shlex.join(command),
         "evaluated": datetime.now(timezone.utc).isoformat(timespec="seconds"),

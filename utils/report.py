@@ -9,6 +9,7 @@ tables to be current. No number is typed in.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import sys
 from collections.abc import Sequence
@@ -16,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from utils import evaluation, notebooks, records, runtime
+from utils import evaluation, notebooks, records, runtime, training
 from utils.errors import DataError
 
 README = runtime.ROOT / "README.md"
@@ -25,6 +26,7 @@ PARTS = ("results", "notebooks")
 
 DATASETS = {"fer2013": "FER2013", "ferplus": "FER+", "expw": "ExpW"}
 BALANCES = {"smote": "SMOTE", "weights": "class weights", "none": "as they are"}
+DEFAULTS = dataclasses.asdict(training.Settings())
 COLUMNS = (
     "network",
     "data",
@@ -54,7 +56,8 @@ def groups(runs: Sequence[records.Run]) -> list[list[records.Run]]:
     """
     found: dict[str, list[records.Run]] = {}
     for run in runs:
-        settings = {key: value for key, value in run.info["settings"].items() if key != "seed"}
+        # A record may be older than a setting; it was made as if that stood at its default.
+        settings = {**DEFAULTS, **run.info["settings"], "seed": None}
         key = json.dumps(
             [run.info["model"], run.info["dataset"], run.info["fingerprint"], settings],
             sort_keys=True,
@@ -92,9 +95,13 @@ def row(group: Sequence[records.Run]) -> list[str]:
         )
     else:
         without = "–"
-    start = info["settings"].get("start")
+    network = f"[`{info['model']}`](results/{group[0].name})"
+    if info["settings"].get("start"):
+        network += f", from `{info['settings']['start']}`"
+    if info["settings"].get("targets") == "votes":
+        network += ", on votes"
     return [
-        f"[`{info['model']}`](results/{group[0].name})" + (f", from `{start}`" if start else ""),
+        network,
         DATASETS.get(info["dataset"], info["dataset"]),
         BALANCES.get(info["settings"].get("balance"), "–"),
         epochs,

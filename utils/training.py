@@ -27,6 +27,7 @@ from utils import augment, balance, datasets, faces, models, records, runtime
 from utils.errors import DataError, ModelError
 
 BALANCES = ("smote", "weights", "none")
+TARGETS = ("labels", "votes")
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,9 @@ class Settings:
         AdamW's (Loshchilov & Hutter 2019).
     label_smoothing : float
         Share of each label that is spread over all classes (Szegedy et al. 2016, §7).
+    targets : {"labels", "votes"}
+        What a training face is to be called: its label, or each class by its share of FER+'s
+        votes ("cross-entropy loss" in Barsoum et al. 2016, §3). Validation and test keep labels.
     seed : int
         Seeds weights, order, augmentation, dropout and SMOTE.
     precision : {"float32", "mixed_bfloat16"}
@@ -83,6 +87,7 @@ class Settings:
     warm_up: float = 1.0
     weight_decay: float = 0.05
     label_smoothing: float = 0.1
+    targets: str = "labels"
     seed: int = 0
     precision: str = "float32"
     start: str = ""
@@ -92,6 +97,10 @@ class Settings:
     def __post_init__(self) -> None:
         if self.balance not in BALANCES:
             raise ValueError(f"balance is one of {', '.join(BALANCES)}, not {self.balance!r}")
+        if self.targets not in TARGETS:
+            raise ValueError(f"targets is one of {', '.join(TARGETS)}, not {self.targets!r}")
+        if self.targets == "votes" and self.balance == "smote":
+            raise ValueError("SMOTE makes faces that nobody has voted on: balance none or weights")
         if self.epochs < 1 or self.batch_size < 1 or self.size < 1:
             raise ValueError("epochs, batch_size and size are at least 1")
         if not 0 <= self.frozen_epochs < self.epochs or self.fine_tuning <= 0:
@@ -358,7 +367,10 @@ def check_names(network: str, expressions: tuple[str, ...], dataset: datasets.Fa
     if unknown:
         message += f". The data hold no {', '.join(unknown)}"
     if lacking or unknown:
-        message += f": train a network on these data (python train.py --data {dataset.name})"
+        message += (
+            f": train a network on these data (python train.py --data {dataset.name}), or ask "
+            f"about the others (python evaluate.py … --without {(lacking + unknown)[0]})"
+        )
     else:
         message += ": the same names in another order"
     raise ModelError(message)
@@ -419,6 +431,38 @@ def training_faces(
     return part.images, part.labels, weights
 
 
+def vote_shares(dataset: datasets.FaceDataset) -> np.ndarray:
+    """Return what share of FER+'s votes each class of a data set has, face by face.
+
+    Parameters
+    ----------
+    dataset : FaceDataset
+        With votes.
+
+    Returns
+    -------
+    numpy.ndarray
+        (n, k) float32, rows that sum to one: as `datasets.vote_shares` counts them.
+
+    Raises
+    ------
+    DataError
+        When there are no votes, or a face has none for any of the classes.
+    """
+    if dataset.votes is None:
+        raise DataError(
+            f"{dataset.name}: found no votes, expected FER+'s (--data ferplus has them)"
+        )
+    shares = datasets.vote_shares(dataset.votes, dataset.expressions)
+    empty = np.flatnonzero(np.isnan(shares).any(axis=1))
+    if empty.size:
+        raise DataError(
+            f"{dataset.name}, row {dataset.rows[empty[0]]}: found no vote for any of "
+            f"{', '.join(dataset.expressions)} ({empty.size:,} such rows), expected two or more"
+        )
+    return shares.astype(np.float32)
+
+
 def learning_rate_schedule(
     settings: Settings, steps_per_epoch: int, *, epochs: int | None = None, factor: float = 1.0
 ):
@@ -459,6 +503,8 @@ def batches(
     classes: int,
     settings: Settings,
     class_weights: dict[int, float] | None = None,
+    *,
+    targets: np.ndarray | None = None,
 ):
     """Serve shuffled, augmented batches as a ``keras.utils.PyDataset``.
 
@@ -477,15 +523,20 @@ def batches(
         Gives batch size, augmentation and seed.
     class_weights : dict of int to float, optional
         A weight for each class.
+    targets : numpy.ndarray, optional
+        (n, k) float32, rows that sum to one: what the faces are to be called, where that is not
+        their label alone.
 
     Returns
     -------
     keras.utils.PyDataset
-        Of (faces float32, one-hot labels float32[, weights float32]).
+        Of (faces float32, targets float32[, weights float32]); the targets are one-hot labels
+        unless others are given.
     """
     import keras
 
-    one_hot = np.eye(classes, dtype=np.float32)
+    if targets is None:
+        targets = np.eye(classes, dtype=np.float32)[labels]
 
     class FaceBatches(keras.utils.PyDataset):
         epoch = 0
@@ -501,7 +552,7 @@ def batches(
             if settings.augmentation is not None:
                 rng = np.random.default_rng([settings.seed, self.epoch, 1 + index])
                 pixels = augment.augment(pixels, settings.augmentation, rng)
-            batch = (np.asarray(pixels, np.float32), one_hot[labels[chosen]])
+            batch = (np.asarray(pixels, np.float32), targets[chosen])
             if class_weights is None:
                 return batch
             weights = [class_weights[int(label)] for label in labels[chosen]]
@@ -585,12 +636,14 @@ def _fit(
     images, labels, weights = training_faces(dataset, settings)
     info["rows"]["training_balanced"] = len(labels)
     records.write_info(folder, info)
-    training = batches(images, labels, len(dataset.expressions), settings, weights)
+    targets = vote_shares(dataset.part("training")) if settings.targets == "votes" else None
+    classes = len(dataset.expressions)
+    training = batches(images, labels, classes, settings, weights, targets=targets)
 
     held_out = dataset.part("validation")
     validation = (
         faces.resize(held_out.images, settings.size),
-        np.eye(len(dataset.expressions), dtype=np.float32)[held_out.labels],
+        np.eye(classes, dtype=np.float32)[held_out.labels],
     )
 
     keras.utils.set_random_seed(settings.seed)
@@ -598,7 +651,7 @@ def _fit(
     model = models.build(
         settings.model,
         shape,
-        len(dataset.expressions),
+        classes,
         dtype=settings.precision,
         **settings.network,
     )

@@ -14,6 +14,7 @@ from utils.datasets.dataset import (
     copies_in_training,
     first_copies,
 )
+from utils.datasets.ferplus import vote_shares
 from utils.errors import DataError
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "copies_in_training",
     "first_copies",
     "load",
+    "vote_shares",
 ]
 
 LOADERS = {

@@ -148,6 +148,32 @@ class FaceDataset:
         """Give the same faces other pictures, say resized ones: (n, h, w, 1 or 3) uint8."""
         return dataclasses.replace(self, images=images)
 
+    def without(self, names: Sequence[str]) -> FaceDataset:
+        """Leave out the faces of some expressions, and these from the names.
+
+        Parameters
+        ----------
+        names : sequence of str
+            Which. Names that the data set does not have are passed over.
+
+        Returns
+        -------
+        FaceDataset
+            Its labels index the expressions that are left; how many faces went is in `skipped`.
+        """
+        gone = [name for name in names if name in self.expressions]
+        kept = [place for place, name in enumerate(self.expressions) if name not in gone]
+        places = np.full(len(self.expressions), -1, dtype=np.int64)
+        places[kept] = np.arange(len(kept))
+        counts = self.counts()["all"]
+        rest = self.take(places[self.labels] >= 0)
+        return dataclasses.replace(
+            rest,
+            labels=places[rest.labels],
+            expressions=tuple(self.expressions[place] for place in kept),
+            skipped=self.skipped + tuple((name, int(counts[name])) for name in gone),
+        )
+
     def counts(self) -> pd.DataFrame:
         """Count the faces of each expression in each split.
 

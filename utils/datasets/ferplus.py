@@ -6,6 +6,7 @@ import csv
 import dataclasses
 import io
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -139,6 +140,30 @@ def majority(votes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     )
     classes = np.array([*_CLASSES, -1, -1], dtype=np.int64)
     return np.where(reasons == "", classes[top], -1), reasons
+
+
+def vote_shares(votes: np.ndarray, expressions: Sequence[str] = FERPLUS_EXPRESSIONS) -> np.ndarray:
+    """Divide each face's votes among the classes.
+
+    A lone vote counts as none, as in `majority`; votes for "unknown", for "no face" and for
+    classes that are not asked about are left out.
+
+    Parameters
+    ----------
+    votes : (n, 10) int array
+        In the order of `FERPLUS_COLUMNS`.
+    expressions : sequence of str
+        k names out of `FERPLUS_EXPRESSIONS`: the columns of the result.
+
+    Returns
+    -------
+    (n, k) float64 array
+        Rows sum to one; NaN where no vote is left.
+    """
+    columns = [_CLASSES.index(FERPLUS_EXPRESSIONS.index(name)) for name in expressions]
+    kept = np.where(votes == 1, 0, votes)[:, columns].astype(np.float64)
+    totals = kept.sum(axis=1, keepdims=True)
+    return np.divide(kept, totals, out=np.full_like(kept, np.nan), where=totals > 0)
 
 
 def read_votes(path: str | os.PathLike) -> tuple[np.ndarray, np.ndarray]:

@@ -13,6 +13,7 @@ from utils.models.files import (
     released,
     save,
     with_dtype,
+    without,
 )
 from utils.models.networks import (
     NETWORKS,
@@ -53,4 +54,5 @@ __all__ = [
     "save",
     "vgg16",
     "with_dtype",
+    "without",
 ]

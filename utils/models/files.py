@@ -6,6 +6,7 @@ import json
 import lzma
 import zipfile
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -85,6 +86,42 @@ class Classifier:
         if len(images) == 0:
             return np.empty((0, len(self.expressions)), np.float32)
         return np.asarray(self.model.predict(images, batch_size=batch_size, verbose=verbose))
+
+
+def without(classifier: Classifier, names: Sequence[str]) -> Classifier:
+    """Take expressions from a network's answers; the others share the probability anew.
+
+    Parameters
+    ----------
+    classifier : Classifier
+        Any.
+    names : sequence of str
+        What it is no longer to answer. Names that it does not know are passed over.
+
+    Returns
+    -------
+    Classifier
+        Of the same network, asked: "if it is none of these, what is it?"
+
+    Raises
+    ------
+    ModelError
+        When fewer than two expressions would be left.
+    """
+    import keras
+
+    kept = [place for place, name in enumerate(classifier.expressions) if name not in names]
+    if len(kept) < 2:
+        raise ModelError(
+            f"without {', '.join(names)} the network would have {len(kept)} of "
+            f"{', '.join(classifier.expressions)} left, expected two or more"
+        )
+    if len(kept) == len(classifier.expressions):
+        return classifier
+    shares = keras.ops.take(classifier.model.outputs[0], np.array(kept), axis=1)
+    shares = shares / keras.ops.sum(shares, axis=1, keepdims=True)
+    expressions = tuple(classifier.expressions[place] for place in kept)
+    return Classifier(keras.Model(classifier.model.inputs, shares), expressions)
 
 
 def save(classifier: Classifier, path: Path | str, *, dtype: str = "float16") -> Path:
