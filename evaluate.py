@@ -65,11 +65,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else arguments
     asked = parser().parse_args(arguments)
     runtime.setup()
-    from utils import judging
+    from utils import assessment
     from utils.datasets import sources
 
     try:
-        judgement = judging.judge(
+        assessed = assessment.assess(
             asked.network,
             asked.data,
             asked.path,
@@ -77,16 +77,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
             without=asked.without,
             command=["evaluate.py", *arguments],
         )
-        written = judgement.write(asked.results) if asked.record else None
+        written = assessed.write(asked.results) if asked.record else None
     except (DataError, ModelError, OSError) as error:
         print(f"evaluate.py: {' '.join(str(error).split())}", file=sys.stderr)
         return 1
     place = sources.shown(written) if written else None
     if asked.json:
-        told = {**judgement.as_json(), "written": place}
+        told = {**assessed.as_json(), "written": place}
         print(json.dumps(told, indent=2, allow_nan=False))
     else:
-        print("\n".join(judgement.sentences()))
+        print("\n".join(assessed.sentences()))
         if written:
             print(f"\nwritten: {place} and {written.with_suffix('.npz').name}")
     return 0

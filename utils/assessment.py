@@ -25,7 +25,7 @@ SAME_PICTURES = {"ferplus": "fer2013"}
 
 
 @dataclass(frozen=True)
-class Judgement:
+class Assessment:
     """What a network said of a split, with everything that a record of it needs.
 
     Attributes
@@ -103,7 +103,7 @@ class Judgement:
         )
 
 
-def judge(
+def assess(
     network: Path | str,
     data: str | None = None,
     path: Path | str | None = None,
@@ -111,7 +111,7 @@ def judge(
     split: str = "test",
     without: Sequence[str] = (),
     command: Sequence[str] = (),
-) -> Judgement:
+) -> Assessment:
     """Ask a network about every face of a split.
 
     Parameters
@@ -132,7 +132,7 @@ def judge(
 
     Returns
     -------
-    Judgement
+    Assessment
 
     Raises
     ------
@@ -174,7 +174,7 @@ def judge(
         "seconds": round(time.perf_counter() - start, 1),
         **records.surroundings(),
     }
-    return Judgement(info, predictions, classifier.input_shape, dataset.describe())
+    return Assessment(info, predictions, classifier.input_shape, dataset.describe())
 
 
 def _without_nan(value: Any) -> Any:
