@@ -55,7 +55,16 @@ def parser() -> argparse.ArgumentParser:
     how.add_argument("--zoom", type=float, metavar="FRACTION", help="of the scale")
     how.add_argument("--shift", type=float, metavar="FRACTION", help="of the side")
     how.add_argument("--flip", action=argparse.BooleanOptionalAction, help="mirror every other")
+    how.add_argument("--erasing", type=float, metavar="SHARE", help="of faces lose a rectangle")
+    how.add_argument("--mixup", type=float, metavar="ALPHA")
+    how.add_argument("--cutmix", type=float, metavar="ALPHA")
     how.add_argument("--precision", choices=("float32", "mixed_bfloat16"))
+    how.add_argument(
+        "--feed",
+        choices=("device", "stream", "generator"),
+        help="where faces are moved: inside the compiled step (device, stream: read from disk) or "
+        "one at a time by ImageDataGenerator",
+    )
     how.add_argument("--seed", type=int)
 
     record = described.add_argument_group("the record")

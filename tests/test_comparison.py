@@ -110,7 +110,16 @@ def test_the_order_of_the_rows_makes_no_difference():
 
 
 @pytest.mark.parametrize(
-    "compare", [evaluation.agreement, evaluation.agreement_counts, evaluation.f1_by_class]
+    "compare",
+    [
+        evaluation.agreement,
+        evaluation.agreement_counts,
+        evaluation.f1_by_class,
+        evaluation.compare_all,
+        evaluation.difference_matrix,
+        evaluation.seeds,
+        lambda runs: evaluation.bootstrap_difference(*runs.values()),
+    ],
 )
 @pytest.mark.parametrize(
     "other",
@@ -127,11 +136,78 @@ def test_other_pictures_are_refused(compare, other):
         compare({"one": RUNS["one"], "other": other})
 
 
-@pytest.mark.parametrize("compare", [evaluation.agreement, evaluation.agreement_counts])
+@pytest.mark.parametrize(
+    "compare",
+    [
+        evaluation.agreement,
+        evaluation.agreement_counts,
+        evaluation.compare_all,
+        evaluation.difference_matrix,
+    ],
+)
 @pytest.mark.parametrize("runs", [{}, {"one": RUNS["one"]}])
 def test_agreement_takes_two_runs(compare, runs):
     with pytest.raises(DataError, match="two runs or more"):
         compare(runs)
+
+
+# ---------------------------------------------------------------------------- paired differences
+
+
+def test_every_pair_is_compared_once():
+    table = evaluation.compare_all(RUNS)
+    assert list(table.index) == [("one", "two"), ("one", "three"), ("two", "three")]
+    for first, second in table.index:
+        found = evaluation.difference(RUNS[first], RUNS[second])
+        row = table.loc[(first, second)]
+        assert row["difference"] == found.difference
+        assert (row["low"], row["high"]) == found.interval
+        assert (row["n"], row["only_first"], row["only_second"]) == (
+            found.n,
+            found.only_first,
+            found.only_second,
+        )
+        assert row["p"] == found.p
+    assert table["p_holm"].tolist() == evaluation.holm(table["p"]).tolist()
+
+
+def test_the_matrix_of_differences_has_two_signs():
+    matrix = evaluation.difference_matrix(RUNS)
+    assert (matrix.to_numpy() == -matrix.to_numpy().T).all()
+    for (first, second), row in evaluation.compare_all(RUNS).iterrows():
+        assert matrix.loc[first, second] == pytest.approx(row["difference"])
+
+
+def test_holm_by_hand():
+    # 3 · 0.01, then 2 · 0.03, then 0.04 itself, which may not be below the one before it.
+    assert evaluation.holm([0.04, 0.01, 0.03]) == pytest.approx([0.06, 0.03, 0.06])
+    assert evaluation.holm([0.5, 0.9]).tolist() == [1.0, 1.0]
+    assert evaluation.holm([0.02]).tolist() == [0.02]
+    assert evaluation.holm([]).tolist() == []
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=12), st.randoms(use_true_random=False))
+def test_holm_lies_between_nothing_and_bonferroni(p, random):
+    corrected = evaluation.holm(p)
+    assert (corrected >= p).all()
+    assert (corrected <= np.minimum(1, len(p) * np.array(p)) + 1e-15).all()
+    # Whatever was at least as significant before is so afterwards, in any order.
+    order = np.argsort(p, kind="stable")
+    assert (np.diff(corrected[order]) >= 0).all()
+    mixed = random.sample(range(len(p)), len(p))
+    assert evaluation.holm(np.array(p)[mixed]).tolist() == corrected[mixed].tolist()
+
+
+def test_holm_keeps_the_chance_of_any_false_alarm():
+    p = np.random.default_rng(0).random((2000, 8))
+    assert np.mean([(evaluation.holm(row) < 0.05).any() for row in p]) < 0.065
+    assert np.mean((p < 0.05).any(axis=1)) > 0.3  # uncorrected
+
+
+@pytest.mark.parametrize("p", [[-0.1], [1.1], [float("nan")], [[0.5]]])
+def test_holm_refuses_what_is_no_probability(p):
+    with pytest.raises(DataError, match="p-values"):
+        evaluation.holm(p)
 
 
 # -------------------------------------------------------------------------------- F1 by class

@@ -6,6 +6,8 @@ import subprocess
 import sys
 import time
 
+import hypothesis
+import hypothesis.strategies as st
 import numpy as np
 import pandas as pd
 import pytest
@@ -123,7 +125,7 @@ def test_a_run_killed_in_the_middle_of_an_epoch_goes_on(tmp_path):
         tests=str(runtime.ROOT / "tests"), root=str(runtime.ROOT), folder=str(folder)
     )
     child = subprocess.Popen([sys.executable, "-c", text], stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 600
     while len(records.read_history(folder)) < 2 and time.monotonic() < deadline:
         time.sleep(0.01)
         assert child.poll() is None, "the run ended before it could be killed"
@@ -323,42 +325,146 @@ def test_weights_without_their_row_do_not_count(tmp_path):
     np.testing.assert_allclose(again.history["loss"], run.history["loss"], rtol=1e-4)
 
 
-def test_batches_hold_every_face_once_and_depend_on_epoch_alone():
+def test_an_epoch_serves_every_face_once_and_depends_on_its_number_alone():
     from utils import training
 
+    plan = settings(augmentation=Augmentation(), erasing=0.5, mixup=0.2, cutmix=1.0)
+    draws = [training.epoch_draws(plan, 100, epoch) for epoch in (3, 4, 3)]
+    for one in draws:
+        assert sorted(one.order[:100]) == list(range(100))
+        np.testing.assert_array_equal(one.order[100:], one.order[:28])  # the last batch is full
+    for name in ("order", "transforms", "erased", "blends", "pasted", "shares"):
+        first, other, again = (getattr(one, name) for one in draws)
+        assert not np.array_equal(first, other), name
+        np.testing.assert_array_equal(first, again)
+
+
+@hypothesis.given(
+    erasing=st.sampled_from([0.0, 0.3, 1.0]),
+    mixup=st.sampled_from([0.0, 0.2, 1.0]),
+    cutmix=st.sampled_from([0.0, 0.5, 1.0]),
+    size=st.integers(8, 64),
+    epoch=st.integers(0, 1000),
+)
+@hypothesis.settings(max_examples=60, deadline=None)
+def test_draws_stay_inside_the_face_and_shares_add_up(erasing, mixup, cutmix, size, epoch):
+    from utils import training
+
+    plan = settings(size=size, erasing=erasing, mixup=mixup, cutmix=cutmix)
+    draws = training.epoch_draws(plan, 64, epoch)
+    for boxes in (draws.erased, draws.pasted):
+        assert (boxes >= 0).all()
+        assert (boxes <= size).all()
+        assert (boxes[:, :2] <= boxes[:, 2:]).all()
+    area = (draws.pasted[:, 2] - draws.pasted[:, 0]) * (draws.pasted[:, 3] - draws.pasted[:, 1])
+    np.testing.assert_allclose(draws.shares, draws.blends * (1 - area / size**2), atol=1e-6)
+    assert (draws.erased.any(axis=1).mean() > 0) == (erasing > 0)
+    assert (draws.blends < 1).any() == (mixup > 0)
+    if not cutmix:
+        assert not area.any()
+    if not mixup and not cutmix:
+        np.testing.assert_array_equal(draws.shares, 1)
+
+
+def trainer_of(plan, images, targets, weights=None):
+    """Put faces beside a network that answers with each face's mean, twice."""
+    import keras
+
+    from utils.training.trainer import face_trainer
+
+    pixels = keras.Input(images.shape[1:])
+    mean = keras.layers.GlobalAveragePooling2D()(pixels) / 255
+    network = keras.Model(pixels, keras.ops.concatenate([mean, 1 - mean], axis=1))
+    ones = np.ones(len(images), np.float32)
+    held_out = images[:5], targets[:5]
+    return face_trainer(
+        network, plan, images, targets, ones if weights is None else weights, held_out
+    )
+
+
+def asked(trainer, place, **more):
+    """Ask for places of the epoch as a training step does."""
+    out = trainer({"place": np.asarray(place, np.int32), **more}, training=True)
+    return {name: np.asarray(value) for name, value in out.items()}
+
+
+def test_a_step_finds_the_faces_targets_and_weights_of_its_places():
     images = np.arange(100, dtype=np.uint8)[:, None, None, None] * np.ones((1, 8, 8, 1), np.uint8)
-    labels = np.arange(100) % 7
-    plain = settings(augmentation=None)
-    served = training.batches(images, labels, 7, plain)
-    assert len(served) == 4
-    orders = {}
-    for epoch in (0, 1):
-        served.epoch = epoch
-        parts = [served[index] for index in range(len(served))]
-        faces_served = np.concatenate([part[0] for part in parts])[:, 0, 0, 0].astype(int)
-        assert sorted(faces_served) == list(range(100))
-        given = np.concatenate([part[1] for part in parts])
-        np.testing.assert_array_equal(given.argmax(axis=1), labels[faces_served])
-        orders[epoch] = faces_served.tolist()
-    assert orders[0] != orders[1]
-
-    moved = training.batches(images, labels, 7, settings(augmentation=Augmentation()))
-    moved.epoch = 3
-    first = moved[2][0]
-    moved.epoch = 4
-    assert not np.array_equal(first, moved[2][0])
-    moved.epoch = 3
-    np.testing.assert_array_equal(first, moved[2][0])
+    targets = np.random.default_rng(0).dirichlet([1, 1], 100).astype(np.float32)
+    weights = np.linspace(0, 2, 100, dtype=np.float32)
+    trainer = trainer_of(settings(size=8, augmentation=None), images, targets, weights)
+    for epoch in (0, 5):
+        trainer.begin(epoch)
+        face = trainer.draws.order[[3, 60, 99]]
+        out = asked(trainer, [3, 60, 99])
+        np.testing.assert_allclose(out["given"][:, 0] * 255, face, rtol=1e-5)
+        np.testing.assert_array_equal(out["called"], targets[face])
+        np.testing.assert_array_equal(out["count"], weights[face])
+    held_out = trainer({"place": np.arange(5, dtype=np.int32)})
+    np.testing.assert_allclose(np.asarray(held_out["given"])[:, 0] * 255, range(5), atol=1e-4)
+    np.testing.assert_array_equal(np.asarray(held_out["called"]), targets[:5])
 
 
-def test_class_weights_travel_with_their_faces():
+@pytest.mark.parametrize("feed", ["device", "stream", "generator"])
+def test_every_feed_serves_the_same_faces(feed):
+    """ImageDataGenerator interpolates as the batched warp does, to a fraction of a grey level."""
+    import cv2
+
+    rng = np.random.default_rng(0)
+    images = cv2.GaussianBlur(rng.integers(0, 256, (64, 16, 16)).transpose(1, 2, 0), (7, 7), 2.0)
+    images = images.transpose(2, 0, 1)[..., None].astype(np.uint8)
+    targets = np.eye(2, dtype=np.float32)[np.arange(64) % 2]
+    plan = settings(size=16, augmentation=Augmentation(rotation=20, zoom=0.2, shift=0.1))
+    means = {}
+    for name in ("device", feed):
+        trainer = trainer_of(dataclasses.replace(plan, feed=name), images, targets)
+        trainer.begin(2)
+        served = trainer.training_input()
+        if name == "device":
+            batch = {"place": served["place"][32:64]}
+        else:
+            (batch,) = served[1]
+        means[name] = asked(trainer, **batch)["given"][:, 0] * 255
+    np.testing.assert_allclose(means[feed], means["device"], atol=0.05)
+
+
+def test_mixing_gives_each_target_its_share():
+    images = np.arange(64, dtype=np.uint8)[:, None, None, None] * np.ones((1, 8, 8, 1), np.uint8)
+    targets = np.eye(2, dtype=np.float32)[np.arange(64) % 2]
+    plan = settings(size=8, augmentation=None, mixup=0.4, cutmix=1.0)
+    trainer = trainer_of(plan, images, targets)
+    trainer.begin(1)
+    place = np.arange(32, 64)
+    out, draws = asked(trainer, place), trainer.draws
+    own, partner = draws.order[place], draws.order[place][::-1]
+    share = draws.shares[place]
+    np.testing.assert_allclose(
+        out["given"][:, 0] * 255, share * own + (1 - share) * partner, atol=1e-3
+    )
+    np.testing.assert_allclose(
+        out["called"],
+        share[:, None] * targets[own] + (1 - share[:, None]) * targets[partner],
+        atol=1e-6,
+    )
+
+
+def test_the_faces_are_not_saved_with_the_weights(tmp_path):
+    images = np.zeros((2000, 32, 32, 1), np.uint8)
+    trainer = trainer_of(settings(), images, np.eye(2, dtype=np.float32)[np.zeros(2000, int)])
+    trainer.save_weights(tmp_path / "one.weights.h5")
+    assert (tmp_path / "one.weights.h5").stat().st_size < 100_000
+
+
+@pytest.mark.parametrize("feed", ["stream", "generator"])
+def test_a_run_is_the_same_from_device_and_host(finished, tmp_path, feed):
     from utils import training
 
-    images = np.zeros((10, 8, 8, 1), np.uint8)
-    labels = np.array([0] * 8 + [1] * 2)
-    served = training.batches(images, labels, 2, settings(augmentation=None), {0: 0.625, 1: 2.5})
-    _, one_hot, weights = served[0]
-    np.testing.assert_array_equal(weights, np.where(one_hot[:, 1] == 1, 2.5, 0.625))
+    run = training.train(faces(), settings(feed=feed), folder=tmp_path / feed, verbose=0)
+    columns = ["loss", "accuracy", "val_loss", "val_accuracy"]
+    tolerance = {"stream": 1e-4, "generator": 0.05}[feed]
+    np.testing.assert_allclose(
+        run.history[columns], finished.history[columns], rtol=tolerance, atol=tolerance
+    )
 
 
 def with_votes(data: FaceDataset) -> FaceDataset:
@@ -383,12 +489,6 @@ def test_votes_are_what_a_face_is_called_in_training_alone(tmp_path):
     np.testing.assert_allclose(shares[rows, (part.labels + 1) % 7], 1 / 3)
 
     plan = settings(targets="votes", augmentation=None, epochs=1)
-    served = training.batches(part.images, part.labels, 7, plan, targets=shares)
-    pixels, targets = served[0]
-    for picture, target in zip(pixels, targets, strict=True):
-        place = (part.images == picture.astype(np.uint8)).all(axis=(1, 2, 3)).argmax()
-        np.testing.assert_array_equal(target, shares[place])
-
     run = training.train(data, plan, folder=tmp_path / "votes", verbose=0)
     plain = training.train(
         data, settings(augmentation=None, epochs=1), folder=tmp_path / "labels", verbose=0
@@ -457,6 +557,9 @@ def test_a_schedule_as_short_as_its_warm_up_still_trains():
         {"batch_size": 0},
         {"size": 0},
         {"targets": "guesses"},
+        {"feed": "elsewhere"},
+        {"erasing": 1.5},
+        {"mixup": -1.0},
         {"targets": "votes", "balance": "smote"},
     ],
 )

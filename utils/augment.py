@@ -242,6 +242,71 @@ def warp(images, rows):
     )
 
 
+def erase(images, boxes):
+    """Erase a rectangle of each picture: it takes the picture's mean.
+
+    Parameters
+    ----------
+    images : array
+        (n, height, width, channels) float32.
+    boxes : array
+        (n, 4) float32: top, left, bottom, right in pixels, the last two exclusive.
+
+    Returns
+    -------
+    tensor
+        (n, height, width, channels) float32 of the Keras backend.
+
+    References
+    ----------
+    Zhong et al. (2020), Random erasing data augmentation, AAAI, §3.
+    """
+    import keras
+
+    images = keras.ops.cast(images, "float32")
+    mean = keras.ops.mean(images, axis=(1, 2, 3), keepdims=True)
+    return keras.ops.where(_inside(boxes, images.shape[1:3]), mean, images)
+
+
+def mix(images, blends, boxes):
+    """Mix each picture with its partner: the one as far from the batch's end as it from its front.
+
+    Parameters
+    ----------
+    images : array
+        (n, height, width, channels) float32.
+    blends : array
+        (n,) float32: the picture's own share of each pixel.
+    boxes : array
+        (n, 4) float32: the rectangle that is the partner's altogether.
+
+    Returns
+    -------
+    tensor
+        (n, height, width, channels) float32 of the Keras backend.
+    """
+    import keras
+
+    images = keras.ops.cast(images, "float32")
+    partners = keras.ops.flip(images, axis=0)
+    own = keras.ops.reshape(blends, (-1, 1, 1, 1))
+    mixed = own * images + (1 - own) * partners
+    return keras.ops.where(_inside(boxes, images.shape[1:3]), partners, mixed)
+
+
+def _inside(boxes, size: tuple[int, int]):
+    """Say of each pixel whether it lies in its picture's box: (n, height, width, 1) bool."""
+    import keras
+
+    height, width = size
+    rows = keras.ops.reshape(keras.ops.arange(height, dtype="float32"), (1, height, 1, 1))
+    columns = keras.ops.reshape(keras.ops.arange(width, dtype="float32"), (1, 1, width, 1))
+    top, left, bottom, right = (boxes[:, side][:, None, None, None] for side in range(4))
+    down = keras.ops.logical_and(rows >= top, rows < bottom)
+    across = keras.ops.logical_and(columns >= left, columns < right)
+    return keras.ops.logical_and(down, across)
+
+
 def augment(images: np.ndarray, augmentation: Augmentation, rng: np.random.Generator):
     """Draw and warp: a batch of faces, each moved its own way.
 

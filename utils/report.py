@@ -9,7 +9,6 @@ tables to be current. No number is typed in.
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import json
 import sys
 from collections.abc import Sequence
@@ -26,7 +25,6 @@ PARTS = ("results", "notebooks")
 
 DATASETS = {"fer2013": "FER2013", "ferplus": "FER+", "expw": "ExpW"}
 BALANCES = {"smote": "SMOTE", "weights": "class weights", "none": "as they are"}
-DEFAULTS = dataclasses.asdict(training.Settings())
 COLUMNS = (
     "network",
     "data",
@@ -56,8 +54,7 @@ def groups(runs: Sequence[records.Run]) -> list[list[records.Run]]:
     """
     found: dict[str, list[records.Run]] = {}
     for run in runs:
-        # A record may be older than a setting; it was made as if that stood at its default.
-        settings = {**DEFAULTS, **run.info["settings"], "seed": None}
+        settings = {**training.complete(run.info["settings"]), "seed": None}
         key = json.dumps(
             [run.info["model"], run.info["dataset"], run.info["fingerprint"], settings],
             sort_keys=True,

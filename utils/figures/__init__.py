@@ -9,6 +9,18 @@ one colour everywhere, `expressions.COLORS`, and never colour alone: its name, a
 hatching says the same.
 """
 
+from utils.figures.audits import best_correlations, picture_pairs, problem_counts
+from utils.figures.bars import MOST_LABELLED, accuracy_intervals, class_counts, per_class_bars
+from utils.figures.certainty import (
+    coverage_curves,
+    difference_forest,
+    reliability,
+    seed_spread,
+)
+from utils.figures.claims import claims_against_reported
+from utils.figures.curves import accuracy_curves, learning_curves
+from utils.figures.matrices import agreement_matrix, confusion_matrix
+from utils.figures.mistakes import mistakes_waterfall
 from utils.figures.pictures import (
     ANNOTATED_SIDES,
     annotated_photo,
@@ -19,18 +31,7 @@ from utils.figures.pictures import (
     picture_row,
     smote_parents,
 )
-from utils.figures.runs import (
-    MOST_LABELLED,
-    accuracy_curves,
-    accuracy_intervals,
-    agreement_matrix,
-    class_counts,
-    confusion_matrix,
-    learning_curves,
-    per_class_bars,
-    reliability,
-    top_predictions,
-)
+from utils.figures.robustness import corruption_examples, recall_elsewhere, robustness_curves
 from utils.figures.searches import (
     search_curves,
     search_history,
@@ -38,6 +39,7 @@ from utils.figures.searches import (
     search_settings,
 )
 from utils.figures.style import STYLE, Figure, save
+from utils.figures.surest import top_predictions
 
 __all__ = [
     "ANNOTATED_SIDES",
@@ -49,20 +51,31 @@ __all__ = [
     "agreement_matrix",
     "annotated_photo",
     "augmentation_examples",
+    "best_correlations",
+    "claims_against_reported",
     "class_counts",
     "confusion_matrix",
+    "corruption_examples",
+    "coverage_curves",
     "crop_examples",
+    "difference_forest",
     "face_sheet",
     "learning_curves",
+    "mistakes_waterfall",
     "per_class_bars",
     "photo_with_boxes",
+    "picture_pairs",
     "picture_row",
+    "problem_counts",
+    "recall_elsewhere",
     "reliability",
+    "robustness_curves",
     "save",
     "search_curves",
     "search_history",
     "search_importance",
     "search_settings",
+    "seed_spread",
     "smote_parents",
     "top_predictions",
 ]

@@ -27,7 +27,8 @@ shows them says "rendered sample faces".
 What is wrong with FER2013 is wrong with them too, on purpose and in known places: one label in
 `LABEL_NOISE` is false, `COPIES` rows of the test split are exact copies of training rows,
 `CONTRADICTIONS` pairs of training rows show one picture under two labels, and `FLAT` training
-rows hold no face at all. `SampleRows` says which rows these are.
+rows hold no face at all. `SampleRows` says which rows these are. `plant_near_copies` adds copies
+that differ by a mirror, some light or noise, for the tools that look for them.
 
 >>> from utils import sample
 >>> rows = sample.render_rows()
@@ -48,6 +49,7 @@ University of California at San Francisco.
 from utils.sample.action_units import ACTION_UNITS, CONFUSIONS, NAMES, VARIANTS
 from utils.sample.files import MARKER, write
 from utils.sample.photos import PHOTOS, SamplePhoto, render_photos
+from utils.sample.planted import CHANGES, plant_near_copies
 from utils.sample.rows import (
     CONTRADICTIONS,
     COPIES,
@@ -62,6 +64,7 @@ from utils.sample.rows import (
 
 __all__ = [
     "ACTION_UNITS",
+    "CHANGES",
     "CONFUSIONS",
     "CONTRADICTIONS",
     "COPIES",
@@ -76,6 +79,7 @@ __all__ = [
     "VARIANTS",
     "SamplePhoto",
     "SampleRows",
+    "plant_near_copies",
     "render_photos",
     "render_rows",
     "write",

@@ -1,0 +1,102 @@
+"""A trained network asked about a split, with its names and its size of faces checked first."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from utils import datasets, faces, models, records
+from utils.errors import ModelError
+
+
+def predict(
+    classifier: models.Classifier, dataset: datasets.FaceDataset, split: str, *, verbose: int = 0
+) -> records.Predictions:
+    """Ask a network about every row of one split.
+
+    Parameters
+    ----------
+    classifier : Classifier
+        The network.
+    dataset : FaceDataset
+        All of it: the training split tells which rows are copies of training pictures.
+    split : {"training", "validation", "test"}
+        Which rows.
+    verbose : int
+        1 shows a progress bar.
+
+    Returns
+    -------
+    Predictions
+        A row for each face, in the dataset's order.
+
+    Raises
+    ------
+    ModelError
+        When the network's classes are others than the data set's.
+    """
+    check_names("the network", classifier.expressions, dataset)
+    chosen = dataset.split == split
+    part = dataset.part(split)
+    images = faces_for(classifier, part.images)
+    return records.Predictions(
+        probabilities=classifier.predict(images, verbose=verbose),
+        labels=part.labels,
+        rows=part.rows,
+        copies=datasets.copies_in_training(dataset)[chosen],
+        expressions=classifier.expressions,
+    )
+
+
+def check_names(network: str, expressions: tuple[str, ...], dataset: datasets.FaceDataset) -> None:
+    """Refuse a network whose classes are others than a data set's, or in another order.
+
+    Raises
+    ------
+    ModelError
+        Naming both lists, and what would help.
+    """
+    if tuple(expressions) == tuple(dataset.expressions):
+        return
+    lacking = [name for name in dataset.expressions if name not in expressions]
+    unknown = [name for name in expressions if name not in dataset.expressions]
+    message = (
+        f"{network} names {', '.join(expressions)}; "
+        f"{dataset.name} has {', '.join(dataset.expressions)}"
+    )
+    if lacking:
+        message += f". The network cannot answer {', '.join(lacking)}"
+    if unknown:
+        message += f". The data hold no {', '.join(unknown)}"
+    if lacking or unknown:
+        message += (
+            f": train a network on these data (python train.py --data {dataset.name}), or ask "
+            f"about the others (python evaluate.py … --without {(lacking + unknown)[0]})"
+        )
+    else:
+        message += ": the same names in another order"
+    raise ModelError(message)
+
+
+def faces_for(classifier: models.Classifier, images: np.ndarray) -> np.ndarray:
+    """Bring faces to the size and the channels that a network takes.
+
+    Parameters
+    ----------
+    classifier : Classifier
+        The network.
+    images : numpy.ndarray
+        (n, h, w, c) uint8.
+
+    Returns
+    -------
+    numpy.ndarray
+        (n, height, width, channels) uint8: resized; gray repeated for a network of three
+        channels, colour turned to gray (Pillow's "L") for one of a single channel.
+    """
+    height, width, channels = classifier.input_shape
+    if channels == 1 and images.shape[-1] == 3:
+        images = faces.to_gray(images)[..., None]
+    images = faces.resize(images, (height, width))
+    if channels == 3 and images.shape[-1] == 1:
+        images = np.repeat(images, 3, axis=-1)
+    return images

@@ -1,0 +1,71 @@
+"""Training faces: resized, balanced, and with what each is to be called."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from utils import balance, datasets, faces
+from utils.errors import DataError
+from utils.training.settings import Settings
+
+
+def training_faces(
+    dataset: datasets.FaceDataset, settings: Settings
+) -> tuple[np.ndarray, np.ndarray, dict[int, float] | None]:
+    """Prepare the training split: resized, and balanced as the settings say.
+
+    Parameters
+    ----------
+    dataset : FaceDataset
+        Any splits; only its training rows are used.
+    settings : Settings
+        Gives size, balance and seed.
+
+    Returns
+    -------
+    images : numpy.ndarray
+        (m, size, size, channels) uint8.
+    labels : numpy.ndarray
+        (m,) int64.
+    weights : dict of int to float, or None
+        Class weights, where the balance is "weights".
+    """
+    part = dataset.part("training")
+    part = part.with_images(faces.resize(part.images, settings.size))
+    if settings.balance == "smote":
+        balanced = balance.smote(part, seed=settings.seed)
+        return balanced.images, balanced.labels, None
+    weights = balance.class_weights(part) if settings.balance == "weights" else None
+    return part.images, part.labels, weights
+
+
+def vote_shares(dataset: datasets.FaceDataset) -> np.ndarray:
+    """Return what share of FER+'s votes each class of a data set has, face by face.
+
+    Parameters
+    ----------
+    dataset : FaceDataset
+        With votes.
+
+    Returns
+    -------
+    numpy.ndarray
+        (n, k) float32, rows that sum to one: as `datasets.vote_shares` counts them.
+
+    Raises
+    ------
+    DataError
+        When there are no votes, or a face has none for any of the classes.
+    """
+    if dataset.votes is None:
+        raise DataError(
+            f"{dataset.name}: found no votes, expected FER+'s (--data ferplus has them)"
+        )
+    shares = datasets.vote_shares(dataset.votes, dataset.expressions)
+    empty = np.flatnonzero(np.isnan(shares).any(axis=1))
+    if empty.size:
+        raise DataError(
+            f"{dataset.name}, row {dataset.rows[empty[0]]}: found no vote for any of "
+            f"{', '.join(dataset.expressions)} ({empty.size:,} such rows), expected two or more"
+        )
+    return shares.astype(np.float32)

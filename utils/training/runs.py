@@ -1,0 +1,303 @@
+"""A run from its first start to its test predictions; killed, it goes on."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import itertools
+import json
+import shlex
+import shutil
+import sys
+from collections.abc import Callable
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from utils import datasets, faces, models, records, runtime
+from utils.errors import DataError, ModelError
+from utils.training import checkpoints
+from utils.training.asking import predict
+from utils.training.feeding import training_faces, vote_shares
+from utils.training.optimization import compile_trainer
+from utils.training.settings import Settings, complete, course_settings
+from utils.training.trainer import face_trainer
+
+
+def train(
+    dataset: datasets.FaceDataset,
+    settings: Settings,
+    *,
+    folder: Path,
+    verbose: int | str = "auto",
+    test: bool = True,
+    after_epoch: Callable[[int, dict[str, float]], None] | None = None,
+) -> records.Run:
+    """Train a network and record the run; called again, go on from the last finished epoch.
+
+    Parameters
+    ----------
+    dataset : FaceDataset
+        With rows of all three splits, or of two where `test` is false.
+    settings : Settings
+        What to do.
+    folder : path
+        The run's folder. A finished run there is returned as it is.
+    verbose : {"auto", 0, 1, 2}
+        Keras's: 1 a progress bar, 2 a line an epoch.
+    test : bool
+        Whether the test split is read at the end, once. A search leaves it unread; the run then
+        has no test predictions until it is asked for again with them.
+    after_epoch : callable, optional
+        Called with an epoch's number, from 1, and what it gave (loss, accuracy, val_loss,
+        val_accuracy) once the epoch is on disk. An error that it raises ends the training; the
+        same call goes on from there.
+
+    Returns
+    -------
+    Run
+        With validation and test predictions of the epoch that was best on validation.
+
+    Raises
+    ------
+    ModelError
+        When the folder holds a run of other settings or other data.
+    DataError
+        When a split is missing, or the data cannot be balanced as asked.
+    """
+    import filelock
+
+    folder = Path(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    # One process a run: a second one waits, and then finds it finished. The system lets go of
+    # the lock when its holder is killed.
+    with filelock.FileLock(folder.with_name(f".{folder.name}.lock")):
+        return _train(dataset, settings, folder, verbose, test, after_epoch)
+
+
+def _train(
+    dataset: datasets.FaceDataset,
+    settings: Settings,
+    folder: Path,
+    verbose: int | str,
+    test: bool,
+    after_epoch: Callable[[int, dict[str, float]], None] | None,
+) -> records.Run:
+    """Do what `train` says, in a folder that no other process writes to."""
+    needed = datasets.SPLITS if test else ("training", "validation")
+    info = _begin(dataset, settings, folder, needed)
+    if not (folder / "validation.npz").is_file():
+        _choose(dataset, settings, folder, info, verbose, after_epoch)
+    shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+    if test and not (folder / "test.npz").is_file():
+        # The test split is read here and nowhere else; its file marks the run as finished.
+        classifier = models.load(folder / "model.keras")
+        predictions = predict(classifier, dataset, "test", verbose=0)
+        records.write_predictions(folder / "test.npz", predictions)
+    return records.load(folder)
+
+
+def _choose(
+    dataset: datasets.FaceDataset,
+    settings: Settings,
+    folder: Path,
+    info: dict[str, Any],
+    verbose: int | str,
+    after_epoch: Callable[[int, dict[str, float]], None] | None,
+) -> None:
+    """Train, and keep the network of the epoch that is best on the validation split."""
+    history, trainer = _fit(dataset, settings, folder, info, verbose, after_epoch)
+    best = records.best_epoch(history)
+    trainer.load_weights(checkpoints.weights_file(folder, best))
+    exact = models.with_dtype(trainer.network, "float32")
+    file = models.save(models.Classifier(exact, dataset.expressions), folder / "model.keras")
+
+    seconds = float(history["seconds"].sum())
+    rows = info["rows"]["training_balanced"]
+    records.write_info(
+        folder,
+        {
+            **info,
+            "finished": _now(),
+            "best_epoch": best,
+            "seconds": round(seconds, 1),
+            "images_per_second": round(rows * len(history) / seconds, 1),
+        },
+    )
+    # From the file, so that what is recorded is what the file says.
+    predictions = predict(models.load(file), dataset, "validation", verbose=0)
+    records.write_predictions(folder / "validation.npz", predictions)
+
+
+def course_run(
+    dataset: datasets.FaceDataset,
+    settings: Settings | None = None,
+    *,
+    folder: Path = runtime.RUNS,
+    verbose: int | str = 2,
+) -> records.Run:
+    """Train the course's network on a data set, or read the run that an earlier call made.
+
+    Notebooks 05 and 06 both call it, so that either can be opened first.
+
+    Parameters
+    ----------
+    dataset : FaceDataset
+        The rendered sample faces, or real ones.
+    settings : Settings, optional
+        By default those of `course_settings`.
+    folder : path
+        Where runs lie; this one's name ends in a hash of its data and settings, so that a
+        change of either starts a new one.
+    verbose : {"auto", 0, 1, 2}
+        Keras's.
+
+    Returns
+    -------
+    Run
+        Finished.
+    """
+    settings = settings or course_settings(dataset.name)
+    plan = json.dumps([dataset.fingerprint(), dataclasses.asdict(settings)])
+    digest = hashlib.sha256(plan.encode()).hexdigest()[:8]
+    name = f"{settings.model}-{dataset.name}-{settings.balance}-{digest}"
+    return train(dataset, settings, folder=folder / name, verbose=verbose)
+
+
+def _begin(
+    dataset: datasets.FaceDataset, settings: Settings, folder: Path, needed: tuple[str, ...]
+) -> dict[str, Any]:
+    """Write ``run.json`` at a run's first start; at a later one, check that it is the same run."""
+    for split in needed:
+        if not (dataset.split == split).any():
+            raise DataError(f"{dataset.name}: a run needs {split} rows, and there are none")
+    asked = {
+        "model": settings.model,
+        "dataset": dataset.name,
+        "fingerprint": dataset.fingerprint(),
+        "seed": settings.seed,
+        "epochs": settings.epochs,
+        "settings": json.loads(json.dumps(dataclasses.asdict(settings))),
+        **_start(settings),
+    }
+    if (folder / "run.json").is_file():
+        info = records.load(folder).info
+        info["settings"] = complete(info.get("settings", {}))
+        for key, value in asked.items():
+            if info.get(key) != value:
+                raise ModelError(
+                    f"{folder.name}: was started with {key} {info.get(key)!r}, and is asked to go "
+                    f"on with {value!r}: take another name, or delete the folder"
+                )
+        here = records.surroundings()
+        if not (folder / "validation.npz").is_file():
+            # Another machine or another commit may take over: the record names every one.
+            start = {"epoch": len(records.read_history(folder)), "at": _now(), **here}
+            info = {**info, "resumed": [*info.get("resumed", []), start]}
+            records.write_info(folder, info)
+        return info
+    info = {
+        **asked,
+        "expressions": list(dataset.expressions),
+        "rows": {split: int((dataset.split == split).sum()) for split in datasets.SPLITS},
+        "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        **records.surroundings(),
+        "started": _now(),
+        "resumed": [],
+    }
+    records.write_info(folder, info)
+    return info
+
+
+def _start(settings: Settings) -> dict[str, Any]:
+    """Name the network that a run starts from by its content: the file may change later."""
+    if not settings.start:
+        return {}
+    content = models.find(settings.start).read_bytes()
+    return {"start_sha256": hashlib.sha256(content).hexdigest()}
+
+
+def _fit(
+    dataset: datasets.FaceDataset,
+    settings: Settings,
+    folder: Path,
+    info: dict[str, Any],
+    verbose: int | str,
+    after_epoch: Callable[[int, dict[str, float]], None] | None,
+):
+    """Train from the last finished epoch to the last; return history and trainer."""
+    import keras
+
+    images, labels, class_weights = training_faces(dataset, settings)
+    info["rows"]["training_balanced"] = len(labels)
+    records.write_info(folder, info)
+    classes = len(dataset.expressions)
+    one_hot = np.eye(classes, dtype=np.float32)
+    targets = one_hot[labels]
+    if settings.targets == "votes":
+        targets = vote_shares(dataset.part("training"))
+    weights = np.ones(len(labels), np.float32)
+    if class_weights is not None:
+        weights = np.array([class_weights[int(label)] for label in labels], np.float32)
+    held_out = dataset.part("validation")
+    validation = faces.resize(held_out.images, settings.size), one_hot[held_out.labels]
+    if settings.feed == "stream":
+        images = _on_disk(images, folder / "checkpoints" / "faces.npy")
+
+    keras.utils.set_random_seed(settings.seed)
+    shape = (settings.size, settings.size, dataset.images.shape[-1])
+    model = models.build(
+        settings.model,
+        shape,
+        classes,
+        dtype=settings.precision,
+        **settings.network,
+    )
+    if settings.start:
+        checkpoints.take_over(model, models.load(models.find(settings.start)), dataset.expressions)
+    trainer = face_trainer(model, settings, images, targets, weights, validation)
+    recorder = checkpoints.epoch_recorder(folder, settings, after_epoch)
+    for first, last in _phases(settings):
+        history = records.read_history(folder)
+        if len(history) >= last and last < settings.epochs:
+            continue
+        models.freeze_base(model, last == settings.frozen_epochs)
+        goes_on = len(history) > first
+        if not goes_on:  # a phase of its own: the weights alone, before there is an optimizer
+            checkpoints.restore(trainer, folder)
+        compile_trainer(trainer, settings, epochs=last - first, fine_tuning=first > 0)
+        if goes_on:
+            trainer.optimizer.build(trainer.trainable_variables)
+            checkpoints.restore(trainer, folder)
+        trainer.fit(
+            trainer.training_input(),
+            batch_size=settings.batch_size if settings.feed == "device" else None,
+            validation_data=trainer.validation_input(),
+            validation_batch_size=256,
+            initial_epoch=len(history),
+            epochs=last,
+            callbacks=[recorder],
+            shuffle=False,  # the draws hold the order; Keras would shuffle again, unseeded
+            verbose=verbose,
+        )
+    return records.read_history(folder), trainer
+
+
+def _on_disk(images: np.ndarray, path: Path) -> np.ndarray:
+    """Write faces to a file and return them memory-mapped: read as they are asked for."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    np.save(path, images)
+    return np.load(path, mmap_mode="r")
+
+
+def _phases(settings: Settings) -> list[tuple[int, int]]:
+    """Return the epochs (first, last] that one optimizer trains: the frozen ones, the others."""
+    ends = [0, *([settings.frozen_epochs] if settings.frozen_epochs else []), settings.epochs]
+    return list(itertools.pairwise(ends))
+
+
+def _now() -> str:
+    """Return the time as ISO 8601 in UTC, to the second."""
+    return datetime.now(timezone.utc).isoformat(timespec="seconds")

@@ -1,0 +1,187 @@
+"""What a run can be told, and what it is told where nothing else is said."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import Any
+
+from utils import augment, models
+
+BALANCES = ("smote", "weights", "none")
+TARGETS = ("labels", "votes")
+FEEDS = ("device", "stream", "generator")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything that a run can be told.
+
+    Attributes
+    ----------
+    model : str
+        A name out of `models.NETWORKS`.
+    network : dict
+        That network's own settings, as {"dropout": 0.3}.
+    size : int
+        Side of the faces in pixels; they are resized to it before balancing.
+    balance : {"smote", "weights", "none"}
+        What is done about the classes' sizes.
+    augmentation : Augmentation or None
+        How training faces are moved; None leaves them.
+    epochs : int
+        Passes over the balanced training set.
+    batch_size : int
+        Faces a step.
+    learning_rate : float
+        Its highest value.
+    warm_up : float
+        Epochs over which it rises from zero; then it falls to zero along a cosine
+        (Loshchilov & Hutter 2017).
+    weight_decay : float
+        AdamW's (Loshchilov & Hutter 2019).
+    label_smoothing : float
+        Share of each label that is spread over all classes (Szegedy et al. 2016, §7).
+    targets : {"labels", "votes"}
+        What a training face is to be called: its label, or each class by its share of FER+'s
+        votes ("cross-entropy loss" in Barsoum et al. 2016, §3). Validation and test keep labels.
+    erasing : float
+        Share of the faces out of which a rectangle is erased (Zhong et al. 2020).
+    mixup : float
+        α of the Beta distribution that mixes two faces (Zhang et al. 2018); 0 mixes none.
+    cutmix : float
+        α of CutMix, which pastes a rectangle of one face into another (Yun et al. 2019). With
+        mixup too, each takes half of the faces.
+    feed : {"device", "stream", "generator"}
+        Where the faces come from. "device": the whole training split lies on the device, and is
+        moved inside the compiled step. "stream": it stays on disk, each batch is handed over; for
+        sets that the device cannot hold, with the same result. "generator": ImageDataGenerator
+        moves one face at a time on the processor, the ancestors' way.
+    seed : int
+        Seeds weights, order, augmentation, dropout and SMOTE.
+    precision : {"float32", "mixed_bfloat16"}
+        What the network computes in. Weights and recorded probabilities are float32.
+    start : str
+        A trained network to start from, as `models.find` takes it; "" starts from random
+        weights. Its last layer is taken over where it names the same expressions.
+    frozen_epochs : int
+        For so many epochs at the beginning only the dense layers learn. Then a new optimizer
+        trains the whole network, at `fine_tuning` times the learning rate.
+    fine_tuning : float
+        That factor, over 0.
+    """
+
+    model: str = "cnn5"
+    network: dict[str, Any] = field(default_factory=dict)
+    size: int = 64
+    balance: str = "smote"
+    augmentation: augment.Augmentation | None = field(default_factory=augment.Augmentation)
+    epochs: int = 50
+    batch_size: int = 128
+    learning_rate: float = 1e-3
+    warm_up: float = 1.0
+    weight_decay: float = 0.05
+    label_smoothing: float = 0.1
+    targets: str = "labels"
+    erasing: float = 0.0
+    mixup: float = 0.0
+    cutmix: float = 0.0
+    feed: str = "device"
+    seed: int = 0
+    precision: str = "float32"
+    start: str = ""
+    frozen_epochs: int = 0
+    fine_tuning: float = 0.1
+
+    def __post_init__(self) -> None:
+        if self.balance not in BALANCES:
+            raise ValueError(f"balance is one of {', '.join(BALANCES)}, not {self.balance!r}")
+        if self.targets not in TARGETS:
+            raise ValueError(f"targets is one of {', '.join(TARGETS)}, not {self.targets!r}")
+        if self.targets == "votes" and self.balance == "smote":
+            raise ValueError("SMOTE makes faces that nobody has voted on: balance none or weights")
+        if self.feed not in FEEDS:
+            raise ValueError(f"feed is one of {', '.join(FEEDS)}, not {self.feed!r}")
+        if not 0 <= self.erasing <= 1 or self.mixup < 0 or self.cutmix < 0:
+            raise ValueError("erasing is a share, 0 … 1; mixup and cutmix are 0 or more")
+        if self.epochs < 1 or self.batch_size < 1 or self.size < 1:
+            raise ValueError("epochs, batch_size and size are at least 1")
+        if not 0 <= self.frozen_epochs < self.epochs or self.fine_tuning <= 0:
+            raise ValueError("frozen_epochs is less than epochs, and fine_tuning more than 0")
+
+
+def recipe(model: str, **changes: Any) -> Settings:
+    """Return the settings that a network is trained with where nothing else is said.
+
+    One protocol for all five (notebook 07 compares them): 50 epochs, batches of 128, AdamW,
+    a cosine, label smoothing, rotation, zoom, shift and mirroring. What differs is what their
+    descriptions differ in: the size of the faces, and SMOTE for `cnn5`; and the learning rate of
+    `vgg16`, whose thirteen convolutions without batch normalisation do not learn at 0.001.
+
+    Parameters
+    ----------
+    model : str
+        A name out of `models.NETWORKS`.
+    **changes
+        Fields of `Settings` that are to be others.
+
+    Returns
+    -------
+    Settings
+
+    Raises
+    ------
+    ModelError
+        When there is no network of that name.
+    """
+    values: dict[str, Any] = {
+        "model": model,
+        "size": models.find_network(model).size,
+        "balance": "smote" if model == "cnn5" else "none",
+        "augmentation": augment.Augmentation(zoom=0.2, shift=0.15),
+        "learning_rate": 2e-4 if model == "vgg16" else 1e-3,
+    }
+    return Settings(**{**values, **changes})
+
+
+def complete(settings: dict[str, Any]) -> dict[str, Any]:
+    """Fill in what a record does not say because it is older than the setting.
+
+    Parameters
+    ----------
+    settings : dict
+        Out of a record's ``run.json``.
+
+    Returns
+    -------
+    dict
+        With every field of `Settings`. Where the faces came from was not recorded at first; they
+        were moved a batch at a time before each step, which no longer exists: "batches".
+    """
+    return {**dataclasses.asdict(Settings()), "feed": "batches", **settings}
+
+
+def course_settings(name: str) -> Settings:
+    """Return the settings that the course trains a data set with.
+
+    Parameters
+    ----------
+    name : str
+        "sample" takes 12 epochs of small batches through a network of half the filters and
+        little dropout, about a minute on two cores; real data take the recorded runs' values.
+    """
+    if name == "sample":
+        return Settings(
+            network={
+                "filters": [16, 32, 64, 128, 256],
+                "dense": 256,
+                "dropout": 0.05,
+                "dense_dropout": 0.2,
+                "momentum": 0.9,
+            },
+            augmentation=augment.Augmentation(rotation=5.0, zoom=0.05, shift=0.05),
+            epochs=12,
+            batch_size=32,
+            learning_rate=2e-3,
+        )
+    return recipe("cnn5")

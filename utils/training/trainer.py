@@ -1,0 +1,188 @@
+"""The network with its training faces beside it: one compiled step from a place to a loss.
+
+The whole data set lies on the device as uint8 (83 MB for FER2013 at 48×48). A step is handed the
+numbers of its places in the epoch, nothing else: it gathers the faces that the epoch's order puts
+there, moves, erases and mixes them, and asks the network, all in one compiled graph. One code path
+in Keras for every backend.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from utils import augment
+from utils.training.draws import EpochDraws, epoch_draws
+from utils.training.settings import Settings
+
+
+def face_trainer(
+    network,
+    settings: Settings,
+    images: np.ndarray,
+    targets: np.ndarray,
+    weights: np.ndarray,
+    held_out: tuple[np.ndarray, np.ndarray],
+):
+    """Put training and validation faces beside a network.
+
+    Parameters
+    ----------
+    network : keras.Model
+        Pixels of 0 … 255 in, probabilities out.
+    settings : Settings
+        Gives feed, augmentation, erasing, mixing, batch size, label smoothing and seed.
+    images : numpy.ndarray
+        (n, size, size, channels) uint8, the training faces. With another feed than "device" they
+        stay where they are, say on disk.
+    targets : numpy.ndarray
+        (n, k) float32, rows that sum to one.
+    weights : numpy.ndarray
+        (n,) float32: what each face counts.
+    held_out : tuple of numpy.ndarray
+        Validation faces (m, size, size, channels) uint8 and targets (m, k) float32.
+
+    Returns
+    -------
+    keras.Model
+        ``fit(x=trainer.training_input(), validation_data=trainer.validation_input())`` trains
+        ``trainer.network``; call ``trainer.begin(epoch)`` before each epoch. Its saved weights are
+        the network's and the optimizer's; the faces are not among them.
+    """
+    import keras
+
+    ops = keras.ops
+    on_device = settings.feed == "device"
+
+    class FaceTrainer(keras.Model):
+        def __init__(self):
+            super().__init__(name="trainer", dtype="float32")
+            self.network = network
+            self.hits = keras.metrics.CategoricalAccuracy(name="accuracy")
+            self.loss_of_each = keras.losses.CategoricalCrossentropy(
+                label_smoothing=settings.label_smoothing, reduction=None
+            )
+            self.draws = epoch_draws(settings, len(targets), 0)
+            self.steps = len(self.draws.order) // settings.batch_size
+            self.targets = self._keep("targets", targets)
+            self.weights_of_faces = self._keep("weights_of_faces", weights)
+            self.held_out_targets = self._keep("held_out_targets", held_out[1])
+            if on_device:
+                self.images = self._keep("images", images)
+                self.held_out_images = self._keep("held_out_images", held_out[0])
+            self.drawn = {
+                name: self._keep(name, getattr(self.draws, name)) for name in self._drawn_names()
+            }
+
+        def _keep(self, name: str, values: np.ndarray):
+            """Put an array on the device as a variable that nothing trains or saves."""
+            return self.add_weight(
+                name=name,
+                shape=values.shape,
+                dtype=values.dtype.name,
+                initializer=lambda shape, dtype: ops.convert_to_tensor(values, dtype),
+                trainable=False,
+                autocast=False,
+            )
+
+        def _drawn_names(self) -> list[str]:
+            names = ["order"]
+            if settings.augmentation is not None and settings.feed != "generator":
+                names.append("transforms")
+            if settings.erasing:
+                names.append("erased")
+            if settings.mixup or settings.cutmix:
+                names += ["blends", "pasted", "shares"]
+            return names
+
+        def save_own_variables(self, store):
+            """Leave the faces and the draws out of what is saved."""
+
+        def load_own_variables(self, store):
+            """Find nothing to load: see `save_own_variables`."""
+
+        def begin(self, epoch: int) -> None:
+            """Draw an epoch, counted from 0."""
+            self.draws = epoch_draws(settings, len(targets), epoch)
+            for name, variable in self.drawn.items():
+                variable.assign(getattr(self.draws, name))
+
+        def call(self, inputs, training=False):
+            place = inputs["place"]
+            if not training:
+                if on_device:
+                    faces = ops.take(self.held_out_images, place, axis=0)
+                else:
+                    faces = inputs["images"]
+                called = ops.take(self.held_out_targets, place, axis=0)
+                given = self.network(faces)
+                return {"given": given, "called": called, "count": ops.ones_like(called[:, 0])}
+            drawn = {name: ops.take(values, place, axis=0) for name, values in self.drawn.items()}
+            face = drawn["order"]
+            faces = ops.take(self.images, face, axis=0) if on_device else inputs["images"]
+            called = ops.take(self.targets, face, axis=0)
+            count = ops.take(self.weights_of_faces, face, axis=0)
+            if "transforms" in drawn:
+                faces = augment.warp(faces, drawn["transforms"])
+            if "erased" in drawn:
+                faces = augment.erase(faces, drawn["erased"])
+            if "shares" in drawn:
+                faces = augment.mix(faces, drawn["blends"], drawn["pasted"])
+                own = drawn["shares"][:, None]
+                called = own * called + (1 - own) * ops.flip(called, axis=0)
+            return {"given": self.network(faces, training=True), "called": called, "count": count}
+
+        def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+            losses = self.loss_of_each(y_pred["called"], y_pred["given"])
+            return ops.mean(losses * y_pred["count"])
+
+        def compute_metrics(self, x, y, y_pred, sample_weight=None):
+            self.hits.update_state(y_pred["called"], y_pred["given"])
+            return self.get_metrics_result()
+
+        def training_input(self):
+            """Return what `fit` takes as x."""
+            if on_device:
+                return {"place": np.arange(len(self.draws.order), dtype=np.int32)}
+            return _host_batches(self, images, settings)
+
+        def validation_input(self):
+            """Return what `fit` takes as validation data."""
+            place = {"place": np.arange(len(held_out[1]), dtype=np.int32)}
+            return place if on_device else {**place, "images": held_out[0]}
+
+    trainer = FaceTrainer()
+    first = {"place": np.zeros(1, np.int32)}
+    trainer(first if on_device else {**first, "images": held_out[0][:1]})
+    return trainer
+
+
+def _host_batches(trainer, images: np.ndarray, settings: Settings):
+    """Serve places with their faces: as they are, or moved by ImageDataGenerator."""
+    import keras
+
+    generator = None
+    if settings.feed == "generator" and settings.augmentation is not None:
+        generator = augment.image_data_generator(settings.augmentation)
+
+    class HostBatches(keras.utils.PyDataset):
+        def __len__(self) -> int:
+            return trainer.steps
+
+        def __getitem__(self, index: int):
+            start = index * settings.batch_size
+            place = np.arange(start, start + settings.batch_size, dtype=np.int32)
+            faces = np.asarray(images[trainer.draws.order[place]])
+            if generator is not None:
+                faces = _generated(generator, faces, trainer.draws, place)
+            return ({"place": place, "images": faces},)
+
+    return HostBatches()
+
+
+def _generated(generator, faces: np.ndarray, draws: EpochDraws, place: np.ndarray) -> np.ndarray:
+    """Move faces one at a time by ImageDataGenerator, by the draws that the batched way takes."""
+    moved = [
+        generator.apply_transform(face.astype(np.float32), draws.moves.generator_parameters(index))
+        for face, index in zip(faces, place, strict=True)
+    ]
+    return np.stack(moved)
