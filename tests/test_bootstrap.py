@@ -105,7 +105,7 @@ def test_intervals_agree_with_scipy():
     ends = {}
     for method in ("bca", "percentile"):
         theirs = stats.bootstrap(
-            (losses,), np.mean, n_resamples=20_000, method=method, rng=np.random.default_rng(1)
+            (losses,), np.mean, n_resamples=20_000, method=method, random_state=1
         )
         ours = evaluation.bootstrap(given_, "log_loss", draws=20_000, method=method)
         ours = ours.loc["log_loss"]
@@ -115,6 +115,36 @@ def test_intervals_agree_with_scipy():
         assert ends[method] == pytest.approx(expected, abs=0.03 * width)
         assert ours["standard_error"] == pytest.approx(theirs.standard_error, rel=0.03)
     assert (ends["bca"] > ends["percentile"] + 0.05 * width).all()
+
+
+def test_bias_is_corrected_as_scipy_corrects_it():
+    from scipy import stats
+
+    given_ = drawn(150, seed=5)
+    checked = evaluation.check(given_)
+
+    def error(confidence, correct):
+        places = np.ceil(confidence * evaluation.BINS).astype(int)
+        return np.abs(np.bincount(places, weights=confidence - correct)).sum() / len(places)
+
+    assert error(checked.confidence, checked.correct) == pytest.approx(
+        evaluation.calibration_error(given_)
+    )
+    theirs = stats.bootstrap(
+        (checked.confidence, checked.correct),
+        error,
+        n_resamples=8000,
+        paired=True,
+        vectorized=False,
+        random_state=0,
+    ).confidence_interval
+    ours = evaluation.bootstrap(given_, "calibration_error", draws=8000).iloc[0]
+    width = ours["high"] - ours["low"]
+    assert (ours["low"], ours["high"]) == pytest.approx(tuple(theirs), abs=0.05 * width)
+    # Chance enlarges every resample's error, which the plain quantiles do not see.
+    plain = evaluation.bootstrap(given_, "calibration_error", draws=8000, method="percentile")
+    assert ours["bias"] > 0.05 * width
+    assert plain["high"].iloc[0] > ours["high"] + 0.1 * width
 
 
 def test_a_higher_level_gives_a_wider_interval():

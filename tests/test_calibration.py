@@ -109,12 +109,23 @@ def test_other_bins_are_refused():
 # --------------------------------------------------------------------------------------- Brier
 
 
-def test_brier_score_agrees_with_scikit_learn():
-    given_ = honest(300)
-    expected = metrics.brier_score_loss(
-        given_.labels, given_.probabilities, labels=range(7), scale_by_half=False
-    )
+@given(predictions())
+@settings(deadline=None, max_examples=40)
+def test_brier_score_is_the_squared_distance_from_the_truth(given_):
+    shares = given_.probabilities.astype(np.float64)
+    shares /= shares.sum(axis=1, keepdims=True)
+    truth = np.eye(len(given_.expressions))[given_.labels]
+    expected = np.mean(np.linalg.norm(shares - truth, axis=1) ** 2)
     assert evaluation.brier_score(given_) == pytest.approx(expected)
+
+
+def test_brier_score_of_two_classes_is_twice_scikit_learn_s():
+    random = np.random.default_rng(0)
+    second, labels = random.random(200), random.integers(0, 2, 200)
+    given_ = made(np.column_stack([1 - second, second]), labels, expressions=("a", "b"))
+    assert evaluation.brier_score(given_) == pytest.approx(
+        2 * metrics.brier_score_loss(labels, second)
+    )
 
 
 def test_brier_score_of_guesses_and_of_sure_mistakes():

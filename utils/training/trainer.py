@@ -58,8 +58,8 @@ def face_trainer(
             super().__init__(name="trainer", dtype="float32")
             self.network = network
             self.hits = keras.metrics.CategoricalAccuracy(name="accuracy")
-            self.loss_of_each = keras.losses.CategoricalCrossentropy(
-                label_smoothing=settings.label_smoothing, reduction=None
+            self.cross_entropy = keras.losses.CategoricalCrossentropy(
+                label_smoothing=settings.label_smoothing
             )
             self.draws = epoch_draws(settings, len(targets), 0)
             self.steps = len(self.draws.order) // settings.batch_size
@@ -132,8 +132,7 @@ def face_trainer(
             return {"given": self.network(faces, training=True), "called": called, "count": count}
 
         def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-            losses = self.loss_of_each(y_pred["called"], y_pred["given"])
-            return ops.mean(losses * y_pred["count"])
+            return self.cross_entropy(y_pred["called"], y_pred["given"], y_pred["count"])
 
         def compute_metrics(self, x, y, y_pred, sample_weight=None):
             self.hits.update_state(y_pred["called"], y_pred["given"])
