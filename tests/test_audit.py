@@ -497,7 +497,10 @@ def test_classes_without_splits_are_compared_with_each_other(tmp_path):
     found = audit.examine(faces.dataset, first=faces.first, names=faces.names)
     assert not found.across
     assert found.contradictions()["labels"].tolist() == ["1 happy, 1 angry"]
-    assert found.problems().columns.tolist() == ["training", "all"]
+    assert found.problems().columns.tolist() == ["all"]
+    assert found.identical().index.tolist() == ["twice"]
+    assert "no splits" in audit.text(found)
+    assert len([tag for tag, _ in tags(audit.page(found)) if tag == "img"]) == 2
 
 
 def test_fer2013s_folders_keep_their_splits(tmp_path):
@@ -688,8 +691,9 @@ def test_command_prints_json_and_keeps_a_record(tmp_path, capsys):
     for split in ("validation", "test"):
         rows = faces.rows[faces.split == split]
         for threshold in (None, 0.9, 2):
-            expected = found.near(threshold)[faces.split == split]
-            assert np.array_equal(leaks.near(rows, threshold), expected)
+            for shifted in (False, True):
+                expected = found.near(threshold, shifted=shifted)[faces.split == split]
+                assert np.array_equal(leaks.near(rows, threshold, shifted=shifted), expected)
     assert leaks.info["fingerprint"] == faces.fingerprint()
     assert leaks.info["command"].startswith("python -m utils.audit sample --json --record")
     assert str(tmp_path) not in json.dumps(leaks.info)

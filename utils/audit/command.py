@@ -104,7 +104,7 @@ def main(words: Sequence[str] | None = None) -> int:
     try:
         faces = load(asked.path, format=asked.data_format, size=asked.size)
         print(
-            f"{reporting.printable(faces.dataset.describe())}; comparing",
+            f"{reporting.printable(faces.dataset.describe())}; comparing its pictures",
             file=sys.stderr,
             flush=True,
         )

@@ -37,6 +37,13 @@ PROBLEMS: dict[str, str] = {
     "no_face_or_unknown": "no face or unknown, by most of its votes",
     "photo_in_training": "cut from a photo that training faces come from too",
 }
+#: Which of `Audit.tables` list pictures; the others count them.
+LISTS: tuple[str, ...] = (
+    "Near and exact copies",
+    "Same picture, several labels",
+    "Flat pictures",
+    "Files that could not be read",
+)
 _WITHIN = {
     "exact_copies": "exact copy of another picture",
     "near_copies": "near or exact copy of another picture",
@@ -125,6 +132,11 @@ class Audit:
         return tuple(split for split in SPLITS if (self.split == split).any())
 
     @property
+    def _named_splits(self) -> tuple[str, ...]:
+        """The splits where there are several: one alone is no split."""
+        return self.splits if len(self.splits) > 1 else ()
+
+    @property
     def compared(self) -> np.ndarray:
         """Which pictures were compared, (n,) bool: all but training's, or all."""
         return (self.split != "training") if self.across else np.ones(len(self), dtype=bool)
@@ -187,19 +199,18 @@ class Audit:
         Returns
         -------
         DataFrame of int
-            A row a key of `PROBLEMS`, a column a split that has pictures, and a last column "all".
+            A row a key of `PROBLEMS`, a column a split that has pictures (where there are
+            several), and a last column "all".
         """
         masks = self.masks()
         table = pd.DataFrame(
             {
-                split: [
-                    int(np.count_nonzero(mask & (self.split == split))) for mask in masks.values()
-                ]
-                for split in self.splits
+                split: [int((mask & (self.split == split)).sum()) for mask in masks.values()]
+                for split in self._named_splits
             },
             index=pd.Index(masks, name="problem"),
         )
-        return table.assign(all=table.sum(axis=1))
+        return table.assign(all=[int(mask.sum()) for mask in masks.values()])
 
     def identical(self) -> pd.DataFrame:
         """Count the pictures that stand in two splits, or twice in one, pixel for pixel.
@@ -217,6 +228,7 @@ class Audit:
                 both = counts[one] > 1 if one == two else (counts[one] > 0) & (counts[two] > 0)
                 shown = counts.loc[both, list(dict.fromkeys((one, two)))]
                 label = f"twice in {one}" if one == two else f"{one} and {two}"
+                label = label if self._named_splits else "twice"
                 rows.append((label, int(both.sum()), int(shown.to_numpy().sum())))
         return pd.DataFrame(rows, columns=["splits", "pictures", "rows"]).set_index("splits")
 
@@ -231,10 +243,12 @@ class Audit:
         Returns
         -------
         DataFrame
-            A row a threshold, "exact" first (index "correlation"): a column each compared split,
-            "all", "mirrored" and "other label" (the nearest picture carries another).
+            A row a threshold, "exact" first (index "correlation"): a column each compared split
+            (where there are several splits), "all", "mirrored" and "other label" (the nearest picture carries another).
         """
-        compared = [split for split in self.splits if self.compared[self.split == split].any()]
+        compared = [
+            split for split in self._named_splits if self.compared[self.split == split].any()
+        ]
         rows = {}
         for threshold in (None, *sorted({*at, self.threshold}, reverse=True)):
             near = self.exact if threshold is None else self.near(threshold)
@@ -390,7 +404,7 @@ class Audit:
         Returns
         -------
         dict of str to DataFrame
-            Counts first, then lists of pictures; lists that would be empty are left out.
+            Counts first, then `LISTS` of pictures; lists that would be empty are left out.
         """
         problems = self.problems().rename(index=self.describe)
         compared_with = "training" if self.across else "the rest"
@@ -407,19 +421,20 @@ class Audit:
                 {"number": photos.values()}, index=pd.Index(names.values(), name="photos")
             )
         level = np.flatnonzero(self.flat | self.nearly_flat)
-        lists = {
-            "Near and exact copies": self.pairs().drop(columns="position_of").set_index("picture"),
-            "Same picture, several labels": self.contradictions().set_index("picture"),
-            "Flat pictures": pd.DataFrame(
+        lists = (
+            self.pairs().drop(columns="position_of").set_index("picture"),
+            self.contradictions().set_index("picture"),
+            pd.DataFrame(
                 {"split": self.split[level], "how": np.where(self.flat[level], "flat", "nearly")},
                 index=pd.Index([self.names[i] for i in level], name="picture"),
             ),
-            "Files that could not be read": pd.DataFrame(
+            pd.DataFrame(
                 {"reason": [reason for _, reason in self.unreadable]},
                 index=pd.Index([name for name, _ in self.unreadable], name="file"),
             ),
-        }
-        return found | {title: table for title, table in lists.items() if len(table)}
+        )
+        listed = zip(LISTS, lists, strict=True)
+        return found | {title: table for title, table in listed if len(table)}
 
     def numbers(self) -> dict[str, Any]:
         """Count everything, ready for JSON: no names, no pictures.

@@ -10,10 +10,12 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from utils.audit.findings import Audit
+from utils.audit.findings import LISTS, Audit
 
 #: The most rows of a list that a page, or a terminal, shows; the rest is counted.
 MOST_ROWS, MOST_LINES = 500, 10
+#: The most letters of a cell that a terminal shows.
+MOST_LETTERS = 60
 #: The most pairs of pictures that a page shows.
 MOST_PAIRS = 60
 
@@ -39,8 +41,8 @@ _READING = (
     "less than two strangers, so likely pairs are compared once more, shifted; one that is turned "
     "or cropped closer is still missed, and what is found is a lower bound. Two photos of one "
     "person from one sitting can correlate like copies. The table of bands helps to tell where "
-    "copies end: strangers’ mirror images fit as often as the pictures themselves, and their labels "
-    "agree little more often than by chance."
+    "copies end: strangers’ mirror images fit as often as the pictures themselves, and their "
+    "labels agree little more often than by chance."
 )
 
 
@@ -68,8 +70,9 @@ def text(audit: Audit, *, most: int = MOST_LINES) -> str:
     """
     parts = [printable(headline(audit))]
     for title, table in audit.tables().items():
-        lines = _shown(table.head(most)).to_string()
-        left = len(table) - most
+        left = len(table) - most if title in LISTS else 0
+        table = table.head(most) if left > 0 else table
+        lines = _shown(table).map(_shortened).to_string()
         more = f"\n… and {left:,} more" if left > 0 else ""
         parts.append(f"{title}\n{'-' * len(title)}\n{lines}{more}")
     return "\n\n".join(parts)
@@ -144,8 +147,6 @@ def _figures(audit: Audit) -> list[tuple[str, bytes]]:
     problems = audit.problems()
     problems = problems[problems["all"] > 0].rename(index=audit.describe)
     if len(problems):
-        if not audit.across:
-            problems = problems[["all"]]
         drawn["Pictures with a fault"] = figures.problem_counts(problems)
     return [(caption, png(figure, NOTEBOOK_DPI)) for caption, figure in drawn.items()]
 
@@ -191,6 +192,10 @@ def _cell(value: object) -> str:
     if isinstance(value, float):
         return "–" if np.isnan(value) else f"{value:.3f}"
     return printable(str(value))
+
+
+def _shortened(cell: str) -> str:
+    return cell if len(cell) <= MOST_LETTERS else f"{cell[: MOST_LETTERS - 1]}…"
 
 
 def _pairs(audit: Audit, images: np.ndarray) -> str:

@@ -27,6 +27,7 @@ _SPLITS = {
     "training": ("#BBBBBB", None),
     "validation": ("#88CCEE", "//"),
     "test": ("#332288", None),
+    "all": ("#332288", None),  # where there are no splits
 }
 #: Of the histogram: 0.9 and 0.95 are edges of its bins.
 _BIN = 0.0125
@@ -138,7 +139,7 @@ def problem_counts(table: pd.DataFrame, *, title: str = "") -> Figure:
     ----------
     table : DataFrame of int
         From `Audit.problems`, its index in words (`Audit.describe`): a column a split; "all" is
-        not drawn. Problems that no picture has stay, with a 0.
+        drawn only where there are no splits. Problems that no picture has stay, with a 0.
     title : str
 
     Returns
@@ -148,10 +149,11 @@ def problem_counts(table: pd.DataFrame, *, title: str = "") -> Figure:
     Raises
     ------
     DataError
-        When there is no row, or no column that is a split.
+        When there is no row, or no such column.
     """
     require_some(table, "table")
     splits = [split for split in _SPLITS if split in table.columns]
+    splits = splits[:-1] if len(splits) > 1 and splits[-1] == "all" else splits
     if not splits:
         raise DataError(f"table: no column {', '.join(_SPLITS)}")
     labels = ["\n".join(textwrap.wrap(str(label), 40)) for label in table.index]
