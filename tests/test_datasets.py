@@ -15,6 +15,7 @@ import zlib
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -733,6 +734,25 @@ def test_vote_shares_sum_to_one_and_are_highest_for_the_majority(votes):
             assert (share[place] > 0) == (row[column] > 1)
         if label >= 0:
             assert share[label] == share.max()
+
+
+def test_every_row_stands_once_in_the_agreement_of_labels(ferplus_folder, tmp_path):
+    faces, votes = ferplus.load_both(ferplus_folder)
+    table = datasets.label_agreement(faces.labels, votes, faces.split)
+    assert table.to_numpy().sum() == len(faces) == 12
+    for row, (_, name) in enumerate(VOTES):
+        place = (faces.split[row], EXPRESSIONS[faces.labels[row]])
+        columns = [name] if name else ["no majority", "unknown", "no face"]
+        assert table.loc[place, columns].sum() >= 1
+    assert table["no majority"].sum() == 2
+    table.to_csv(tmp_path / "agreement.csv")
+    pd.testing.assert_frame_equal(
+        datasets.read_agreement(tmp_path / "agreement.csv"), table, check_names=False
+    )
+    for text in ("", "split,fer2013,angry\ntest,angry,1\n"):
+        (tmp_path / "bad.csv").write_text(text)
+        with pytest.raises(DataError, match="bad.csv"):
+            datasets.read_agreement(tmp_path / "bad.csv")
 
 
 def test_an_expression_is_left_out_with_its_faces_and_its_name(ferplus_folder):

@@ -14,7 +14,7 @@ from utils.datasets.dataset import (
     copies_in_training,
     first_copies,
 )
-from utils.datasets.ferplus import vote_shares
+from utils.datasets.ferplus import label_agreement, read_agreement, vote_shares
 from utils.errors import DataError
 
 __all__ = [
@@ -27,7 +27,9 @@ __all__ = [
     "contradictions",
     "copies_in_training",
     "first_copies",
+    "label_agreement",
     "load",
+    "read_agreement",
     "vote_shares",
 ]
 

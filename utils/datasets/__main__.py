@@ -5,8 +5,10 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from pathlib import Path
 
 from utils import datasets, runtime
+from utils.datasets import ferplus
 from utils.errors import DataError
 
 
@@ -40,7 +42,18 @@ def main(arguments: list[str] | None = None) -> int:
         text = json.dumps(datasets.audit(dataset), indent=2) + "\n"
         runtime.write_atomically(target, text.encode())
         print(f"wrote {target.relative_to(runtime.RESULTS.parent).as_posix()}")
+        if chosen.name == "ferplus":
+            print(f"wrote {_record_agreement(chosen.path, target).name}")
     return 0
+
+
+def _record_agreement(path: str | None, beside: Path) -> Path:
+    """Count how FER2013's and FER+'s labels of the same pictures agree; return the csv."""
+    faces, votes = ferplus.load_both(path)
+    table = ferplus.label_agreement(faces.labels, votes, faces.split)
+    target = beside.with_name("ferplus-agreement.csv")
+    runtime.write_atomically(target, table.to_csv().encode())
+    return target
 
 
 if __name__ == "__main__":

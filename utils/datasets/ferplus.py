@@ -10,9 +10,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from utils.datasets import fer2013, sources
-from utils.datasets.dataset import USAGES, FaceDataset
+from utils.datasets.dataset import SPLITS, USAGES, FaceDataset
 from utils.errors import DataError
 from utils.expressions import EXPRESSIONS, FERPLUS_COLUMNS, FERPLUS_EXPRESSIONS, FOLDER_NAMES
 
@@ -60,6 +61,74 @@ def load(
     DataError
         When one of the files is missing or malformed, or they differ in rows or Usage.
     """
+    faces, votes = load_both(path, cache=cache)
+    labels, reasons = majority(votes)
+    if not contempt:
+        reasons = np.where(labels == len(EXPRESSIONS), "contempt", reasons)
+    kept = reasons == ""
+    names, counts = np.unique(reasons[~kept], return_counts=True)
+    joined = dataclasses.replace(
+        faces,
+        labels=np.where(kept, labels, 0),
+        votes=votes,
+        name="ferplus",
+        source=f"{VOTES_NAME} and {faces.source}",
+        expressions=FERPLUS_EXPRESSIONS if contempt else EXPRESSIONS,
+        skipped=faces.skipped
+        + tuple((str(name), int(count)) for name, count in zip(names, counts, strict=True)),
+    )
+    return joined.take(kept)
+
+
+def majority(votes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Apply the published majority rule of FER+.
+
+    A lone vote counts as none. A row has a label when one class holds more than half of what is
+    left, and is neither "unknown" nor "NF" (no face).
+
+    Parameters
+    ----------
+    votes : (n, 10) int array
+        In the order of `FERPLUS_COLUMNS`.
+
+    Returns
+    -------
+    labels : (n,) int64 array
+        Index into `FERPLUS_EXPRESSIONS`; -1 where the rule gives none.
+    reasons : (n,) str array
+        Why there is none: "no majority", "unknown" or "no face"; "" where there is a label.
+    """
+    votes = np.where(votes == 1, 0, votes)
+    top = votes.argmax(axis=1)
+    clear = 2 * votes.max(axis=1, initial=0) > votes.sum(axis=1)
+    reasons = np.select(
+        [~clear, top == _UNKNOWN, top == _NO_FACE], ["no majority", "unknown", "no face"], ""
+    )
+    classes = np.array([*_CLASSES, -1, -1], dtype=np.int64)
+    return np.where(reasons == "", classes[top], -1), reasons
+
+
+def load_both(
+    path: str | os.PathLike | None = None, *, cache: bool = True
+) -> tuple[FaceDataset, np.ndarray]:
+    """Load FER2013 as it is, and FER+'s votes of the same rows, joined row by row.
+
+    Parameters
+    ----------
+    path, cache
+        As in `load`.
+
+    Returns
+    -------
+    faces : FaceDataset
+        FER2013, with its own labels.
+    votes : (n, 10) int64 array
+
+    Raises
+    ------
+    DataError
+        As in `load`.
+    """
     path = sources.named_or_default(
         path,
         "fer2013",
@@ -96,50 +165,51 @@ def load(
             f"{sources.shown(path)}, row {row} (line {row + 2}): found a Usage for {usages[row]}, "
             f"expected {faces.split[row]}, as in {faces.source}"
         )
-    labels, reasons = majority(votes)
-    if not contempt:
-        reasons = np.where(labels == len(EXPRESSIONS), "contempt", reasons)
-    kept = reasons == ""
-    names, counts = np.unique(reasons[~kept], return_counts=True)
-    joined = dataclasses.replace(
-        faces,
-        labels=np.where(kept, labels, 0),
-        votes=votes,
-        name="ferplus",
-        source=f"{sources.shown(path)} and {faces.source}",
-        expressions=FERPLUS_EXPRESSIONS if contempt else EXPRESSIONS,
-        skipped=faces.skipped
-        + tuple((str(name), int(count)) for name, count in zip(names, counts, strict=True)),
-    )
-    return joined.take(kept)
+    return faces, votes
 
 
-def majority(votes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Apply the published majority rule of FER+.
-
-    A lone vote counts as none. A row has a label when one class holds more than half of what is
-    left, and is neither "unknown" nor "NF" (no face).
+def label_agreement(labels: np.ndarray, votes: np.ndarray, split: np.ndarray) -> pd.DataFrame:
+    """Count what FER+'s voters call the faces of each of FER2013's expressions.
 
     Parameters
     ----------
+    labels : (n,) int array
+        FER2013's, an index into `EXPRESSIONS`.
     votes : (n, 10) int array
-        In the order of `FERPLUS_COLUMNS`.
+        FER+'s, of the same rows.
+    split : (n,) str array
+        Of the same rows.
 
     Returns
     -------
-    labels : (n,) int64 array
-        Index into `FERPLUS_EXPRESSIONS`; -1 where the rule gives none.
-    reasons : (n,) str array
-        Why there is none: "no majority", "unknown" or "no face"; "" where there is a label.
+    DataFrame of int
+        A row a split and an expression of FER2013 (index ``split``, ``fer2013``); a column for
+        each of `FERPLUS_EXPRESSIONS` by `majority`, and "no majority", "unknown", "no face".
+        It sums to n.
     """
-    votes = np.where(votes == 1, 0, votes)
-    top = votes.argmax(axis=1)
-    clear = 2 * votes.max(axis=1, initial=0) > votes.sum(axis=1)
-    reasons = np.select(
-        [~clear, top == _UNKNOWN, top == _NO_FACE], ["no majority", "unknown", "no face"], ""
-    )
-    classes = np.array([*_CLASSES, -1, -1], dtype=np.int64)
-    return np.where(reasons == "", classes[top], -1), reasons
+    found, reasons = majority(votes)
+    called = np.where(reasons == "", np.array(FERPLUS_EXPRESSIONS)[found], reasons)
+    table = pd.crosstab([split, np.array(EXPRESSIONS)[labels]], called)
+    rows = pd.MultiIndex.from_product([SPLITS, EXPRESSIONS], names=["split", "fer2013"])
+    columns = [*FERPLUS_EXPRESSIONS, "no majority", "unknown", "no face"]
+    return table.reindex(index=rows, columns=columns, fill_value=0)
+
+
+def read_agreement(path: str | os.PathLike) -> pd.DataFrame:
+    """Read what ``python -m utils.datasets ferplus --record`` wrote of `label_agreement`.
+
+    Raises
+    ------
+    DataError
+        When the file is none of these.
+    """
+    try:
+        table = pd.read_csv(path, index_col=["split", "fer2013"])
+    except (OSError, ValueError) as error:
+        raise DataError(f"{sources.shown(Path(path))}: {error}, expected label counts") from error
+    if "no majority" not in table.columns:
+        raise DataError(f"{sources.shown(Path(path))}: found no column 'no majority'")
+    return table
 
 
 def vote_shares(votes: np.ndarray, expressions: Sequence[str] = FERPLUS_EXPRESSIONS) -> np.ndarray:
