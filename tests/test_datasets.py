@@ -751,7 +751,7 @@ def test_every_row_stands_once_in_the_agreement_of_labels(ferplus_folder, tmp_pa
     )
     for text in ("", "split,fer2013,angry\ntest,angry,1\n"):
         (tmp_path / "bad.csv").write_text(text)
-        with pytest.raises(DataError, match="bad.csv"):
+        with pytest.raises(DataError, match=r"bad\.csv"):
             datasets.read_agreement(tmp_path / "bad.csv")
 
 
