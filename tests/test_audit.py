@@ -244,7 +244,7 @@ def test_three_equal_pictures_are_two_pairs_of_one_group():
     (group,) = found.contradictions().to_dict("records")
     assert (group["rows"], group["labels"]) == (3, "1 angry, 2 disgust")
     assert group["others"] == "row 2, row 5"
-    assert found.identical().loc["twice in training"].tolist() == [1, 3]
+    assert found.identical().loc["twice"].tolist() == [1, 3]
 
 
 def test_identical_pictures_are_counted_by_pairs_of_splits():
@@ -792,6 +792,13 @@ def test_the_record_of_fer2013_agrees_with_the_data_sheet(root):
     assert problems["flat"]["all"] == counts["flat"] == 12
     assert problems["near_copies"]["test"] == 397
     assert int(leaks.near(leaks.rows).sum()) == problems["near_copies"]["all"]
+
+
+def test_the_record_of_expw_is_of_the_faces_that_networks_were_trained_on():
+    info = audit.recorded("expw").info
+    assert info["fingerprint"] == records.load("cnn5-expw-none").info["fingerprint"]
+    assert info["photos"]["in_several_splits"] == 0
+    assert info["photos"]["photos"] <= info["rows"] == 1_682
 
 
 def test_near_copies_can_be_left_out_of_a_recorded_accuracy():

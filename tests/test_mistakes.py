@@ -564,14 +564,14 @@ def test_the_waterfall_shows_every_mistake_from_the_honest_line(by_hand):
     table = mistakes.table(mistakes.load(by_hand))
     figure = figures.mistakes_waterfall(table, claims={"claimed": 86.0}, title="a title")
     axes = figure.axes[0]
-    names = [label.get_text() for label in axes.get_yticklabels()]
+    names = [label.get_text().replace("\n", " ") for label in axes.get_yticklabels()]
     assert sorted(names[1:]) == sorted(table["title"].iloc[1:])
     bars = dict(zip(names[1:], axes.patches, strict=True))
     for name, row in table.iloc[1:].iterrows():
         bar = bars[row["title"]]
         ends = (bar.get_x(), bar.get_x() + bar.get_width())
         assert ends == pytest.approx((table.loc["honest", "figure"], row["figure"])), name
-        assert any(f"{row['points']:+.1f}" in text for text in texts(figure))
+        assert any(f"{row['figure']:.1f} %   {row['points']:+.1f}" in t for t in texts(figure))
     assert "claimed 86" in texts(figure)
     assert "55.0 %" in texts(figure)
     heights = [table.set_index("title").loc[name, "figure"] for name in names[1:]]

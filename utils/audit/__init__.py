@@ -6,7 +6,7 @@ pictures without a face; `text` and `page` write what it found.
 
 >>> from utils import audit
 >>> found = audit.examine(audit.load("sample").dataset)
->>> found.problems().loc["exact_copies", "test"]
+>>> int(found.problems().loc["exact_copies", "test"])
 6
 
 `recorded` reads what ``--record`` kept, for the accuracy without near copies; `sensitivity`

@@ -244,7 +244,8 @@ class Audit:
         -------
         DataFrame
             A row a threshold, "exact" first (index "correlation"): a column each compared split
-            (where there are several splits), "all", "mirrored" and "other label" (the nearest picture carries another).
+            (where there are several splits), "all", "mirrored" and "other label" (the nearest
+            picture carries another).
         """
         compared = [
             split for split in self._named_splits if self.compared[self.split == split].any()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping
 from typing import Any
 
@@ -43,10 +44,10 @@ def mistakes_waterfall(
     Returns
     -------
     Figure
-        A bar goes from the honest figure to the mean figure with the mistake; beside it stand
-        the difference in points and its 95 % interval, which is also drawn, where there are two
-        seeds or more. A diamond marks where the same thing leads when it is done after the
-        split. "Several at once" comes last in its block.
+        A bar goes from the honest figure to the mean figure with the mistake; at the right
+        stand that figure, the difference in points and, where there are two seeds or more, its
+        95 % interval, which is also drawn. A diamond marks where the same thing leads when it
+        is done after the split. "Several at once" comes last in its block.
 
     Raises
     ------
@@ -55,42 +56,44 @@ def mistakes_waterfall(
         mistake to draw.
     """
     blocks = _blocks(table)
-    claims = dict(claims or {})
+    claims = dict(sorted((claims or {}).items(), key=lambda claim: claim[1]))
     count = sum(1 + len(rows) for _, rows in blocks)
-    figure = Figure(figsize=(11, 0.44 * count + 1.5 + (0.3 if claims else 0)))
+    figure = Figure(figsize=(11, 0.44 * count + 1.3 + 0.2 * len(claims)))
     axes = figure.subplots()
     names: list[tuple[float, str]] = []
     at = 0
     for base, rows in blocks:
-        axes.vlines(base["figure"], at - 0.4, at + len(rows) + 0.45, color=INK, linewidth=1.6)
-        _write(axes, base["figure"], at, f"{base['figure']:.1f} %", 0.8, bold=True)
+        honest = float(base["figure"])
+        axes.vlines(honest, at - 0.4, at + len(rows) + 0.45, color=INK, linewidth=1.6, zorder=2)
+        _beside(axes, at, f"{honest:.1f} %", bold=True)
         names.append((at, f"{base['title']} ({base['base'].replace('_', ' ')})"))
         for place, (_, row) in enumerate(rows.iterrows(), start=at + 1):
-            _bar(axes, row, float(base["figure"]), place)
-            names.append((place, str(row["title"])))
+            _bar(axes, row, honest, place)
+            names.append((place, textwrap.fill(str(row["title"]), 40)))
         at += 1 + len(rows)
-    reached = [value for _, rows in blocks for value in rows["figure"]]
-    starts = [base["figure"] for base, _ in blocks]
-    left = min(reached + starts)
-    right = max([*reached, *starts, *claims.values()])
-    # Room at the right for the text beside the longest bar.
-    axes.set_xlim(10 * np.floor((left - 3) / 10), right + 0.32 * (right - left + 8))
-    axes.set_ylim(at - 0.35, -0.75 - (0.7 if claims else 0))
-    axes.set_yticks([place for place, _ in names], [name for _, name in names], fontsize=10.5)
+    reached = [value for base, rows in blocks for value in (base["figure"], *rows["figure"])]
+    axes.set_xlim(max(0, 10 * np.floor((min(reached) - 4) / 10)), 101)
+    axes.set_ylim(at - 0.35, -0.7 - 0.55 * len(claims))
+    axes.set_yticks([place for place, _ in names], [name for _, name in names], fontsize=10)
     axes.xaxis.set_major_locator(MultipleLocator(10))
-    axes.xaxis.set_major_formatter(lambda value, _: f"{value:.0f}" if value <= 100 else "")
-    for name, value in claims.items():
+    for level, (name, value) in enumerate(claims.items()):
         axes.axvline(value, color=QUIET, linewidth=1.2, linestyle=(0, (1, 2)), zorder=0.5)
         axes.annotate(
             f"{name} {value:g}",
-            (value, -1.15),
-            ha="center",
+            (value, -0.75 - 0.55 * (len(claims) - 1 - level)),
+            xytext=(-4, 0),
+            textcoords="offset points",
+            ha="right",
             va="center",
             fontsize=9.5,
             color=QUIET,
             bbox={"boxstyle": "square,pad=0.1", "facecolor": "white", "edgecolor": "none"},
         )
-    axes.set_xlabel("figure (%): mean of the seeds; in brackets the 95% interval of the difference")
+    axes.set_xlabel(
+        "figure (%), mean of the seeds; at the right the difference in points, with its "
+        "95% interval over the seeds",
+        fontsize=9.5,
+    )
     axes.tick_params(axis="y", length=0)
     axes.grid(axis="x")
     _legend(figure, blocks)
@@ -136,11 +139,10 @@ def _bar(axes: Axes, row: pd.Series, honest: float, place: int) -> None:
         edgecolor="white",
         linewidth=0,
     )
-    text, ends = f"{row['points']:+.1f}", [honest, row["figure"]]
+    text = f"{row['figure']:.1f} %   {row['points']:+.1f}"
+    # What the mistake is measured against: the base's mean over the seeds that both have.
+    start = row["figure"] - row["points"]
     if np.isfinite(row["low"]):
-        # The interval is of the difference; the two are paired, so it starts from their mean.
-        start = row["figure"] - row["points"]
-        ends += [start + row["low"], start + row["high"]]
         axes.errorbar(
             row["figure"],
             place,
@@ -149,27 +151,31 @@ def _bar(axes: Axes, row: pd.Series, honest: float, place: int) -> None:
             capsize=3,
             elinewidth=1.3,
             capthick=1.3,
+            zorder=3,
         )
-        text += f"  ({row['low']:+.1f} to {row['high']:+.1f})"
+        text += f" ({row['low']:+.1f} to {row['high']:+.1f})"
     if np.isfinite(row["done_right"]):
-        right = row["figure"] - row["points"] + row["done_right"]
-        axes.plot(right, place, marker="D", markersize=7, color="white", markeredgecolor=INK)
-        ends.append(right)
-    shown = [min(end, 100.0) for end in ends]
-    _write(axes, max(shown), place, f"{text}  →  {row['figure']:.1f} %", 0.8)
+        axes.plot(
+            start + row["done_right"],
+            place,
+            marker="D",
+            markersize=7,
+            color="white",
+            markeredgecolor=INK,
+            zorder=4,
+        )
+    _beside(axes, place, text)
 
 
-def _write(axes: Axes, x: float, y: float, text: str, pad: float, bold: bool = False) -> None:
+def _beside(axes: Axes, place: float, text: str, bold: bool = False) -> None:
+    """Write a row's numbers at the right of the axes."""
     axes.annotate(
         text,
-        (x, y),
-        xytext=(8 * pad, 0),
-        textcoords="offset points",
+        (1.01, place),
+        xycoords=("axes fraction", "data"),
         va="center",
         fontsize=9.5,
         fontweight="bold" if bold else "normal",
-        bbox={"boxstyle": "square,pad=0.08", "facecolor": "white", "edgecolor": "none"},
-        clip_on=True,
     )
 
 

@@ -60,7 +60,8 @@ def describe(table: pd.DataFrame) -> str:
     lines = []
     for name, row in table.iterrows():
         if name == row["base"]:
-            lines.append(f"{row['figure']:5.1f} %  {name}, {row['seeds']} seeds, n = {row['n']:,}")
+            seeds = f"{row['seeds']} seed" + "s" * (row["seeds"] > 1)
+            lines.append(f"{row['figure']:5.1f} %  {name}, {seeds}, n = {row['n']:,}")
             continue
         interval = f" ({row['low']:+.1f} to {row['high']:+.1f})" if row["seeds"] > 1 else ""
         lines.append(f"{row['figure']:5.1f} %  {row['points']:+5.1f}{interval}  {row['title']}")

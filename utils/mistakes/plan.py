@@ -128,9 +128,11 @@ def plan_for(name: str) -> Plan:
         return Plan(
             network={"filters": [8, 16, 32], "dense": 128, "momentum": 0.9},
             epochs=6,
-            steps=40,
+            steps=50,
             batch_size=64,
             learning_rate=2e-3,
+            versions=2,
+            moves=augment.Augmentation(rotation=5.0, zoom=0.05, shift=0.05),
             variants=tuple(name for name in _OFFICIAL if name != "four_classes"),
         )
     if name == "expw":

@@ -19,9 +19,8 @@ from utils.errors import DataError
 from utils.mistakes.catalogue import DROPPED, HONEST
 from utils.mistakes.plan import Plan
 
-#: Synthetic and moved faces are made once for all seeds. The seed draws the split, the weights and
-#: the order: where a row falls decides what leaks, not which blend it is; and a resample costs a
-#: fifth of a training.
+#: Seed of synthetic and moved faces, which are made once for all seeds: it is where a row falls
+#: that decides what leaks, not which blend it is. A run's seed draws split, weights and order.
 MADE_ONCE = 0
 
 _AT_ONCE = 2048
