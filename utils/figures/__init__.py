@@ -38,6 +38,7 @@ from utils.figures.searches import (
     search_importance,
     search_settings,
 )
+from utils.figures.speed import accuracy_by_time, growth_curves, speed_ratios
 from utils.figures.style import STYLE, Figure, save
 from utils.figures.surest import top_predictions
 
@@ -46,6 +47,7 @@ __all__ = [
     "MOST_LABELLED",
     "STYLE",
     "Figure",
+    "accuracy_by_time",
     "accuracy_curves",
     "accuracy_intervals",
     "agreement_matrix",
@@ -60,6 +62,7 @@ __all__ = [
     "crop_examples",
     "difference_forest",
     "face_sheet",
+    "growth_curves",
     "learning_curves",
     "mistakes_waterfall",
     "per_class_bars",
@@ -77,5 +80,6 @@ __all__ = [
     "search_settings",
     "seed_spread",
     "smote_parents",
+    "speed_ratios",
     "top_predictions",
 ]

@@ -66,7 +66,7 @@ def mistakes_waterfall(
         honest = float(base["figure"])
         axes.vlines(honest, at - 0.4, at + len(rows) + 0.45, color=INK, linewidth=1.6, zorder=2)
         _beside(axes, at, f"{honest:.1f} %", bold=True)
-        names.append((at, f"{base['title']} ({base['base'].replace('_', ' ')})"))
+        names.append((at, str(base["title"])))
         for place, (_, row) in enumerate(rows.iterrows(), start=at + 1):
             _bar(axes, row, honest, place)
             names.append((place, textwrap.fill(str(row["title"]), 40)))

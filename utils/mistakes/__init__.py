@@ -11,7 +11,7 @@ The wrong splits of `utils.mistakes.pools` are made here and only here.
 """
 
 from utils.mistakes.catalogue import DROPPED, HONEST, KINDS, MISTAKES, Mistake
-from utils.mistakes.command import main
+from utils.mistakes.command import describe, main
 from utils.mistakes.findings import (
     Answers,
     Mistakes,
@@ -37,6 +37,7 @@ __all__ = [
     "Plan",
     "Pool",
     "Variant",
+    "describe",
     "figures_by_seed",
     "leaked",
     "load",

@@ -67,7 +67,7 @@ class Mistake:
 MISTAKES: tuple[Mistake, ...] = (
     Mistake(
         "copies_kept",
-        "copies of training pictures left in the test set",
+        "copies of training pictures kept in test",
         "leak",
         HONEST,
         "all_rows",
@@ -146,7 +146,7 @@ MISTAKES: tuple[Mistake, ...] = (
     ),
     Mistake(
         "training_accuracy_last",
-        "training accuracy of the last epoch reported",
+        "training accuracy of the last epoch",
         "measure",
         HONEST,
         "training_last",
@@ -156,7 +156,7 @@ MISTAKES: tuple[Mistake, ...] = (
     ),
     Mistake(
         "five_classes",
-        "two hardest classes dropped (disgust, fear)",
+        "disgust and fear left out",
         "measure",
         "five_classes",
         "chosen",
@@ -167,7 +167,7 @@ MISTAKES: tuple[Mistake, ...] = (
     ),
     Mistake(
         "four_classes",
-        "three hardest classes dropped (disgust, fear, sad)",
+        "disgust, fear and sad left out",
         "measure",
         "four_classes",
         "chosen",
@@ -189,7 +189,7 @@ MISTAKES: tuple[Mistake, ...] = (
     ),
     Mistake(
         "top2",
-        "right if among the two most probable (top-2)",
+        "among the two most probable (top-2)",
         "measure",
         HONEST,
         "top2",
@@ -199,7 +199,7 @@ MISTAKES: tuple[Mistake, ...] = (
     ),
     Mistake(
         "by_face",
-        "faces of one photo on both sides of the split",
+        "faces of one photo on both sides",
         "leak",
         "by_face",
         "chosen",

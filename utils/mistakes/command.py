@@ -56,7 +56,18 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def describe(table: pd.DataFrame) -> str:
-    """Write a table of mistakes as a few lines of text."""
+    """Write a table of mistakes as text, a line each.
+
+    Parameters
+    ----------
+    table : DataFrame
+        From `findings.table`.
+
+    Returns
+    -------
+    str
+        Figure, difference in points with its interval where there are two seeds, title.
+    """
     lines = []
     for name, row in table.iterrows():
         if name == row["base"]:

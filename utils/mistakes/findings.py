@@ -286,6 +286,9 @@ def figures_by_seed(found: Mistakes, variant: str, reading: str = "chosen") -> p
     return pd.Series(values, index=pd.Index(seeds, name="seed"), name=variant, dtype=float)
 
 
+_UNFLAWED = {HONEST: "no mistake", "by_photo": "no mistake, split by photo"}
+
+
 def table(found: Mistakes) -> pd.DataFrame:
     """Set each mistake against the honest figure.
 
@@ -315,7 +318,7 @@ def table(found: Mistakes) -> pd.DataFrame:
             continue
         mean, low, high = seeds_interval(figures)
         rows[base] = {
-            "title": "no mistake",
+            "title": _UNFLAWED[base],
             "kind": HONEST,
             "base": base,
             "seeds": len(figures),

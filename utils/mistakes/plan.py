@@ -116,7 +116,7 @@ def plan_for(name: str) -> Plan:
     ----------
     name : str
         A data set's name. "sample" takes a very small network, few steps and no "four_classes",
-        so that all with two seeds are a minute's work on two cores; "expw", which has no
+        so that all with three seeds are a minute's work on two cores; "expw", which has no
         official split, compares splits by photo and by face.
 
     Returns

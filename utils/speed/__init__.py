@@ -2,7 +2,7 @@
 
 Nothing here measures. ``python -m benchmarks`` does, and records seconds; what is computed from
 them is computed here, from the record. `timings` holds ratios and growth, `recording` the file,
-`accuracy` what a run's history says about its time.
+`accuracy` what a run's history says about its time, `drawing` the figures of all that.
 """
 
 from utils.speed.accuracy import (
@@ -11,10 +11,12 @@ from utils.speed.accuracy import (
     seconds_to_accuracy,
     seconds_to_accuracy_table,
 )
+from utils.speed.drawing import draw
 from utils.speed.recording import (
     FOLDER,
     Measurement,
     SpeedRecord,
+    growth_points,
     growth_table,
     rates_table,
     ratios_table,
@@ -50,8 +52,10 @@ __all__ = [
     "Spread",
     "Timing",
     "accuracy_by_time",
+    "draw",
     "grows_faster",
     "growth_exponent",
+    "growth_points",
     "growth_table",
     "last_exponent",
     "rates",

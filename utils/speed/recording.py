@@ -248,6 +248,32 @@ def rates_table(record: SpeedRecord) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["part", "case", "way", "unit", "low", "median", "high"])
 
 
+def growth_points(record: SpeedRecord) -> pd.DataFrame:
+    """List what each task took at each size.
+
+    Returns
+    -------
+    DataFrame
+        A row a task and size: "task", "rows", "seconds", "megabytes" (the least of the
+        repetitions), "fixed" (whether the same work is done at every size).
+    """
+    rows = [
+        {
+            "task": growth.task,
+            "rows": size,
+            "seconds": min(seconds),
+            "megabytes": min(megabytes),
+            "fixed": growth.fixed,
+        }
+        for measurement in record.parts.values()
+        for growth in measurement.growths
+        for size, seconds, megabytes in zip(
+            growth.rows, growth.seconds, growth.megabytes, strict=True
+        )
+    ]
+    return pd.DataFrame(rows, columns=["task", "rows", "seconds", "megabytes", "fixed"])
+
+
 def growth_table(record: SpeedRecord) -> pd.DataFrame:
     """Say with which power of the rows each task's time and memory grow.
 
