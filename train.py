@@ -26,7 +26,11 @@ def parser() -> argparse.ArgumentParser:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     what = described.add_argument_group("what to train on what")
-    what.add_argument("--model", default="cnn5", help="cnn3, cnn4, cnn5 (default), vgg16, resnet")
+    what.add_argument(
+        "--model",
+        default="cnn5",
+        help="cnn3, cnn4, cnn5 (default), vgg16, resnet; best, convnext, vit",
+    )
     what.add_argument("--data", default="sample", choices=("sample", "fer2013", "ferplus", "expw"))
     what.add_argument("--path", help="where the data lie, if not in data/raw/")
     what.add_argument("--size", type=int, metavar="PIXELS", help="side of the faces")
@@ -44,6 +48,9 @@ def parser() -> argparse.ArgumentParser:
     how.add_argument("--batch-size", type=int)
     how.add_argument("--learning-rate", type=float, help="its highest value")
     how.add_argument("--weight-decay", type=float)
+    how.add_argument("--optimizer", choices=("adamw", "sgd"))
+    how.add_argument("--average", type=float, metavar="SHARE", help="of the past in the weights")
+    how.add_argument("--views", type=int, choices=(1, 2, 10), help="of each face at the end")
     how.add_argument("--label-smoothing", type=float, help="0 … 1")
     how.add_argument("--frozen-epochs", type=int, help="the dense layers learn alone for so long")
     how.add_argument("--balance", choices=("smote", "weights", "none"))

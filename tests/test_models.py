@@ -24,6 +24,9 @@ SMALLEST = {
     "cnn5": SMALL,
     "vgg16": {"dense": (8,)},
     "resnet": {"filters": (4, 4, 8, 8), "blocks": (1, 1, 1, 1)},
+    "best": {"filters": (4, 4, 8, 8), "dense": (8,)},
+    "convnext": {"filters": (4, 8), "blocks": (1, 2)},
+    "vit": {"patch": 8, "width": 12, "depth": 2, "heads": 3},
 }
 
 
@@ -57,7 +60,17 @@ def test_a_setting_that_a_network_lacks_is_said():
 
 
 @pytest.mark.parametrize(
-    ("name", "side"), [("cnn3", 8), ("cnn4", 16), ("cnn5", 32), ("vgg16", 32), ("resnet", 16)]
+    ("name", "side"),
+    [
+        ("cnn3", 8),
+        ("cnn4", 16),
+        ("cnn5", 32),
+        ("vgg16", 32),
+        ("resnet", 16),
+        ("best", 16),
+        ("convnext", 4),
+        ("vit", 8),
+    ],
 )
 def test_faces_too_small_for_the_poolings_are_refused(name, side):
     assert models.build(name, (side, side, 1), **SMALLEST[name]).output_shape == (None, 7)
@@ -81,6 +94,16 @@ def test_the_networks_are_as_they_are_described():
     # three channels of gray, the rest is the head: 512×512+512 and 512×7+7.
     assert table.loc["vgg16", "parameters"] == 14_714_688 + 6 + 262_656 + 3_591
     assert (table["multiply_adds"] > 20e6).all()
+
+
+def test_our_own_networks_are_as_they_are_described():
+    table = models.networks_table(tuple(models.CANDIDATES))
+    assert table["convolutions"].to_dict() == {"best": 8, "convnext": 3, "vit": 1}
+    # 64 tokens: 4 projections of 192×192 a token, 2 products of 64×64 tokens of 192 numbers.
+    attention = models.layers_table(models.build("vit")).loc["block_1_attention", "multiply_adds"]
+    assert attention == 64 * 4 * 192 * 192 + 2 * 64 * 64 * 192
+    plain = models.build("best", dense=(), convolutions=1)
+    assert models.layers_table(plain)["kind"].tolist().count("Conv2D") == 4
 
 
 def test_pixels_are_prepared_as_described():
@@ -194,7 +217,7 @@ from test_models import SMALLEST
 rng = np.random.default_rng(0)
 images = rng.integers(0, 256, (8, 32, 32, 1)).astype("float32")
 one_hot = np.eye(7, dtype="float32")[np.arange(8) % 7]
-for name in models.NETWORKS:
+for name in {**models.NETWORKS, **models.CANDIDATES}:
     model = models.build(name, (32, 32, 1), **SMALLEST[name])
     before = model.get_weights()
     model.compile(keras.optimizers.AdamW(1e-3), "categorical_crossentropy")
@@ -223,7 +246,7 @@ def test_every_network_learns_on_both_backends_and_its_file_loads_here(backend, 
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == "stepped"
     images = np.random.default_rng(0).integers(0, 256, (8, 32, 32, 1)).astype("float32")
-    for name in models.NETWORKS:
+    for name in {**models.NETWORKS, **models.CANDIDATES}:
         classifier = models.load(tmp_path / f"{name}.keras")
         assert classifier.expressions == EXPRESSIONS
         assert classifier.input_shape == (32, 32, 1)

@@ -17,6 +17,7 @@ from utils.augment import Augmentation
 from utils.datasets import FaceDataset
 from utils.errors import DataError, ModelError
 from utils.expressions import FERPLUS_COLUMNS, FOLDER_NAMES
+from utils.training.trainer import face_trainer
 
 TINY = {"filters": [4, 4, 8, 8, 8], "dense": 16}
 
@@ -370,8 +371,6 @@ def trainer_of(plan, images, targets, weights=None):
     """Put faces beside a network that answers with each face's mean, twice."""
     import keras
 
-    from utils.training.trainer import face_trainer
-
     pixels = keras.Input(images.shape[1:])
     mean = keras.layers.GlobalAveragePooling2D()(pixels) / 255
     network = keras.Model(pixels, keras.ops.concatenate([mean, 1 - mean], axis=1))
@@ -526,6 +525,66 @@ def test_only_the_training_split_is_balanced(balance, rows):
     assert (weights is not None) == (balance == "weights")
 
 
+def test_the_averaged_weights_are_what_is_validated_saved_and_tested(tmp_path):
+    """Against the average taken by hand from the weights after each step."""
+    import keras
+
+    from utils import training
+    from utils.training.optimization import compile_trainer
+
+    images = np.random.default_rng(0).integers(0, 256, (32, 8, 8, 1)).astype(np.uint8)
+    targets = np.eye(2, dtype=np.float32)[np.arange(32) % 2]
+    pixels = keras.Input((8, 8, 1))
+    flat = keras.layers.Rescaling(1 / 255)(keras.layers.Flatten()(pixels))
+    network = keras.Model(pixels, keras.layers.Dense(2, activation="softmax")(flat))
+    plan = settings(size=8, augmentation=None, average=0.5, optimizer="sgd", warm_up=0.0, epochs=4)
+    ones = np.ones(32, np.float32)
+    trainer = face_trainer(network, plan, images, targets, ones, (images[:5], targets[:5]))
+    compile_trainer(trainer, plan, epochs=4, fine_tuning=False)
+    by_hand, validated = [], []
+
+    class Watch(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            here = network.get_weights()
+            past = by_hand or here  # it begins at the first step's weights
+            by_hand[:] = [(old + new) / 2 for old, new in zip(past, here, strict=True)]
+
+        def on_test_batch_end(self, batch, logs=None):
+            validated.append(network.get_weights())
+
+    trainer.fit(
+        trainer.training_input(),
+        batch_size=32,
+        validation_data=trainer.validation_input(),
+        epochs=4,
+        shuffle=False,
+        verbose=0,
+        callbacks=[keras.callbacks.SwapEMAWeights(), Watch()],
+    )
+    for seen, expected in zip(validated[-1], by_hand, strict=True):
+        np.testing.assert_allclose(seen, expected, atol=1e-5)
+
+    run = training.train(faces(), settings(average=0.9), folder=tmp_path / "averaged", verbose=0)
+    chosen = run.history.set_index("epoch").loc[run.best_epoch, "val_accuracy"]
+    hits = run.validation.predicted == run.validation.labels
+    assert hits.mean() == pytest.approx(chosen, abs=0.06)
+
+
+def test_ten_views_show_each_face_moved_and_mirrored():
+    from utils import training
+
+    images = np.random.default_rng(0).integers(0, 256, (3, 24, 24, 1)).astype(np.uint8)
+    views = list(training.views_of(images, 10))
+    assert len(views) == 10
+    assert {view.shape for view in views} == {images.shape}
+    np.testing.assert_array_equal(views[0], images)
+    np.testing.assert_array_equal(views[1], images[:, :, ::-1])
+    np.testing.assert_array_equal(views[2][:, 2:, 2:], images[:, :-2, :-2])
+    np.testing.assert_array_equal(views[2][:, :3, 5], views[2][:, :1, 5].repeat(3, axis=1))
+    assert len({view.tobytes() for view in views}) == 10
+    assert [len(list(training.views_of(images, count))) for count in (1, 2)] == [1, 2]
+
+
 def test_the_learning_rate_rises_then_falls():
     from utils import training
 
@@ -557,6 +616,9 @@ def test_a_schedule_as_short_as_its_warm_up_still_trains():
         {"size": 0},
         {"targets": "guesses"},
         {"feed": "elsewhere"},
+        {"optimizer": "adam"},
+        {"average": 1.0},
+        {"views": 3},
         {"erasing": 1.5},
         {"mixup": -1.0},
         {"targets": "votes", "balance": "smote"},

@@ -100,7 +100,7 @@ def _ratio_panel(axes: Axes, some: pd.DataFrame, *, share: bool) -> None:
         written = [f"{value:.0f}%" if share else _times(value) for value in (median, low, high)]
         for at, text, weight in (
             (1.02, written[0], "bold"),
-            (1.12, f"{written[1]} … {written[2]}", "normal"),
+            (1.135, f"{written[1]} … {written[2]}", "normal"),
         ):
             axes.text(
                 at,

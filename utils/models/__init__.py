@@ -1,8 +1,11 @@
 """The networks, found by name; saving and loading them with their class names.
 
-`networks` builds them, `files` keeps the trained ones.
+`ancestors` are the course's five, `candidates` our own; `networks` finds them by name, `files`
+keeps the trained ones.
 """
 
+from utils.models.ancestors import cnn3, cnn4, cnn5, resnet, vgg16
+from utils.models.candidates import best, convnext, vit
 from utils.models.files import (
     CARD,
     DEFAULT,
@@ -16,22 +19,19 @@ from utils.models.files import (
     without,
 )
 from utils.models.networks import (
+    CANDIDATES,
     NETWORKS,
     Network,
     base_layers,
     build,
-    cnn3,
-    cnn4,
-    cnn5,
     find_network,
     freeze_base,
     layers_table,
     networks_table,
-    resnet,
-    vgg16,
 )
 
 __all__ = [
+    "CANDIDATES",
     "CARD",
     "DEFAULT",
     "LARGEST_MODEL",
@@ -39,10 +39,12 @@ __all__ = [
     "Classifier",
     "Network",
     "base_layers",
+    "best",
     "build",
     "cnn3",
     "cnn4",
     "cnn5",
+    "convnext",
     "find",
     "find_network",
     "freeze_base",
@@ -53,6 +55,7 @@ __all__ = [
     "resnet",
     "save",
     "vgg16",
+    "vit",
     "with_dtype",
     "without",
 ]

@@ -4,7 +4,7 @@
 the validation split, the test split read once at the end, everything written to a run's folder.
 """
 
-from utils.training.asking import check_names, faces_for, predict
+from utils.training.asking import check_names, faces_for, predict, views_of
 from utils.training.draws import EpochDraws, epoch_draws
 from utils.training.feeding import training_faces, vote_shares
 from utils.training.optimization import learning_rate_schedule
@@ -12,7 +12,10 @@ from utils.training.runs import course_run, train
 from utils.training.settings import (
     BALANCES,
     FEEDS,
+    OPTIMIZERS,
+    OUR_RECIPE,
     TARGETS,
+    VIEWS,
     Settings,
     complete,
     course_settings,
@@ -22,7 +25,10 @@ from utils.training.settings import (
 __all__ = [
     "BALANCES",
     "FEEDS",
+    "OPTIMIZERS",
+    "OUR_RECIPE",
     "TARGETS",
+    "VIEWS",
     "EpochDraws",
     "Settings",
     "check_names",
@@ -36,5 +42,6 @@ __all__ = [
     "recipe",
     "train",
     "training_faces",
+    "views_of",
     "vote_shares",
 ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from utils import datasets, faces, models, records
@@ -9,7 +11,12 @@ from utils.errors import ModelError
 
 
 def predict(
-    classifier: models.Classifier, dataset: datasets.FaceDataset, split: str, *, verbose: int = 0
+    classifier: models.Classifier,
+    dataset: datasets.FaceDataset,
+    split: str,
+    *,
+    views: int = 1,
+    verbose: int = 0,
 ) -> records.Predictions:
     """Ask a network about every row of one split.
 
@@ -21,6 +28,8 @@ def predict(
         All of it: the training split tells which rows are copies of training pictures.
     split : {"training", "validation", "test"}
         Which rows.
+    views : {1, 2, 10}
+        How often each face is shown, as `Settings.views` says; the answers are averaged.
     verbose : int
         1 shows a progress bar.
 
@@ -39,12 +48,42 @@ def predict(
     part = dataset.part(split)
     images = faces_for(classifier, part.images)
     return records.Predictions(
-        probabilities=classifier.predict(images, verbose=verbose),
+        probabilities=np.mean(
+            [classifier.predict(view, verbose=verbose) for view in views_of(images, views)], axis=0
+        ),
         labels=part.labels,
         rows=part.rows,
         copies=datasets.copies_in_training(dataset)[chosen],
         expressions=classifier.expressions,
     )
+
+
+def views_of(images: np.ndarray, views: int) -> Iterator[np.ndarray]:
+    """Show faces as they are, mirrored, and moved to the four sides by a twelfth of theirs.
+
+    Parameters
+    ----------
+    images : numpy.ndarray
+        (n, h, w, c) uint8.
+    views : {1, 2, 10}
+        How many; the edge's pixels are repeated where a move uncovers them.
+
+    Yields
+    ------
+    numpy.ndarray
+        (n, h, w, c) uint8, so many times.
+    """
+    height, width = images.shape[1:3]
+    step = max(1, round(min(height, width) / 12))
+    moves = [(0, 0)]
+    if views == 10:
+        moves += [(-step, -step), (-step, step), (step, -step), (step, step)]
+    padded = np.pad(images, ((0, 0), (step, step), (step, step), (0, 0)), mode="edge")
+    for down, across in moves:
+        moved = padded[:, step + down : step + down + height, step + across : step + across + width]
+        yield moved
+        if views > 1:
+            yield moved[:, :, ::-1]
 
 
 def check_names(network: str, expressions: tuple[str, ...], dataset: datasets.FaceDataset) -> None:

@@ -42,14 +42,24 @@ def learning_rate_schedule(
     )
 
 
-def compile_trainer(trainer, settings: Settings, *, epochs: int, fine_tuning: bool) -> None:
-    """Give a trainer its optimizer for one phase; it has loss and metric of its own."""
+def _optimizer(settings: Settings, schedule):
+    """Make the optimizer; it keeps the running average of the weights, where there is one."""
     import keras
 
+    average = {"use_ema": True, "ema_momentum": settings.average} if settings.average else {}
+    if settings.optimizer == "sgd":
+        return keras.optimizers.SGD(
+            schedule, momentum=0.9, nesterov=True, weight_decay=settings.weight_decay, **average
+        )
+    return keras.optimizers.AdamW(schedule, weight_decay=settings.weight_decay, **average)
+
+
+def compile_trainer(trainer, settings: Settings, *, epochs: int, fine_tuning: bool) -> None:
+    """Give a trainer its optimizer for one phase; it has loss and metric of its own."""
     factor = settings.fine_tuning if fine_tuning else 1.0
     schedule = learning_rate_schedule(settings, trainer.steps, epochs=epochs, factor=factor)
     trainer.compile(
-        optimizer=keras.optimizers.AdamW(schedule, weight_decay=settings.weight_decay),
+        optimizer=_optimizer(settings, schedule),
         # XLA's convolutions are several times slower than TensorFlow's on a processor.
         jit_compile=False if _tensorflow_without_gpu() else "auto",
         steps_per_execution=min(STEPS_A_CALL, trainer.steps) if settings.feed == "device" else 1,

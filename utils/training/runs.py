@@ -94,7 +94,7 @@ def _train(
     if test and not (folder / "test.npz").is_file():
         # The test split is read here and nowhere else; its file marks the run as finished.
         classifier = models.load(folder / "model.keras")
-        predictions = predict(classifier, dataset, "test", verbose=0)
+        predictions = predict(classifier, dataset, "test", views=settings.views)
         records.write_predictions(folder / "test.npz", predictions)
     return records.load(folder)
 
@@ -111,6 +111,8 @@ def _choose(
     history, trainer = _fit(dataset, settings, folder, info, verbose, after_epoch)
     best = records.best_epoch(history)
     trainer.load_weights(checkpoints.weights_file(folder, best))
+    if settings.average:
+        trainer.optimizer.finalize_variable_values(trainer.trainable_variables)
     exact = models.with_dtype(trainer.network, "float32")
     file = models.save(models.Classifier(exact, dataset.expressions), folder / "model.keras")
 
@@ -127,7 +129,8 @@ def _choose(
         },
     )
     # From the file, so that what is recorded is what the file says.
-    predictions = predict(models.load(file), dataset, "validation", verbose=0)
+    classifier = models.load(file)
+    predictions = predict(classifier, dataset, "validation", views=settings.views)
     records.write_predictions(folder / "validation.npz", predictions)
 
 
@@ -258,7 +261,9 @@ def _fit(
     if settings.start:
         checkpoints.take_over(model, models.load(models.find(settings.start)), dataset.expressions)
     trainer = face_trainer(model, settings, images, targets, weights, validation)
-    recorder = checkpoints.epoch_recorder(folder, settings, after_epoch)
+    callbacks = [checkpoints.epoch_recorder(folder, settings, after_epoch)]
+    if settings.average:
+        callbacks.append(keras.callbacks.SwapEMAWeights())  # validated by the averaged weights
     for first, last in _phases(settings):
         history = records.read_history(folder)
         if len(history) >= last and last < settings.epochs:
@@ -278,7 +283,7 @@ def _fit(
             validation_batch_size=256,
             initial_epoch=len(history),
             epochs=last,
-            callbacks=[recorder],
+            callbacks=callbacks,
             shuffle=False,  # the draws hold the order; Keras would shuffle again, unseeded
             verbose=verbose,
         )
