@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 import time
 from collections.abc import Callable
@@ -23,6 +22,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from benchmarks import timing
 from utils import models, records, runtime
 
 RECORD = runtime.RESULTS / "benchmarks" / "latency.json"
@@ -38,8 +38,9 @@ def compiled(model) -> Callable[[np.ndarray], np.ndarray]:
     if keras.backend.backend() == "jax":
         import jax
 
-        fixed = [variable.value for variable in model.trainable_variables]
-        others = [variable.value for variable in model.non_trainable_variables]
+        # Copies: ``predict`` gives the arrays of the model's own variables away to the device.
+        fixed = [jax.numpy.copy(variable.value) for variable in model.trainable_variables]
+        others = [jax.numpy.copy(variable.value) for variable in model.non_trainable_variables]
         answer = jax.jit(
             lambda faces: model.stateless_call(fixed, others, faces, training=False)[0]
         )
@@ -95,11 +96,6 @@ def milliseconds(seconds: list[float]) -> dict[str, float]:
     return dict(zip(QUANTILES, found.round(3).tolist(), strict=True))
 
 
-def load() -> list[float]:
-    """Return the load average of the last 1, 5 and 15 minutes; empty where there is none."""
-    return [round(value, 2) for value in os.getloadavg()] if hasattr(os, "getloadavg") else []
-
-
 def main() -> None:
     """Measure, print, and write the record where that is asked for."""
     parser = argparse.ArgumentParser(
@@ -111,7 +107,7 @@ def main() -> None:
     parser.add_argument("--note", default="", help="what else the machine did, for the record")
     options = parser.parse_args()
     runtime.setup(seed=0)
-    before = load()
+    before = timing.load_average()
     names = list(models.NETWORKS)
     seconds = measure(names, calls=options.calls, rounds=options.rounds)
     table = models.networks_table()
@@ -139,7 +135,7 @@ def main() -> None:
         "networks": found,
         "fastest": fastest,
         "times_the_fastest": ratios,
-        "load": {"before": before, "after": load()},
+        "load": {"before": before, "after": timing.load_average()},
         "note": options.note,
         **records.surroundings(),
     }

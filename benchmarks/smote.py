@@ -20,6 +20,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from benchmarks import processes
 from utils import balance, datasets, faces, records, runtime
 from utils.datasets import FaceDataset
 from utils.errors import DataError
@@ -67,7 +68,7 @@ def measure(size: int, seed: int) -> dict:
     """
     training, name = training_faces()
     training = training.with_images(faces.resize(training.images, size))
-    before = _peak_megabytes()
+    before = round(processes.peak_megabytes())
     start = time.perf_counter()
     balanced = balance.smote(training, seed=seed)
     seconds = time.perf_counter() - start
@@ -80,7 +81,7 @@ def measure(size: int, seed: int) -> dict:
             "after": _counts(balanced.labels),
         },
         "seconds": round(seconds, 1),
-        "peak_megabytes": {"before": before, "after": _peak_megabytes()},
+        "peak_megabytes": {"before": before, "after": round(processes.peak_megabytes())},
         "images_megabytes": round(training.images.nbytes / 1e6),
         **_blends(balanced),
     }
@@ -116,15 +117,6 @@ def _blends(balanced: balance.Balanced) -> dict:
         "synthetic_with_identical_parents": int(twins),
         "mean_step_between_neighbouring_pixels": table,
     }
-
-
-def _peak_megabytes() -> int:
-    """Return the most memory that this process has held so far."""
-    import resource  # not on Windows
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    # Kilobytes on Linux, bytes on macOS.
-    return round(peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6)
 
 
 def main() -> None:

@@ -42,6 +42,7 @@ FILES = ("run.json", "history.csv", "validation.npz", "test.npz")
 
 #: Below ``results/``: the runs that have not been made, and why.
 NOT_RUN = "not_run.json"
+COMMANDS = ("train.py", "evaluate.py")
 
 PACKAGES = ("keras", "numpy", "scikit-learn", "imbalanced-learn")
 
@@ -525,7 +526,7 @@ def _commit() -> str:
             check=True,
         ).stdout.strip()
         changed = subprocess.run(
-            ["git", "status", "--porcelain", "--", "utils", "train.py", "evaluate.py"],
+            ["git", "status", "--porcelain", "--", "utils", "benchmarks", *COMMANDS],
             cwd=runtime.ROOT,
             capture_output=True,
             text=True,

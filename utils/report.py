@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from utils import evaluation, notebooks, records, runtime, training
+from utils import evaluation, notebooks, records, runtime, speed, training
 from utils.errors import DataError
 
 README = runtime.ROOT / "README.md"
@@ -261,6 +261,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for run in recorded():
             for path in draw(run):
                 print(f"{path.parent.name}/{path.name}")
+        for path in speed.draw():
+            print(f"{path.parent.name}/{path.name}")
         runtime.write_atomically(README, after.encode())
         print("README.md: tables written" if after != before else "README.md: up to date")
     return 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from utils import figures, records, runtime
+from utils import records, runtime
 from utils.speed.accuracy import LEVELS, START_UP, accuracy_by_time
 from utils.speed.recording import growth_points, ratios_table, recorded
 
@@ -31,6 +31,8 @@ def draw(results: Path | None = None, folder: Path | None = None) -> list[Path]:
     DataError, ModelError
         When a record is damaged.
     """
+    from utils import figures
+
     results, folder = results or runtime.RESULTS, folder or runtime.FIGURES
     written = []
     for name, record in recorded(results).items():
