@@ -18,6 +18,7 @@ from pathlib import Path
 
 from utils import runtime
 from utils.errors import DataError, ModelError
+from utils.training import devices
 
 
 def parser() -> argparse.ArgumentParser:
@@ -73,6 +74,13 @@ def parser() -> argparse.ArgumentParser:
         "one at a time by ImageDataGenerator",
     )
     how.add_argument("--seed", type=int)
+    how.add_argument(
+        "--devices",
+        type=devices.number_or_all,
+        metavar="N|all",
+        help="share each batch between so many; by default one, or all of a cluster's processes "
+        "(TF_CONFIG, KERAS_DISTRIBUTION_*)",
+    )
 
     record = described.add_argument_group("the record")
     record.add_argument("--name", help="by default MODEL-DATA-BALANCE[-votes]")
@@ -106,6 +114,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     try:
         plan = settings(asked)
+        spread = devices.spread(asked.devices)
+        spread.check(plan)
     except ValueError as error:
         described.error(str(error))
     ending = "-votes" if plan.targets == "votes" else ""
@@ -115,7 +125,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         raise ModelError(f"there is no run called {name!r} to go on with")
     dataset = datasets.load(asked.data, asked.path)
     print(dataset.describe(), flush=True)
-    run = training.train(dataset, plan, folder=folder, verbose=asked.verbose)
+    verbose = asked.verbose if spread.is_chief else 0
+    run = training.train(dataset, plan, folder=folder, verbose=verbose, spread=spread)
     print(f"{run.name}: best epoch {run.best_epoch} of {len(run.history)}")
     print(f"test: {evaluation.summary(run.test)}")
 

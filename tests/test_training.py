@@ -75,6 +75,7 @@ def test_run_json_says_what_was_done(finished):
     for key in ("versions", "backend", "hardware", "commit", "command", "started", "finished"):
         assert key in info
     assert info["images_per_second"] > 0
+    assert info["start_up_seconds"] > 0
     assert info["seconds"] > 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,7 @@ import pandas as pd
 
 from utils import models, records, runtime
 from utils.errors import ModelError
+from utils.training.devices import Spread
 from utils.training.settings import Settings
 
 
@@ -54,6 +56,7 @@ def epoch_recorder(
     folder: Path,
     settings: Settings,
     after_epoch: Callable[[int, dict[str, float]], None] | None,
+    spread: Spread,
 ):
     """Make the callback that ends each epoch on disk.
 
@@ -62,6 +65,9 @@ def epoch_recorder(
     best epoch's. Killed between any two of these, the next start finds a whole epoch. Keras's
     ``BackupAndRestore`` writes weights and epoch number in two files, and its companions
     ``CSVLogger`` and ``ModelCheckpoint`` keep a third and a fourth, which a kill can tear apart.
+
+    Of several processes the chief writes, and the others go on when it has: what they read at
+    their next start is there.
     """
     import keras
 
@@ -72,17 +78,27 @@ def epoch_recorder(
             self.start = time.perf_counter()
 
         def on_epoch_end(self, epoch, logs=None):
-            file = weights_file(folder, epoch + 1)
-            part = file.with_name(f"part-{file.name}")
-            file.parent.mkdir(exist_ok=True)
-            self.model.save_weights(part, overwrite=True)
-            runtime.move_into_place(part, file)
             row = {
                 "epoch": epoch + 1,
                 **logs,
                 "learning_rate": float(np.asarray(self.model.optimizer.learning_rate)),
                 "seconds": round(time.perf_counter() - self.start, 2),
             }
+            if spread.is_chief:
+                self._write(weights_file(folder, epoch + 1), row)
+            else:
+                # Keras makes variables while it saves, which all processes must do together.
+                with tempfile.TemporaryDirectory() as scratch:
+                    self.model.save_weights(Path(scratch) / "unused.weights.h5")
+            spread.wait(f"epoch {epoch + 1}")
+            if after_epoch is not None:
+                after_epoch(epoch + 1, {key: float(value) for key, value in logs.items()})
+
+        def _write(self, file, row):
+            part = file.with_name(f"part-{file.name}")
+            file.parent.mkdir(exist_ok=True)
+            self.model.save_weights(part, overwrite=True)
+            runtime.move_into_place(part, file)
             history = records.read_history(folder)
             rows = [*history.to_dict("records"), {key: row[key] for key in records.HISTORY_COLUMNS}]
             history = pd.DataFrame(rows, columns=list(records.HISTORY_COLUMNS))
@@ -92,8 +108,6 @@ def epoch_recorder(
             keep = {file, weights_file(folder, best)}
             for other in set(file.parent.glob("*.weights.h5")) - keep:
                 other.unlink()
-            if after_epoch is not None:
-                after_epoch(epoch + 1, {key: float(value) for key, value in logs.items()})
 
     return EpochRecorder()
 

@@ -58,11 +58,12 @@ def compile_trainer(trainer, settings: Settings, *, epochs: int, fine_tuning: bo
     """Give a trainer its optimizer for one phase; it has loss and metric of its own."""
     factor = settings.fine_tuning if fine_tuning else 1.0
     schedule = learning_rate_schedule(settings, trainer.steps, epochs=epochs, factor=factor)
+    several = settings.feed == "device" and trainer.spread.several_steps_a_call
     trainer.compile(
         optimizer=_optimizer(settings, schedule),
         # XLA's convolutions are several times slower than TensorFlow's on a processor.
         jit_compile=False if _tensorflow_without_gpu() else "auto",
-        steps_per_execution=min(STEPS_A_CALL, trainer.steps) if settings.feed == "device" else 1,
+        steps_per_execution=min(STEPS_A_CALL, trainer.steps) if several else 1,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import itertools
@@ -9,6 +10,7 @@ import json
 import shlex
 import shutil
 import sys
+import time
 from collections.abc import Callable
 from datetime import datetime, timezone
 from pathlib import Path
@@ -20,6 +22,7 @@ from utils import datasets, faces, models, records, runtime
 from utils.errors import DataError, ModelError
 from utils.training import checkpoints
 from utils.training.asking import predict
+from utils.training.devices import Spread
 from utils.training.feeding import training_faces, vote_shares
 from utils.training.optimization import compile_trainer
 from utils.training.settings import Settings, complete, course_settings
@@ -34,6 +37,7 @@ def train(
     verbose: int | str = "auto",
     test: bool = True,
     after_epoch: Callable[[int, dict[str, float]], None] | None = None,
+    spread: Spread | None = None,
 ) -> records.Run:
     """Train a network and record the run; called again, go on from the last finished epoch.
 
@@ -54,6 +58,9 @@ def train(
         Called with an epoch's number, from 1, and what it gave (loss, accuracy, val_loss,
         val_accuracy) once the epoch is on disk. An error that it raises ends the training; the
         same call goes on from there.
+    spread : Spread, optional
+        Over which devices, as `devices.spread` chooses them; by default one. Every process of a
+        cluster makes the same call, the first one writes, and all return the record.
 
     Returns
     -------
@@ -66,15 +73,20 @@ def train(
         When the folder holds a run of other settings or other data.
     DataError
         When a split is missing, or the data cannot be balanced as asked.
+    ValueError
+        When the batches cannot be shared by so many devices.
     """
     import filelock
 
+    spread = spread or Spread()
+    spread.check(settings)
     folder = Path(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     # One process a run: a second one waits, and then finds it finished. The system lets go of
-    # the lock when its holder is killed.
-    with filelock.FileLock(folder.with_name(f".{folder.name}.lock")):
-        return _train(dataset, settings, folder, verbose, test, after_epoch)
+    # the lock when its holder is killed. The chief of several processes holds it for all.
+    lock = filelock.FileLock(folder.with_name(f".{folder.name}.lock"))
+    with lock if spread.is_chief else contextlib.nullcontext():
+        return _train(dataset, settings, folder, verbose, test, after_epoch, spread)
 
 
 def _train(
@@ -84,19 +96,28 @@ def _train(
     verbose: int | str,
     test: bool,
     after_epoch: Callable[[int, dict[str, float]], None] | None,
+    spread: Spread,
 ) -> records.Run:
     """Do what `train` says, in a folder that no other process writes to."""
     needed = datasets.SPLITS if test else ("training", "validation")
-    info = _begin(dataset, settings, folder, needed)
+    info = _begin(dataset, settings, folder, needed, spread)
+    spread.wait("begun")
     if not (folder / "validation.npz").is_file():
-        _choose(dataset, settings, folder, info, verbose, after_epoch)
+        _choose(dataset, settings, folder, info, verbose, after_epoch, spread)
+    if spread.is_chief:
+        _finish(dataset, settings, folder, test)
+    spread.wait("finished")
+    return records.load(folder)
+
+
+def _finish(dataset: datasets.FaceDataset, settings: Settings, folder: Path, test: bool) -> None:
+    """Ask the chosen network about the test split, where that is wanted and not done."""
     shutil.rmtree(folder / "checkpoints", ignore_errors=True)
     if test and not (folder / "test.npz").is_file():
         # The test split is read here and nowhere else; its file marks the run as finished.
         classifier = models.load(folder / "model.keras")
         predictions = predict(classifier, dataset, "test", views=settings.views)
         records.write_predictions(folder / "test.npz", predictions)
-    return records.load(folder)
 
 
 def _choose(
@@ -106,13 +127,18 @@ def _choose(
     info: dict[str, Any],
     verbose: int | str,
     after_epoch: Callable[[int, dict[str, float]], None] | None,
+    spread: Spread,
 ) -> None:
     """Train, and keep the network of the epoch that is best on the validation split."""
-    history, trainer = _fit(dataset, settings, folder, info, verbose, after_epoch)
-    best = records.best_epoch(history)
-    trainer.load_weights(checkpoints.weights_file(folder, best))
-    if settings.average:
-        trainer.optimizer.finalize_variable_values(trainer.trainable_variables)
+    with spread.scope():
+        history, trainer = _fit(dataset, settings, folder, info, verbose, after_epoch, spread)
+        best = records.best_epoch(history)
+        trainer.load_weights(checkpoints.weights_file(folder, best))
+        if settings.average:
+            trainer.optimizer.finalize_variable_values(trainer.trainable_variables)
+        spread.synchronize(trainer.network, False)
+    if not spread.is_chief:
+        return
     exact = models.with_dtype(trainer.network, "float32")
     file = models.save(models.Classifier(exact, dataset.expressions), folder / "model.keras")
 
@@ -170,9 +196,16 @@ def course_run(
 
 
 def _begin(
-    dataset: datasets.FaceDataset, settings: Settings, folder: Path, needed: tuple[str, ...]
+    dataset: datasets.FaceDataset,
+    settings: Settings,
+    folder: Path,
+    needed: tuple[str, ...],
+    spread: Spread,
 ) -> dict[str, Any]:
-    """Write ``run.json`` at a run's first start; at a later one, check that it is the same run."""
+    """Write ``run.json`` at a run's first start; at a later one, check that it is the same run.
+
+    All processes check, so that all leave when it is another run; the chief writes.
+    """
     for split in needed:
         if not (dataset.split == split).any():
             raise DataError(f"{dataset.name}: a run needs {split} rows, and there are none")
@@ -194,8 +227,8 @@ def _begin(
                     f"{folder.name}: was started with {key} {info.get(key)!r}, and is asked to go "
                     f"on with {value!r}: take another name, or delete the folder"
                 )
-        here = records.surroundings()
-        if not (folder / "validation.npz").is_file():
+        here = _surroundings(spread)
+        if spread.is_chief and not (folder / "validation.npz").is_file():
             # Another machine or another commit may take over: the record names every one.
             start = {"epoch": len(records.read_history(folder)), "at": _now(), **here}
             info = {**info, "resumed": [*info.get("resumed", []), start]}
@@ -206,12 +239,19 @@ def _begin(
         "expressions": list(dataset.expressions),
         "rows": {split: int((dataset.split == split).sum()) for split in datasets.SPLITS},
         "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
-        **records.surroundings(),
+        **_surroundings(spread),
         "started": _now(),
         "resumed": [],
     }
-    records.write_info(folder, info)
+    if spread.is_chief:
+        records.write_info(folder, info)
     return info
+
+
+def _surroundings(spread: Spread) -> dict[str, Any]:
+    """Describe where a run happens, with how many devices it is spread over."""
+    where = {"devices": spread.devices, "processes": spread.processes}
+    return {**records.surroundings(), **where}
 
 
 def _start(settings: Settings) -> dict[str, Any]:
@@ -229,13 +269,16 @@ def _fit(
     info: dict[str, Any],
     verbose: int | str,
     after_epoch: Callable[[int, dict[str, float]], None] | None,
+    spread: Spread,
 ):
     """Train from the last finished epoch to the last; return history and trainer."""
     import keras
 
+    begun = time.perf_counter()
     images, labels, class_weights = training_faces(dataset, settings)
     info["rows"]["training_balanced"] = len(labels)
-    records.write_info(folder, info)
+    if spread.is_chief:
+        records.write_info(folder, info)
     classes = len(dataset.expressions)
     one_hot = np.eye(classes, dtype=np.float32)
     targets = one_hot[labels]
@@ -247,7 +290,7 @@ def _fit(
     held_out = dataset.part("validation")
     validation = faces.resize(held_out.images, settings.size), one_hot[held_out.labels]
     if settings.feed == "stream":
-        images = _on_disk(images, folder / "checkpoints" / "faces.npy")
+        images = _on_disk(images, folder / "checkpoints" / "faces.npy", spread)
 
     keras.utils.set_random_seed(settings.seed)
     shape = (settings.size, settings.size, dataset.images.shape[-1])
@@ -260,8 +303,14 @@ def _fit(
     )
     if settings.start:
         checkpoints.take_over(model, models.load(models.find(settings.start)), dataset.expressions)
-    trainer = face_trainer(model, settings, images, targets, weights, validation)
-    callbacks = [checkpoints.epoch_recorder(folder, settings, after_epoch)]
+    spread.synchronize(model, True)
+    trainer = face_trainer(model, settings, images, targets, weights, validation, spread)
+    # Balancing, building, putting on the device; the first epoch's seconds hold the compiling.
+    earlier = info.get("start_up_seconds", 0.0)
+    info["start_up_seconds"] = round(earlier + time.perf_counter() - begun, 2)
+    if spread.is_chief:
+        records.write_info(folder, info)
+    callbacks = [checkpoints.epoch_recorder(folder, settings, after_epoch, spread)]
     if settings.average:
         callbacks.append(keras.callbacks.SwapEMAWeights())  # validated by the averaged weights
     for first, last in _phases(settings):
@@ -278,9 +327,9 @@ def _fit(
             checkpoints.restore(trainer, folder)
         trainer.fit(
             trainer.training_input(),
-            batch_size=settings.batch_size if settings.feed == "device" else None,
+            batch_size=spread.local(settings.batch_size) if settings.feed == "device" else None,
             validation_data=trainer.validation_input(),
-            validation_batch_size=256,
+            validation_batch_size=spread.local(trainer.validation_batch_size),
             initial_epoch=len(history),
             epochs=last,
             callbacks=callbacks,
@@ -290,10 +339,12 @@ def _fit(
     return records.read_history(folder), trainer
 
 
-def _on_disk(images: np.ndarray, path: Path) -> np.ndarray:
+def _on_disk(images: np.ndarray, path: Path, spread: Spread) -> np.ndarray:
     """Write faces to a file and return them memory-mapped: read as they are asked for."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    np.save(path, images)
+    if spread.is_chief:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        np.save(path, images)
+    spread.wait("faces on disk")
     return np.load(path, mmap_mode="r")
 
 

@@ -11,8 +11,12 @@ from __future__ import annotations
 import numpy as np
 
 from utils import augment
+from utils.training.devices import Spread
 from utils.training.draws import EpochDraws, epoch_draws
 from utils.training.settings import Settings
+
+#: Validation faces a step, about.
+VALIDATION_BATCH = 256
 
 
 def face_trainer(
@@ -22,6 +26,7 @@ def face_trainer(
     targets: np.ndarray,
     weights: np.ndarray,
     held_out: tuple[np.ndarray, np.ndarray],
+    spread: Spread | None = None,
 ):
     """Put training and validation faces beside a network.
 
@@ -40,6 +45,8 @@ def face_trainer(
         (n,) float32: what each face counts.
     held_out : tuple of numpy.ndarray
         Validation faces (m, size, size, channels) uint8 and targets (m, k) float32.
+    spread : Spread, optional
+        Over which devices; call this in its scope. By default one.
 
     Returns
     -------
@@ -52,6 +59,10 @@ def face_trainer(
 
     ops = keras.ops
     on_device = settings.feed == "device"
+    spread = spread or Spread()
+    rows = len(held_out[1])
+    # Devices take equal parts: a validation face or two more, which count nothing.
+    places = spread.filled(rows)
 
     class FaceTrainer(keras.Model):
         def __init__(self):
@@ -63,6 +74,7 @@ def face_trainer(
             )
             self.draws = epoch_draws(settings, len(targets), 0)
             self.steps = len(self.draws.order) // settings.batch_size
+            self.spread = spread
             self.targets = self._keep("targets", targets)
             self.weights_of_faces = self._keep("weights_of_faces", weights)
             self.held_out_targets = self._keep("held_out_targets", held_out[1])
@@ -83,6 +95,11 @@ def face_trainer(
                 trainable=False,
                 autocast=False,
             )
+
+        @property
+        def validation_batch_size(self) -> int:
+            """Faces a validation step, all devices together."""
+            return max(VALIDATION_BATCH // spread.devices, 1) * spread.devices
 
         def _drawn_names(self) -> list[str]:
             names = ["order"]
@@ -109,13 +126,15 @@ def face_trainer(
         def call(self, inputs, training=False):
             place = inputs["place"]
             if not training:
+                present = ops.cast(place < rows, "float32")
+                place = ops.minimum(place, rows - 1)
                 if on_device:
                     faces = ops.take(self.held_out_images, place, axis=0)
                 else:
                     faces = inputs["images"]
                 called = ops.take(self.held_out_targets, place, axis=0)
-                given = self.network(faces)
-                return {"given": given, "called": called, "count": ops.ones_like(called[:, 0])}
+                given, count = self.network(faces), present * (places / rows)
+                return {"given": given, "called": called, "count": count, "present": present}
             drawn = {name: ops.take(values, place, axis=0) for name, values in self.drawn.items()}
             face = drawn["order"]
             faces = ops.take(self.images, face, axis=0) if on_device else inputs["images"]
@@ -129,29 +148,33 @@ def face_trainer(
                 faces = augment.mix(faces, drawn["blends"], drawn["pasted"])
                 own = drawn["shares"][:, None]
                 called = own * called + (1 - own) * ops.flip(called, axis=0)
-            return {"given": self.network(faces, training=True), "called": called, "count": count}
+            given = self.network(faces, training=True)
+            return {"given": given, "called": called, "count": count}
 
         def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
             return self.cross_entropy(y_pred["called"], y_pred["given"], y_pred["count"])
 
         def compute_metrics(self, x, y, y_pred, sample_weight=None):
-            self.hits.update_state(y_pred["called"], y_pred["given"])
+            self.hits.update_state(y_pred["called"], y_pred["given"], y_pred.get("present"))
             return self.get_metrics_result()
 
         def training_input(self):
             """Return what `fit` takes as x."""
             if on_device:
-                return {"place": np.arange(len(self.draws.order), dtype=np.int32)}
+                return {"place": spread.places(len(self.draws.order), settings.batch_size)}
             return _host_batches(self, images, settings)
 
         def validation_input(self):
             """Return what `fit` takes as validation data."""
-            place = {"place": np.arange(len(held_out[1]), dtype=np.int32)}
-            return place if on_device else {**place, "images": held_out[0]}
+            place = spread.places(places, self.validation_batch_size)
+            if on_device:
+                return {"place": place}
+            return {"place": place, "images": held_out[0][np.minimum(place, rows - 1)]}
 
-    trainer = FaceTrainer()
-    first = {"place": np.zeros(1, np.int32)}
-    trainer(first if on_device else {**first, "images": held_out[0][:1]})
+    trainer = spread.fitted(FaceTrainer)()
+    # It has all its variables. Keras would build it by calling it once, operation by operation,
+    # each of which JAX compiles by itself.
+    trainer.built = True
     return trainer
 
 
@@ -163,13 +186,15 @@ def _host_batches(trainer, images: np.ndarray, settings: Settings):
     if settings.feed == "generator" and settings.augmentation is not None:
         generator = augment.image_data_generator(settings.augmentation)
 
+    places = trainer.spread.places(len(trainer.draws.order), settings.batch_size)
+    places = places.reshape(trainer.steps, -1)
+
     class HostBatches(keras.utils.PyDataset):
         def __len__(self) -> int:
             return trainer.steps
 
         def __getitem__(self, index: int):
-            start = index * settings.batch_size
-            place = np.arange(start, start + settings.batch_size, dtype=np.int32)
+            place = places[index]
             faces = np.asarray(images[trainer.draws.order[place]])
             if generator is not None:
                 faces = _generated(generator, faces, trainer.draws, place)
