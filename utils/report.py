@@ -170,6 +170,34 @@ def draw(run: records.Run, folder: Path = runtime.FIGURES) -> list[Path]:
     ]
 
 
+def draw_mistakes(results: Path = runtime.RESULTS, folder: Path = runtime.FIGURES) -> list[Path]:
+    """Draw what each mistake is worth, for each data set of which that is recorded.
+
+    Parameters
+    ----------
+    results, folder : path
+        Where the records lie, and where ``mistakes-DATA.png`` goes.
+
+    Returns
+    -------
+    list of Path
+    """
+    from utils import claims, figures, mistakes
+
+    claimed = {name: float(figure) for name, figure, *_ in claims.ANCESTORS if figure}
+    written = []
+    for name in mistakes.recorded(results):
+        table = mistakes.table(mistakes.load(name, results))
+        if len(table) > 2:  # the honest figure, and more than one mistake
+            figure = figures.mistakes_waterfall(
+                table,
+                claims=claimed,
+                title=f"What each mistake adds on {DATASETS.get(name, name)} (a small network)",
+            )
+            written.append(figures.save(figure, f"mistakes-{name}", folder))
+    return written
+
+
 def table(results: Path = runtime.RESULTS) -> str:
     """Write the results table, as Markdown.
 
@@ -261,7 +289,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for run in recorded():
             for path in draw(run):
                 print(f"{path.parent.name}/{path.name}")
-        for path in speed.draw():
+        for path in [*speed.draw(), *draw_mistakes()]:
             print(f"{path.parent.name}/{path.name}")
         runtime.write_atomically(README, after.encode())
         print("README.md: tables written" if after != before else "README.md: up to date")
