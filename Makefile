@@ -24,7 +24,7 @@ course: $(installed)  ## run notebooks 01–06 on the rendered sample faces (5 m
 	@$(run) -m utils.course
 
 .PHONY: test
-test: $(installed)  ## unit and property tests, notebook hygiene, every notebook's output (10 minutes)
+test: $(installed)  ## unit and property tests, notebook hygiene, every notebook's output (12 minutes)
 	@$(run) -m pytest -n $(JOBS) --dist loadscope -m "not real_data" tests
 	@$(run) -m pytest -n $(JOBS) --dist loadscope --nbval notebooks
 	@echo "make test: all passed"
