@@ -82,7 +82,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
     runtime.setup(seed=0)
-    accelerator = timing.has_accelerator()
+    accelerator = bool(records.accelerators())
     data = asked.data or ("fer2013" if (runtime.RAW / "fer2013").exists() else "sample")
     plan = plan_for(data, accelerator=accelerator, quick=asked.quick)
     around = records.surroundings()

@@ -88,14 +88,3 @@ def read_back(values: Sequence) -> float:
 def load_average() -> list[float]:
     """Return the load average of the last 1, 5 and 15 minutes; empty where there is none."""
     return [round(value, 2) for value in os.getloadavg()] if hasattr(os, "getloadavg") else []
-
-
-def has_accelerator() -> bool:
-    """Whether Keras's backend sees a device that is no processor."""
-    import keras
-
-    try:
-        devices = keras.distribution.list_devices()
-    except (RuntimeError, ValueError, AttributeError, NotImplementedError):
-        return False
-    return any("cpu" not in name.lower() for name in devices)

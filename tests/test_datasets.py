@@ -151,7 +151,7 @@ def test_copies_and_contradictions_are_found():
     assert datasets.first_copies(dataset).tolist() == [0, 1, 2, 0, 2, 1]
     assert np.flatnonzero(datasets.copies_in_training(dataset)).tolist() == [3]
     assert datasets.contradictions(dataset).tolist() == [1]
-    audit = datasets.audit(dataset)
+    audit = datasets.summary(dataset)
     assert (audit["repeats"], audit["contradictions"], audit["flat"]) == (3, 1, 0)
     assert audit["copies"] == {"validation": 0, "test": 1}
     json.dumps(audit)

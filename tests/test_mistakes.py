@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from utils import augment, figures, mistakes, runtime
+from utils import augment, evaluation, figures, mistakes, runtime
 from utils.datasets import SPLITS, FaceDataset
 from utils.errors import DataError, ModelError
 from utils.mistakes import Plan
@@ -466,15 +466,15 @@ def test_a_network_that_is_never_sure_has_six_sevenths():
 
 def test_the_interval_of_known_numbers():
     # Moore & McCabe: mean 22.5, s = 7.19 of eight numbers gives ± 6.0 by t(7) = 2.365.
-    mean, low, high = mistakes.seeds_interval([26, 31, 23, 22, 11, 22, 14, 31])
+    mean, low, high = evaluation.seeds_interval([26, 31, 23, 22, 11, 22, 14, 31])
     assert mean == 22.5
     assert (low, high) == pytest.approx((16.49, 28.51), abs=0.01)
-    mean, low, high = mistakes.seeds_interval([3.0])
+    mean, low, high = evaluation.seeds_interval([3.0])
     assert mean == 3
     assert np.isnan([low, high]).all()
-    assert mistakes.seeds_interval([2, 2, 2]) == (2, 2, 2)
-    with pytest.raises(ModelError, match="one seed"):
-        mistakes.seeds_interval([])
+    assert evaluation.seeds_interval([2, 2, 2]) == (2, 2, 2)
+    with pytest.raises(DataError, match="one seed"):
+        evaluation.seeds_interval([])
 
 
 @given(
@@ -482,12 +482,12 @@ def test_the_interval_of_known_numbers():
     shift=st.floats(-20, 20),
 )
 def test_an_interval_moves_with_its_values(values, shift):
-    mean, low, high = mistakes.seeds_interval(values)
+    mean, low, high = evaluation.seeds_interval(values)
     assert low <= mean + 1e-9
     assert mean <= high + 1e-9
-    moved = mistakes.seeds_interval([value + shift for value in values])
+    moved = evaluation.seeds_interval([value + shift for value in values])
     assert moved == pytest.approx((mean + shift, low + shift, high + shift), abs=1e-6)
-    wide = mistakes.seeds_interval(values, 0.99)
+    wide = evaluation.seeds_interval(values, 0.99)
     assert wide[2] - wide[1] >= high - low
 
 

@@ -42,7 +42,7 @@ def test_fer2013_has_the_challenge_s_own_counts(fer):
 
 
 def test_what_is_wrong_with_fer2013_is_counted(fer):
-    audit = datasets.audit(fer)
+    audit = datasets.summary(fer)
     assert audit["repeats"] == 1_851
     assert audit["copies"] == {"validation": 280, "test": 288}
     assert audit["contradictions"] == 56
@@ -52,7 +52,7 @@ def test_what_is_wrong_with_fer2013_is_counted(fer):
 def test_the_record_is_of_these_pictures(fer):
     record = runtime.RESULTS / "data" / "fer2013.json"
     recorded = json.loads(record.read_text(encoding="utf-8"))
-    audit = datasets.audit(fer)
+    audit = datasets.summary(fer)
     # A copy put together from another release differs in some pixels, so in its fingerprint.
     if audit["fingerprint"] != recorded["fingerprint"]:
         pytest.skip("another copy of FER2013 than the recorded one")

@@ -6,7 +6,6 @@ the same order is checked, not taken on trust.
 
 from __future__ import annotations
 
-import hashlib
 import math
 import shlex
 import time
@@ -162,13 +161,8 @@ def assess(
     start = time.perf_counter()
     predictions = records.as_recorded(training.predict(classifier, dataset, split))
     info = {
-        "network": name,
-        "model_sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
-        "trained_on": trained_on,
-        "dataset": dataset.name,
-        "split": split,
+        **records.asked(file, dataset, split),
         "without": list(without),
-        "fingerprint": dataset.fingerprint(),
         "command": shlex.join(command),
         "evaluated": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "seconds": round(time.perf_counter() - start, 1),

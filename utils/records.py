@@ -9,6 +9,7 @@ process leaves the old one or the new one, never half.
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import io
 import json
 import os
@@ -19,7 +20,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -27,6 +28,9 @@ import pandas as pd
 from utils import runtime
 from utils.errors import ModelError
 from utils.expressions import EXPRESSIONS
+
+if TYPE_CHECKING:
+    from utils.datasets import FaceDataset
 
 HISTORY_COLUMNS = (
     "epoch",
@@ -451,6 +455,32 @@ def run_of(network: Path, results: Path | None = None) -> Run | None:
     return load(folder) if is_finished(folder) else None
 
 
+def asked(network: Path, dataset: FaceDataset, split: str) -> dict[str, str]:
+    """Say which network is asked about which faces, as every record of answers does.
+
+    Parameters
+    ----------
+    network : path
+        The file, as `models.find` returns it.
+    dataset : FaceDataset
+    split : str
+
+    Returns
+    -------
+    dict of str
+        network, model_sha256, trained_on ("" where no record says), dataset, split, fingerprint.
+    """
+    run = run_of(network)
+    return {
+        "network": network_name(network),
+        "model_sha256": hashlib.sha256(network.read_bytes()).hexdigest(),
+        "trained_on": run.info["dataset"] if run else "",
+        "dataset": dataset.name,
+        "split": split,
+        "fingerprint": dataset.fingerprint(),
+    }
+
+
 def surroundings() -> dict[str, Any]:
     """Describe where a run happens: package versions, backend, hardware, git commit.
 
@@ -478,17 +508,19 @@ def surroundings() -> dict[str, Any]:
 
 def hardware() -> str:
     """Say what computes: the accelerator where there is one, and the processor."""
-    import keras
-
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     processor = f"{cores} cores of {_processor_name()}"
+    return " and ".join([*_accelerator_names(accelerators()), processor])
+
+
+def accelerators() -> list[str]:
+    """List the backend's devices that are no processors, as Keras names them."""
+    import keras
+
     try:
-        accelerators = [
-            name for name in keras.distribution.list_devices() if "cpu" not in name.lower()
-        ]
-    except (RuntimeError, ValueError, AttributeError, NotImplementedError):
-        accelerators = []
-    return " and ".join([*_accelerator_names(accelerators), processor])
+        return [name for name in keras.distribution.list_devices() if "cpu" not in name.lower()]
+    except (RuntimeError, ValueError, AttributeError):  # a backend that cannot list its devices
+        return []
 
 
 def _accelerator_names(devices: list[str]) -> list[str]:

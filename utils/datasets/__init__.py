@@ -9,10 +9,10 @@ from utils.datasets.dataset import (
     SPLITS,
     USAGES,
     FaceDataset,
-    audit,
     contradictions,
     copies_in_training,
     first_copies,
+    summary,
 )
 from utils.datasets.ferplus import label_agreement, read_agreement, vote_shares
 from utils.errors import DataError
@@ -23,13 +23,13 @@ __all__ = [
     "USAGES",
     "DataError",
     "FaceDataset",
-    "audit",
     "contradictions",
     "copies_in_training",
     "first_copies",
     "label_agreement",
     "load",
     "read_agreement",
+    "summary",
     "vote_shares",
 ]
 

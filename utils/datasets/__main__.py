@@ -13,7 +13,7 @@ from utils.errors import DataError
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Load a data set, print its line and its counts, and with ``--record`` write its audit.
+    """Load a data set, print its line and its counts, and with ``--record`` write its summary.
 
     Returns
     -------
@@ -39,7 +39,7 @@ def main(arguments: list[str] | None = None) -> int:
     if chosen.record:
         target = runtime.RESULTS / "data" / f"{chosen.name}.json"
         target.parent.mkdir(parents=True, exist_ok=True)
-        text = json.dumps(datasets.audit(dataset), indent=2) + "\n"
+        text = json.dumps(datasets.summary(dataset), indent=2) + "\n"
         runtime.write_atomically(target, text.encode())
         print(f"wrote {target.relative_to(runtime.RESULTS.parent).as_posix()}")
         if chosen.name == "ferplus":

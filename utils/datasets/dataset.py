@@ -268,7 +268,7 @@ def contradictions(dataset: FaceDataset) -> np.ndarray:
     return np.unique(first[dataset.labels != dataset.labels[first]])
 
 
-def audit(dataset: FaceDataset) -> dict:
+def summary(dataset: FaceDataset) -> dict:
     """Count what a data set holds, and what is wrong with it.
 
     Returns

@@ -30,7 +30,6 @@ BROKEN = (
     zlib.error,
     lzma.LZMAError,
     RuntimeError,
-    NotImplementedError,
 )
 
 

@@ -45,7 +45,7 @@ from utils.evaluation.several import (
     f1_by_class,
     holm,
 )
-from utils.evaluation.spread import SeedSpread, seeds
+from utils.evaluation.spread import SeedSpread, seeds, seeds_interval
 from utils.evaluation.summaries import Summary, compare, summary
 
 __all__ = [
@@ -87,6 +87,7 @@ __all__ = [
     "risk_coverage_area",
     "row_shares",
     "seeds",
+    "seeds_interval",
     "summary",
     "surest",
     "temperature",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -80,6 +80,44 @@ class SeedSpread:
         return text
 
 
+def seeds_interval(values: Sequence[float], level: float = 0.95) -> tuple[float, float, float]:
+    """Return the mean of several seeds' values, and its interval by Student's t.
+
+    Parameters
+    ----------
+    values : sequence of k floats
+        One a seed, one or more.
+    level : float
+        Between 0 and 1.
+
+    Returns
+    -------
+    mean, low, high : float
+        Mean ± t(k - 1) · s / √k; the ends are NaN for a single value.
+
+    Raises
+    ------
+    DataError
+        When there is no value.
+
+    Notes
+    -----
+    It says how far another few seeds might come out elsewhere. Where all seeds are asked about
+    one test set, that another test set of this size would move the figure too is not in it
+    (`accuracy_interval` says by how much). Student (1908), Biometrika 6.
+    """
+    from scipy.stats import t
+
+    values = np.asarray(values, dtype=float)
+    if not len(values):
+        raise DataError("expected the values of one seed or more, got none")
+    mean = float(values.mean())
+    if len(values) == 1:
+        return mean, float("nan"), float("nan")
+    half = t.ppf((1 + level) / 2, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values))
+    return mean, mean - float(half), mean + float(half)
+
+
 def seeds(runs: Mapping[str, Predictions]) -> SeedSpread:
     """Compute how far runs are apart that differ only in their seed.
 
@@ -121,7 +159,8 @@ def seeds(runs: Mapping[str, Predictions]) -> SeedSpread:
     right = np.stack([one.correct for one in in_one_order(runs.values())]).astype(np.float64)
     m, n = right.shape
     accuracies = right.mean(axis=1)
-    mean, deviation = float(accuracies.mean()), float(accuracies.std(ddof=1))
+    mean, low, high = seeds_interval(accuracies)
+    deviation = float(accuracies.std(ddof=1))
     flips = right.var(axis=0, ddof=1)
     by_test_set = float(np.sqrt(flips.sum()) / n)
     between = (n * deviation**2 - flips.mean()) / (n - 1) if n > 1 else 0.0
@@ -142,7 +181,7 @@ def seeds(runs: Mapping[str, Predictions]) -> SeedSpread:
         standard_deviation=deviation,
         minimum=float(accuracies.min()),
         maximum=float(accuracies.max()),
-        interval=around(factor * deviation / np.sqrt(m)),
+        interval=(max(0.0, low), min(1.0, high)),
         next_seed=around(factor * deviation * np.sqrt(1 + 1 / m)),
         two_runs=float(min(1.0, factor * deviation * np.sqrt(2))),
         by_test_set=by_test_set,

@@ -18,7 +18,6 @@ from utils.mistakes.findings import (
     figures_by_seed,
     load,
     recorded,
-    seeds_interval,
     table,
 )
 from utils.mistakes.laboratory import order, run
@@ -46,6 +45,5 @@ __all__ = [
     "plan_for",
     "recorded",
     "run",
-    "seeds_interval",
     "table",
 ]

@@ -6,7 +6,7 @@ import io
 import json
 import math
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from utils import runtime
+from utils import evaluation, runtime
 from utils.errors import ModelError
 from utils.mistakes.catalogue import HONEST, MISTAKES
 
@@ -227,44 +227,6 @@ READINGS: dict[str, Callable[[Mistakes, str, int], tuple[float, int]]] = {
 # ------------------------------------------------------------------------------------- table
 
 
-def seeds_interval(values: Sequence[float], level: float = 0.95) -> tuple[float, float, float]:
-    """Return the mean of several seeds' values, and its interval by Student's t.
-
-    Parameters
-    ----------
-    values : sequence of k floats
-        One a seed, one or more.
-    level : float
-        Between 0 and 1.
-
-    Returns
-    -------
-    mean, low, high : float
-        Mean ± t(k - 1) · s / √k; the ends are NaN for a single value.
-
-    Raises
-    ------
-    ModelError
-        When there is no value.
-
-    Notes
-    -----
-    It says how far another few seeds might come out elsewhere. Where all seeds are asked about
-    one test set, that another test set of this size would move the figure too is not in it
-    (`evaluation.accuracy_interval` says by how much). Student (1908), Biometrika 6.
-    """
-    from scipy.stats import t
-
-    values = np.asarray(values, dtype=float)
-    if not len(values):
-        raise ModelError("expected the values of one seed or more, got none")
-    mean = float(values.mean())
-    if len(values) == 1:
-        return mean, math.nan, math.nan
-    half = t.ppf((1 + level) / 2, len(values) - 1) * values.std(ddof=1) / math.sqrt(len(values))
-    return mean, mean - float(half), mean + float(half)
-
-
 def figures_by_seed(found: Mistakes, variant: str, reading: str = "chosen") -> pd.Series:
     """Read a variant's figure from each of its runs.
 
@@ -307,7 +269,7 @@ def table(found: Mistakes) -> pd.DataFrame:
         training (NaN where the figure is of training itself); ``figure``, the mean of the
         seeds, percent; ``points``, the mean of the differences to the base, paired by seed,
         percentage points; ``low`` and ``high``, its 95 % interval over the seeds
-        (`seeds_interval`; NaN for one seed), of the honest row that of its figure;
+        (`evaluation.seeds_interval`; NaN for one seed), of the honest row that of its figure;
         ``done_right``, the difference where the same thing is done after the split (NaN where
         that is no question); ``wrong``, ``why`` and ``instead``, a sentence each.
     """
@@ -316,7 +278,7 @@ def table(found: Mistakes) -> pd.DataFrame:
         figures = figures_by_seed(found, base)
         if figures.empty:
             continue
-        mean, low, high = seeds_interval(figures)
+        mean, low, high = evaluation.seeds_interval(figures)
         rows[base] = {
             "title": _UNFLAWED[base],
             "kind": HONEST,
@@ -340,7 +302,7 @@ def table(found: Mistakes) -> pd.DataFrame:
         both = _paired(found, mistake.variant, mistake.reading, mistake.base)
         if both.empty:
             continue
-        points, low, high = seeds_interval(both["wrong"] - both["base"])
+        points, low, high = evaluation.seeds_interval(both["wrong"] - both["base"])
         seed = both.index[0]
         rows[mistake.name] = {
             "title": mistake.title,

@@ -289,7 +289,5 @@ def resnet(
             values = residual_block(values, count, stride, name, momentum, dtype)
     values = layers.GlobalAveragePooling2D(name="mean", dtype=dtype)(values)
     values = layers.Dropout(dropout, name="dropout", dtype=dtype)(values)
-    outputs = layers.Dense(classes, activation="softmax", name="expression", dtype="float32")(
-        values
-    )
+    outputs = dense_layers(values, (), 0.0, classes, dtype)
     return model_of(inputs, outputs, "resnet")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from utils.models.layers import convolution, model_of, require_sides, scaled
+from utils.models.layers import convolution, dense_layers, model_of, require_sides, scaled
 
 
 def best(
@@ -70,18 +70,7 @@ def best(
         values = layers.Dropout(dropout, name="dropout", dtype=dtype)(values)
     else:
         values = layers.Flatten(name="flatten", dtype=dtype)(values)
-    for index, units in enumerate(dense, start=1):
-        values = layers.Dense(
-            units,
-            activation="relu",
-            kernel_initializer="he_normal",
-            name=f"dense_{index}",
-            dtype=dtype,
-        )(values)
-        values = layers.Dropout(dropout, name=f"dropout_{index}", dtype=dtype)(values)
-    outputs = layers.Dense(classes, activation="softmax", name="expression", dtype="float32")(
-        values
-    )
+    outputs = dense_layers(values, dense, dropout, classes, dtype)
     return model_of(inputs, outputs, "best")
 
 
@@ -136,9 +125,7 @@ def convnext(
     values = layers.GlobalAveragePooling2D(name="mean", dtype=dtype)(values)
     values = layers.LayerNormalization(epsilon=1e-6, name="normalisation", dtype=dtype)(values)
     values = layers.Dropout(dropout, name="dropout", dtype=dtype)(values)
-    outputs = layers.Dense(classes, activation="softmax", name="expression", dtype="float32")(
-        values
-    )
+    outputs = dense_layers(values, (), 0.0, classes, dtype)
     return model_of(inputs, outputs, "convnext")
 
 
@@ -193,9 +180,7 @@ def vit(
     values = layers.LayerNormalization(epsilon=1e-6, name="normalisation", dtype=dtype)(values)
     values = layers.GlobalAveragePooling1D(name="mean", dtype=dtype)(values)
     values = layers.Dropout(dropout, name="dropout", dtype=dtype)(values)
-    outputs = layers.Dense(classes, activation="softmax", name="expression", dtype="float32")(
-        values
-    )
+    outputs = dense_layers(values, (), 0.0, classes, dtype)
     return model_of(inputs, outputs, "vit")
 
 

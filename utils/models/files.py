@@ -32,7 +32,6 @@ BROKEN_ARCHIVE = (
     zlib.error,
     lzma.LZMAError,
     RuntimeError,
-    NotImplementedError,
 )
 
 

@@ -64,7 +64,7 @@ def blocks_of(values, filters: Sequence[int], dropout: float, momentum: float, d
 def dense_layers(
     values, units: Sequence[int], dropout: float, classes: int, dtype: str | None
 ) -> object:
-    """Add fully connected layers with ReLU, each followed by dropout, and the softmax."""
+    """Add fully connected layers, if any, with ReLU, each followed by dropout; and the softmax."""
     from keras import layers
 
     for index, count in enumerate(units, start=1):

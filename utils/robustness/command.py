@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import hashlib
 import shlex
 import sys
 import time
@@ -58,8 +57,7 @@ def measure(
         When the split has no face.
     """
     file = models.find(network)
-    asked_for = _identity(file, dataset, split)
-    run = records.run_of(file)
+    asked_for = records.asked(file, dataset, split)
     rows = dataset.split == split
     start = time.perf_counter()
     answers = ask(
@@ -73,7 +71,6 @@ def measure(
     around["versions"]["opencv"] = metadata.version("opencv-python-headless")
     info = {
         **asked_for,
-        "trained_on": run.info["dataset"] if run else "",
         "command": shlex.join(command),
         "evaluated": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "seconds": round(time.perf_counter() - start, 1),
@@ -82,22 +79,11 @@ def measure(
     return replace(answers, info=info)
 
 
-def _identity(file: Path, dataset: FaceDataset, split: str) -> dict[str, str]:
-    """Say which network is asked about which faces."""
-    return {
-        "network": records.network_name(file),
-        "model_sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
-        "dataset": dataset.name,
-        "split": split,
-        "fingerprint": dataset.fingerprint(),
-    }
-
-
 def _is_recorded(
     network: str | Path, dataset: FaceDataset, split: str, seed: int, results: Path
 ) -> bool:
     """Whether the very same was asked before: network, faces, corruptions, levels and seed."""
-    now = _identity(models.find(network), dataset, split)
+    now = records.asked(models.find(network), dataset, split)
     there = recorded(results, dataset.name, split).get(now["network"])
     if there is None:
         return False
