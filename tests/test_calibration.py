@@ -186,7 +186,6 @@ def test_temperature_one_changes_nothing_that_is_above_epsilon(given_):
 @settings(deadline=None, max_examples=40)
 def test_no_temperature_has_a_lower_loss(given_):
     best = evaluation.temperature(given_)
-    assert evaluation.temperature(shuffled(given_)) == pytest.approx(best, rel=1e-4)
 
     def loss(temperature):
         # Unclipped, as it is minimised.
@@ -198,6 +197,15 @@ def test_no_temperature_has_a_lower_loss(given_):
     for other in (0.01, 0.1, 0.5, 0.9, 1.0, 1.1, 2, 10, 100, best * 0.98, best * 1.02):
         if 0.01 <= other <= 100:
             assert loss(best) <= loss(other) + 1e-7
+    # Where the loss is flat to rounding, another order may find another temperature on the flat.
+    assert loss(evaluation.temperature(shuffled(given_))) == pytest.approx(loss(best), abs=1e-7)
+
+
+def test_the_order_of_the_faces_moves_no_temperature():
+    given_ = honest()
+    assert evaluation.temperature(shuffled(given_)) == pytest.approx(
+        evaluation.temperature(given_), rel=1e-4
+    )
 
 
 @pytest.mark.parametrize("raised", [0.3, 0.7, 1.0, 1.6, 3.0])
