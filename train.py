@@ -58,6 +58,13 @@ def parser() -> argparse.ArgumentParser:
     how.add_argument(
         "--targets", choices=("labels", "votes"), help="votes: learn the shares of FER+'s votes"
     )
+    how.add_argument(
+        "--teachers",
+        nargs="+",
+        metavar="MODEL",
+        help="trained networks whose mean answer is a part of each face's target",
+    )
+    how.add_argument("--taught", type=float, metavar="SHARE", help="how large a part, 0 … 1")
     how.add_argument("--augment", action=argparse.BooleanOptionalAction, default=True)
     how.add_argument("--rotation", type=float, metavar="DEGREES", help="to either side")
     how.add_argument("--zoom", type=float, metavar="FRACTION", help="of the scale")
@@ -83,7 +90,7 @@ def parser() -> argparse.ArgumentParser:
     )
 
     record = described.add_argument_group("the record")
-    record.add_argument("--name", help="by default MODEL-DATA-BALANCE[-votes]")
+    record.add_argument("--name", help="by default MODEL-DATA-BALANCE[-votes][-taught]")
     record.add_argument("--results", type=Path, default=runtime.RESULTS, help="where runs are kept")
     record.add_argument(
         "--resume", action="store_true", help="only go on with a run that has begun; fail if none"
@@ -97,6 +104,8 @@ def settings(asked: argparse.Namespace):
     from utils import training
 
     given = {key: value for key, value in vars(asked).items() if value is not None}
+    if "teachers" in given:
+        given["teachers"] = tuple(given["teachers"])
     known = {field.name for field in dataclasses.fields(training.Settings)} - {"model"}
     own = training.recipe(asked.model, **{key: given[key] for key in known & given.keys()})
     if not asked.augment:
@@ -119,6 +128,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except ValueError as error:
         described.error(str(error))
     ending = "-votes" if plan.targets == "votes" else ""
+    ending += "-taught" if plan.teachers else ""
     name = asked.name or f"{plan.model}-{asked.data}-{plan.balance}{ending}"
     folder = asked.results / name
     if asked.resume and not (folder / "run.json").is_file():

@@ -340,3 +340,32 @@ def test_the_repository_s_own_list_can_be_read():
     for one in records.not_run():
         assert one.model in models.NETWORKS
         assert f"--model {one.model}" in one.command
+
+
+# ---------------------------------------------------------------------------------- together
+
+
+def test_what_several_say_together_is_their_mean():
+    one, two = RUNS["one"], shuffled(RUNS["two"])
+    mean = evaluation.together({"one": one, "two": two})
+    np.testing.assert_array_equal(mean.rows, np.sort(one.rows))
+    expected = (
+        evaluation.check(one).probabilities + evaluation.check(RUNS["two"]).probabilities
+    ) / 2
+    np.testing.assert_allclose(mean.probabilities, expected[np.argsort(one.rows)])
+    assert mean.expressions == one.expressions
+
+
+def test_a_network_together_with_itself_says_the_same():
+    mean = evaluation.together({"one": RUNS["one"], "again": shuffled(RUNS["one"])})
+    found, alone = evaluation.summary(mean), evaluation.summary(RUNS["one"])
+    assert found.accuracy == alone.accuracy
+    assert found.macro_f1 == pytest.approx(alone.macro_f1)
+
+
+def test_only_answers_about_the_same_pictures_are_averaged():
+    with pytest.raises(DataError, match="got none"):
+        evaluation.together({})
+    others = answers([0, 0, 1, 3, 3], [0, 0, 1, 1, 3])
+    with pytest.raises(DataError, match="same rows with the same labels"):
+        evaluation.together({"one": RUNS["one"], "others": others})

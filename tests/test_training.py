@@ -270,6 +270,109 @@ def test_a_run_starts_from_another_ones_network(finished, tmp_path):
     assert not (tmp_path / "none").exists()
 
 
+def test_teachers_take_the_place_of_the_labels(finished, tmp_path):
+    """With all of the target theirs, a training with wrong labels is the same training."""
+    from utils import training
+
+    teacher = str(finished.folder / "model.keras")
+    data = faces(seed=1)
+    wrong = np.where(data.split == "training", (data.labels + 1) % 7, data.labels)
+    mislabelled = dataclasses.replace(data, labels=wrong)
+    plan = settings(epochs=2, teachers=(teacher,), taught=1.0, mixup=0.4)
+    run = training.train(data, plan, folder=tmp_path / "taught", verbose=0)
+    same = training.train(mislabelled, plan, folder=tmp_path / "mislabelled", verbose=0)
+    np.testing.assert_allclose(run.history["loss"], same.history["loss"], rtol=1e-5)
+    np.testing.assert_array_equal(run.test.probabilities, same.test.probabilities)
+    assert len(run.info["teachers_sha256"][0]) == 64
+
+    alone = settings(epochs=2, teachers=(teacher,), taught=0.0, mixup=0.4)
+    not_taught = training.train(data, alone, folder=tmp_path / "alone", verbose=0)
+    labels = settings(epochs=2, mixup=0.4)
+    by_labels = training.train(data, labels, folder=tmp_path / "labels", verbose=0)
+    np.testing.assert_allclose(not_taught.history["loss"], by_labels.history["loss"], rtol=1e-5)
+    assert not np.allclose(run.history["loss"], by_labels.history["loss"], rtol=1e-2)
+
+
+def test_what_two_teachers_say_is_averaged(finished, tmp_path):
+    """The loss of an untrained network, which learns next to nothing, against numpy's."""
+    import keras
+
+    from utils import models, training
+
+    runtime.setup(5)
+    other = models.Classifier(models.build("cnn5", (32, 32, 1), **TINY))
+    second = models.save(other, tmp_path / "second.keras")
+    teachers = (str(finished.folder / "model.keras"), str(second))
+    still = {"learning_rate": 1e-12, "weight_decay": 0.0, "label_smoothing": 0.0}
+    network = {**TINY, "dropout": 0.0, "dense_dropout": 0.0}
+    data = faces()
+    plan = settings(
+        epochs=1, teachers=teachers, taught=0.5, augmentation=None, network=network, **still
+    )
+    trained, labels, _ = training.training_faces(data, plan)
+    keras.utils.set_random_seed(plan.seed)
+    student = models.build("cnn5", (32, 32, 1), **network)
+    given = face_trainer(
+        student,
+        plan,
+        trained,
+        np.eye(7, dtype=np.float32)[labels],
+        np.ones(len(labels), np.float32),
+        (trained[:7], np.eye(7, dtype=np.float32)[labels[:7]]),
+        teachers=[models.load(file) for file in teachers],
+    )
+    given.begin(0)
+    given.compile(loss=None)
+    place = np.arange(32)
+    seen = trained[given.draws.order[place]]
+    asked = given({"place": place}, training=True)
+    mean = np.mean([models.load(file).predict(seen) for file in teachers], axis=0)
+    expected = 0.5 * mean + 0.5 * np.eye(7)[labels[given.draws.order[place]]]
+    np.testing.assert_allclose(np.asarray(asked["called"]), expected, atol=1e-5)
+
+
+def test_a_checkpoint_holds_no_teacher(finished, tmp_path):
+    from utils import models, training
+
+    runtime.setup(6)
+    large = models.Classifier(models.build("cnn5", (32, 32, 1), **{**TINY, "dense": 2048}))
+    teacher = models.save(large, tmp_path / "large.keras")
+    sizes = {}
+
+    def after(epoch, logs):
+        raise KeyboardInterrupt
+
+    for name, plan in {
+        "taught": settings(teachers=(str(teacher),)),
+        "alone": settings(),
+    }.items():
+        folder = tmp_path / name
+        with pytest.raises(KeyboardInterrupt):
+            training.train(faces(), plan, folder=folder, verbose=0, after_epoch=after)
+        (file,) = (folder / "checkpoints").glob("epoch-*.weights.h5")
+        sizes[name] = file.stat().st_size
+    assert sizes["taught"] == pytest.approx(sizes["alone"], rel=0.01)
+
+
+def test_a_teacher_that_cannot_teach_is_named(finished, tmp_path):
+    from utils import training
+
+    teacher = str(finished.folder / "model.keras")
+    folder = tmp_path / "refused"
+    with pytest.raises(ModelError, match=r"32×32×1.*40×40×1.*--size"):
+        training.train(faces(), settings(size=40, teachers=(teacher,)), folder=folder, verbose=0)
+    with pytest.raises(ModelError, match="no network is called 'nobody'"):
+        training.train(
+            faces(), settings(teachers=("nobody",)), folder=tmp_path / "nobody", verbose=0
+        )
+    assert not (tmp_path / "nobody").exists()
+    fewer = faces().without(["neutral"])
+    with pytest.raises(ModelError, match="neutral, and cannot teach"):
+        training.train(fewer, settings(teachers=(teacher,)), folder=tmp_path / "fewer", verbose=0)
+    with pytest.raises(ValueError, match="taught is a share"):
+        settings(taught=1.5)
+
+
 def test_a_record_older_than_a_setting_goes_on(finished, tmp_path):
     import json
     import shutil
@@ -279,7 +382,7 @@ def test_a_record_older_than_a_setting_goes_on(finished, tmp_path):
     folder = tmp_path / "old"
     shutil.copytree(finished.folder, folder)
     info = json.loads((folder / "run.json").read_text("utf-8"))
-    for setting in ("start", "frozen_epochs", "fine_tuning"):
+    for setting in ("start", "frozen_epochs", "fine_tuning", "teachers", "taught"):
         del info["settings"][setting]
     (folder / "run.json").write_text(json.dumps(info), "utf-8")
     run = training.train(faces(), settings(), folder=folder, verbose=0)

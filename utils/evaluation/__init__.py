@@ -44,6 +44,7 @@ from utils.evaluation.several import (
     difference_matrix,
     f1_by_class,
     holm,
+    together,
 )
 from utils.evaluation.spread import SeedSpread, seeds, seeds_interval
 from utils.evaluation.summaries import Summary, compare, summary
@@ -92,6 +93,7 @@ __all__ = [
     "surest",
     "temperature",
     "threshold_for",
+    "together",
     "top_k_accuracy",
     "wilson_bounds",
     "with_temperature",

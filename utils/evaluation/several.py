@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -266,6 +267,43 @@ def agreement_counts(runs: Mapping[str, Predictions]) -> pd.DataFrame:
     )
     table.loc["all"] = table.sum()
     return table
+
+
+def together(runs: Mapping[str, Predictions]) -> Predictions:
+    """Average what several networks say of each picture.
+
+    Networks that were begun from other random numbers, or built otherwise, are wrong on other
+    pictures, and their mean is right more often than most of them (Hansen & Salamon 1990, Neural
+    network ensembles, IEEE PAMI 12). Which of them are taken is a choice: make it on the
+    validation split.
+
+    Parameters
+    ----------
+    runs : mapping of str to Predictions
+        One or more, on the same pictures.
+
+    Returns
+    -------
+    Predictions
+        The arithmetic mean of the probabilities, each network counting alike; rows in the source
+        file's order.
+
+    Raises
+    ------
+    DataError
+        When there is no run, or they do not hold the same rows with the same labels.
+    """
+    if not runs:
+        raise DataError("expected one run or more, got none")
+    ordered = in_one_order(runs.values())
+    first = ordered[0]
+    return dataclasses.replace(
+        next(iter(runs.values())),
+        probabilities=np.mean([one.probabilities for one in ordered], axis=0),
+        labels=first.labels,
+        rows=first.rows,
+        copies=first.copies,
+    )
 
 
 def f1_by_class(runs: Mapping[str, Predictions]) -> pd.DataFrame:

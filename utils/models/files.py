@@ -269,7 +269,7 @@ def with_dtype(model, dtype: str):
     model : keras.Model
         Any network of Keras's own layers.
     dtype : str
-        "float32" or "float16".
+        "float32", "float16", or a mixed policy, in which the last layer stays in float32.
 
     Returns
     -------
@@ -279,9 +279,11 @@ def with_dtype(model, dtype: str):
     import keras
 
     def same_layer(layer):
-        return type(layer).from_config({**layer.get_config(), "dtype": dtype})
+        exact = layer is model.layers[-1] and dtype.startswith("mixed")
+        kind = "float32" if exact else dtype
+        return type(layer).from_config({**layer.get_config(), "dtype": kind})
 
     copy = keras.models.clone_model(model, clone_function=same_layer)
-    copy.set_weights([np.asarray(weight, dtype) for weight in model.get_weights()])
+    copy.set_weights(model.get_weights())
     # Keras compiles the copy of a compiled model, and would save its optimizer: thrice the size.
     return keras.Model(copy.inputs, copy.outputs, name=model.name)

@@ -20,7 +20,7 @@ import numpy as np
 
 from utils import datasets, faces, models, records, runtime
 from utils.errors import DataError, ModelError
-from utils.training import checkpoints
+from utils.training import checkpoints, teaching
 from utils.training.asking import predict
 from utils.training.devices import Spread
 from utils.training.feeding import training_faces, vote_shares
@@ -70,7 +70,8 @@ def train(
     Raises
     ------
     ModelError
-        When the folder holds a run of other settings or other data.
+        When the folder holds a run of other settings or other data, or a network that should
+        start or teach this one cannot.
     DataError
         When a split is missing, or the data cannot be balanced as asked.
     ValueError
@@ -217,6 +218,7 @@ def _begin(
         "epochs": settings.epochs,
         "settings": json.loads(json.dumps(dataclasses.asdict(settings))),
         **_start(settings),
+        **teaching.named_by_content(settings.teachers),
     }
     if (folder / "run.json").is_file():
         info = records.load(folder).info
@@ -304,7 +306,8 @@ def _fit(
     if settings.start:
         checkpoints.take_over(model, models.load(models.find(settings.start)), dataset.expressions)
     spread.synchronize(model, True)
-    trainer = face_trainer(model, settings, images, targets, weights, validation, spread)
+    taught_by = teaching.teachers(settings.teachers, shape, dataset.expressions)
+    trainer = face_trainer(model, settings, images, targets, weights, validation, spread, taught_by)
     # Balancing, building, putting on the device; the first epoch's seconds hold the compiling.
     earlier = info.get("start_up_seconds", 0.0)
     info["start_up_seconds"] = round(earlier + time.perf_counter() - begun, 2)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -53,6 +54,13 @@ class Settings:
     targets : {"labels", "votes"}
         What a training face is to be called: its label, or each class by its share of FER+'s
         votes ("cross-entropy loss" in Barsoum et al. 2016, §3). Validation and test keep labels.
+    teachers : tuple of str
+        Trained networks that teach this one, as `models.find` takes them, of the same size and
+        the same expressions. In each step they are asked about the very faces that it sees, moved
+        and mixed (Beyer et al. 2022, Knowledge distillation: a good teacher is patient and
+        consistent, §3), and their mean answer is its target.
+    taught : float
+        Share of the target that is theirs, 0 … 1; the rest is the label.
     erasing : float
         Share of the faces out of which a rectangle is erased (Zhong et al. 2020).
     mixup : float
@@ -97,6 +105,8 @@ class Settings:
     average: float = 0.0
     label_smoothing: float = 0.1
     targets: str = "labels"
+    teachers: tuple[str, ...] = ()
+    taught: float = 0.9
     erasing: float = 0.0
     mixup: float = 0.0
     cutmix: float = 0.0
@@ -123,6 +133,8 @@ class Settings:
             )
         if self.feed not in FEEDS:
             raise ValueError(f"feed is one of {', '.join(FEEDS)}, not {self.feed!r}")
+        if not 0 <= self.taught <= 1:
+            raise ValueError(f"taught is a share, 0 … 1, not {self.taught}")
         if not 0 <= self.erasing <= 1 or self.mixup < 0 or self.cutmix < 0:
             raise ValueError("erasing is a share, 0 … 1; mixup and cutmix are 0 or more")
         if self.epochs < 1 or self.batch_size < 1 or self.size < 1:
@@ -202,7 +214,8 @@ def complete(settings: dict[str, Any]) -> dict[str, Any]:
         With every field of `Settings`. Where the faces came from was not recorded at first; they
         were moved a batch at a time before each step, which no longer exists: "batches".
     """
-    return {**dataclasses.asdict(Settings()), "feed": "batches", **settings}
+    own = json.loads(json.dumps(dataclasses.asdict(Settings())))
+    return {**own, "feed": "batches", **settings}
 
 
 def course_settings(name: str) -> Settings:

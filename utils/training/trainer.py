@@ -8,9 +8,12 @@ in Keras for every backend.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
-from utils import augment
+from utils import augment, models
+from utils.training import teaching
 from utils.training.devices import Spread
 from utils.training.draws import EpochDraws, epoch_draws
 from utils.training.settings import Settings
@@ -27,6 +30,7 @@ def face_trainer(
     weights: np.ndarray,
     held_out: tuple[np.ndarray, np.ndarray],
     spread: Spread | None = None,
+    teachers: Sequence[models.Classifier] = (),
 ):
     """Put training and validation faces beside a network.
 
@@ -47,6 +51,8 @@ def face_trainer(
         Validation faces (m, size, size, channels) uint8 and targets (m, k) float32.
     spread : Spread, optional
         Over which devices; call this in its scope. By default one.
+    teachers : sequence of Classifier
+        Networks whose mean answer is a part of each target.
 
     Returns
     -------
@@ -84,6 +90,9 @@ def face_trainer(
             self.drawn = {
                 name: self._keep(name, getattr(self.draws, name)) for name in self._drawn_names()
             }
+            self.taught = None
+            if teachers:
+                self.taught = teaching.answers(teachers, settings.precision, self._keep)
 
         def _keep(self, name: str, values: np.ndarray):
             """Put an array on the device as a variable that nothing trains or saves."""
@@ -148,6 +157,8 @@ def face_trainer(
                 faces = augment.mix(faces, drawn["blends"], drawn["pasted"])
                 own = drawn["shares"][:, None]
                 called = own * called + (1 - own) * ops.flip(called, axis=0)
+            if self.taught is not None:
+                called = settings.taught * self.taught(faces) + (1 - settings.taught) * called
             given = self.network(faces, training=True)
             return {"given": given, "called": called, "count": count}
 
