@@ -34,6 +34,13 @@ def parser() -> argparse.ArgumentParser:
     )
     what.add_argument("--data", default="sample", choices=("sample", "fer2013", "ferplus", "expw"))
     what.add_argument("--path", help="where the data lie, if not in data/raw/")
+    what.add_argument(
+        "--without",
+        action="append",
+        default=[],
+        metavar="EXPRESSION",
+        help="leave it out of the data (contempt: FER+ with FER2013's seven)",
+    )
     what.add_argument("--size", type=int, metavar="PIXELS", help="side of the faces")
     what.add_argument(
         "--network",
@@ -56,7 +63,9 @@ def parser() -> argparse.ArgumentParser:
     how.add_argument("--frozen-epochs", type=int, help="the dense layers learn alone for so long")
     how.add_argument("--balance", choices=("smote", "weights", "none"))
     how.add_argument(
-        "--targets", choices=("labels", "votes"), help="votes: learn the shares of FER+'s votes"
+        "--targets",
+        choices=("labels", "votes", "both"),
+        help="votes: learn the shares of FER+'s votes; both: the mean of label and votes",
     )
     how.add_argument(
         "--teachers",
@@ -90,7 +99,7 @@ def parser() -> argparse.ArgumentParser:
     )
 
     record = described.add_argument_group("the record")
-    record.add_argument("--name", help="by default MODEL-DATA-BALANCE[-votes][-taught]")
+    record.add_argument("--name", help="by default MODEL-DATA-BALANCE and what else is unusual")
     record.add_argument("--results", type=Path, default=runtime.RESULTS, help="where runs are kept")
     record.add_argument(
         "--resume", action="store_true", help="only go on with a run that has begun; fail if none"
@@ -114,6 +123,15 @@ def settings(asked: argparse.Namespace):
     return dataclasses.replace(own, augmentation=dataclasses.replace(own.augmentation, **moves))
 
 
+def default_name(asked: argparse.Namespace, plan) -> str:
+    """Name a run after what makes it another than the usual one, but for its numbers."""
+    parts = [plan.model, asked.data, plan.balance]
+    parts += [f"without-{expression}" for expression in asked.without]
+    parts += [plan.targets] if plan.targets != "labels" else []
+    parts += ["taught"] if plan.teachers else []
+    return "-".join(parts)
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Load, train, record, and print what came out."""
     described = parser()
@@ -127,13 +145,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
         spread.check(plan)
     except ValueError as error:
         described.error(str(error))
-    ending = "-votes" if plan.targets == "votes" else ""
-    ending += "-taught" if plan.teachers else ""
-    name = asked.name or f"{plan.model}-{asked.data}-{plan.balance}{ending}"
+    name = asked.name or default_name(asked, plan)
     folder = asked.results / name
     if asked.resume and not (folder / "run.json").is_file():
         raise ModelError(f"there is no run called {name!r} to go on with")
-    dataset = datasets.load(asked.data, asked.path)
+    if asked.data == "fer2013" and plan.targets != "labels":
+        dataset = datasets.beside_fer2013(asked.path)
+    else:
+        dataset = datasets.load(asked.data, asked.path)
+    for expression in asked.without:
+        if expression not in dataset.expressions:
+            raise DataError(
+                f"{dataset.name}: found no {expression} to leave out; it has "
+                f"{', '.join(dataset.expressions)}"
+            )
+    dataset = dataset.without(asked.without)
     print(dataset.describe(), flush=True)
     verbose = asked.verbose if spread.is_chief else 0
     run = training.train(dataset, plan, folder=folder, verbose=verbose, spread=spread)

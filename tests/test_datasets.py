@@ -736,6 +736,14 @@ def test_vote_shares_sum_to_one_and_are_highest_for_the_majority(votes):
             assert share[label] == share.max()
 
 
+def test_votes_lie_beside_fer2013_s_own_labels(ferplus_folder):
+    whole, votes = ferplus.load_both(ferplus_folder)
+    beside = datasets.beside_fer2013(ferplus_folder)
+    assert (beside.name, len(beside)) == ("fer2013", len(whole))
+    np.testing.assert_array_equal(beside.labels, whole.labels)
+    np.testing.assert_array_equal(beside.votes, votes)
+
+
 def test_every_row_stands_once_in_the_agreement_of_labels(ferplus_folder, tmp_path):
     faces, votes = ferplus.load_both(ferplus_folder)
     table = datasets.label_agreement(faces.labels, votes, faces.split)

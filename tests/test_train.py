@@ -4,7 +4,7 @@ import pytest
 
 import train
 from utils import records, runtime
-from utils.errors import ModelError
+from utils.errors import DataError, ModelError
 
 SMALL = ["--network", '{"filters": [4, 8, 8], "dense": 8}', "--size", "16", "--verbose", "0"]
 
@@ -70,6 +70,26 @@ def test_a_run_is_recorded_and_the_same_command_finds_it(tmp_path, capsys):
     assert capsys.readouterr().out == told
     with pytest.raises(ModelError, match=r"was started with epochs 2.*with 3"):
         train.main([*words, "--epochs", "3"])
+
+
+def test_an_expression_can_be_left_out(tmp_path):
+    words = ["--model", "cnn3", "--epochs", "1", "--results", str(tmp_path), *SMALL]
+    with pytest.raises(DataError, match="no contempt to leave out"):
+        train.main([*words, "--without", "contempt"])
+    assert list(tmp_path.iterdir()) == []
+    train.main([*words, "--without", "disgust", "--without", "fear"])
+    run = records.load("cnn3-sample-none-without-disgust-without-fear", tmp_path)
+    assert run.test.expressions == ("angry", "happy", "sad", "surprise", "neutral")
+
+
+def test_a_taught_run_is_called_so(tmp_path):
+    words = ["--model", "cnn3", "--epochs", "1", "--results", str(tmp_path), *SMALL]
+    train.main([*words, "--name", "teacher"])
+    teacher = str(tmp_path / "teacher" / "model.keras")
+    train.main([*words, "--teachers", teacher, "--taught", "0.7"])
+    run = records.load("cnn3-sample-none-taught", tmp_path)
+    assert run.info["settings"]["teachers"] == [teacher]
+    assert run.info["settings"]["taught"] == 0.7
 
 
 def test_resume_needs_something_to_go_on_with(tmp_path):

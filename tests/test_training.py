@@ -612,6 +612,28 @@ def test_votes_that_are_not_there_are_missed(tmp_path):
         training.train(data, settings(targets="votes"), folder=tmp_path / "b", verbose=0)
 
 
+def test_label_and_votes_are_averaged_and_a_face_without_votes_keeps_its_label():
+    from utils import training
+
+    data = with_votes(faces())
+    data.votes[3] = [0] * 8 + [10, 0]
+    plan = settings(targets="both")
+    _, labels, _ = training.training_faces(data, plan)
+    targets = training.training_targets(data, labels, plan)
+    rows, part = np.arange(len(labels)), data.part("training")
+    (silent,) = np.flatnonzero(part.rows == 3)
+    assert targets.dtype == np.float32
+    np.testing.assert_allclose(targets.sum(axis=1), 1, rtol=1e-6)
+    np.testing.assert_array_equal(targets[silent], np.eye(7)[labels[silent]])
+    others = rows != silent
+    np.testing.assert_allclose(targets[rows, labels][others], (1 + 2 / 3) / 2, rtol=1e-6)
+    np.testing.assert_allclose(targets[rows, (labels + 1) % 7][others], 1 / 6, rtol=1e-6)
+    with pytest.raises(DataError, match="no votes"):
+        training.training_targets(faces(), labels, plan)
+    with pytest.raises(ValueError, match="nobody has voted"):
+        settings(targets="both", balance="smote")
+
+
 @pytest.mark.parametrize(("balance", "rows"), [("smote", 7 * 40), ("weights", 140), ("none", 140)])
 def test_only_the_training_split_is_balanced(balance, rows):
     from utils import training

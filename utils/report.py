@@ -26,6 +26,7 @@ PARTS = ("mistakes", "results", "notebooks")
 
 DATASETS = {"fer2013": "FER2013", "ferplus": "FER+", "expw": "ExpW"}
 BALANCES = {"smote": "SMOTE", "weights": "class weights", "none": "as they are"}
+TARGETS = {"votes": ", on votes", "both": ", on labels and votes"}
 COLUMNS = (
     "network",
     "data",
@@ -96,11 +97,15 @@ def row(group: Sequence[records.Run]) -> list[str]:
     network = f"[`{info['model']}`](results/{group[0].name})"
     if info["settings"].get("start"):
         network += f", from `{info['settings']['start']}`"
-    if info["settings"].get("targets") == "votes":
-        network += ", on votes"
+    network += TARGETS.get(info["settings"].get("targets"), "")
+    if info["settings"].get("teachers"):
+        network += f", taught by {', '.join(f'`{name}`' for name in info['settings']['teachers'])}"
+    data = DATASETS.get(info["dataset"], info["dataset"])
+    if info["dataset"] == "ferplus":
+        data += f", {len(info['expressions'])} classes"
     return [
         network,
-        DATASETS.get(info["dataset"], info["dataset"]),
+        data,
         BALANCES.get(info["settings"].get("balance"), "–"),
         epochs,
         f"{len(group)} ({', '.join(str(run.info['seed']) for run in group)})",

@@ -14,7 +14,7 @@ from utils.datasets.dataset import (
     first_copies,
     summary,
 )
-from utils.datasets.ferplus import label_agreement, read_agreement, vote_shares
+from utils.datasets.ferplus import beside_fer2013, label_agreement, read_agreement, vote_shares
 from utils.errors import DataError
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "USAGES",
     "DataError",
     "FaceDataset",
+    "beside_fer2013",
     "contradictions",
     "copies_in_training",
     "first_copies",

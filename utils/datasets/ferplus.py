@@ -168,6 +168,29 @@ def load_both(
     return faces, votes
 
 
+def beside_fer2013(path: str | os.PathLike | None = None, *, cache: bool = True) -> FaceDataset:
+    """Load FER2013 as it is, all rows and its own labels, with FER+'s votes beside them.
+
+    Parameters
+    ----------
+    path, cache
+        As in `load`.
+
+    Returns
+    -------
+    FaceDataset
+        Named "fer2013", with `votes`.
+
+    Raises
+    ------
+    DataError
+        As in `load`.
+    """
+    faces, votes = load_both(path, cache=cache)
+    source = f"{faces.source} and {VOTES_NAME}"
+    return dataclasses.replace(faces, votes=votes, source=source)
+
+
 def label_agreement(labels: np.ndarray, votes: np.ndarray, split: np.ndarray) -> pd.DataFrame:
     """Count what FER+'s voters call the faces of each of FER2013's expressions.
 

@@ -6,7 +6,7 @@ the validation split, the test split read once at the end, everything written to
 
 from utils.training.asking import check_names, faces_for, predict, views_of
 from utils.training.draws import EpochDraws, epoch_draws
-from utils.training.feeding import training_faces, vote_shares
+from utils.training.feeding import training_faces, training_targets, vote_shares
 from utils.training.optimization import learning_rate_schedule
 from utils.training.runs import course_run, train
 from utils.training.settings import (
@@ -42,6 +42,7 @@ __all__ = [
     "recipe",
     "train",
     "training_faces",
+    "training_targets",
     "views_of",
     "vote_shares",
 ]

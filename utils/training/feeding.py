@@ -39,6 +39,41 @@ def training_faces(
     return part.images, part.labels, weights
 
 
+def training_targets(
+    dataset: datasets.FaceDataset, labels: np.ndarray, settings: Settings
+) -> np.ndarray:
+    """Say what each training face is to be called.
+
+    Parameters
+    ----------
+    dataset : FaceDataset
+        With votes, where the settings ask for them.
+    labels : numpy.ndarray
+        (m,) of the faces that `training_faces` returned.
+    settings : Settings
+        Gives targets.
+
+    Returns
+    -------
+    numpy.ndarray
+        (m, k) float32, rows that sum to one.
+
+    Raises
+    ------
+    DataError
+        As `vote_shares`.
+    """
+    one_hot = np.eye(len(dataset.expressions), dtype=np.float32)[labels]
+    if settings.targets == "labels":
+        return one_hot
+    part = dataset.part("training")
+    if settings.targets == "votes":
+        return vote_shares(part)
+    _require_votes(part)
+    shares = datasets.vote_shares(part.votes, part.expressions)
+    return np.where(np.isnan(shares), one_hot, (one_hot + shares) / 2).astype(np.float32)
+
+
 def vote_shares(dataset: datasets.FaceDataset) -> np.ndarray:
     """Return what share of FER+'s votes each class of a data set has, face by face.
 
@@ -57,10 +92,7 @@ def vote_shares(dataset: datasets.FaceDataset) -> np.ndarray:
     DataError
         When there are no votes, or a face has none for any of the classes.
     """
-    if dataset.votes is None:
-        raise DataError(
-            f"{dataset.name}: found no votes, expected FER+'s (--data ferplus has them)"
-        )
+    _require_votes(dataset)
     shares = datasets.vote_shares(dataset.votes, dataset.expressions)
     empty = np.flatnonzero(np.isnan(shares).any(axis=1))
     if empty.size:
@@ -69,3 +101,10 @@ def vote_shares(dataset: datasets.FaceDataset) -> np.ndarray:
             f"{', '.join(dataset.expressions)} ({empty.size:,} such rows), expected two or more"
         )
     return shares.astype(np.float32)
+
+
+def _require_votes(dataset: datasets.FaceDataset) -> None:
+    if dataset.votes is None:
+        raise DataError(
+            f"{dataset.name}: found no votes, expected FER+'s (--data ferplus has them)"
+        )

@@ -23,7 +23,7 @@ from utils.errors import DataError, ModelError
 from utils.training import checkpoints, teaching
 from utils.training.asking import predict
 from utils.training.devices import Spread
-from utils.training.feeding import training_faces, vote_shares
+from utils.training.feeding import training_faces, training_targets
 from utils.training.optimization import compile_trainer
 from utils.training.settings import Settings, complete, course_settings
 from utils.training.trainer import face_trainer
@@ -283,9 +283,7 @@ def _fit(
         records.write_info(folder, info)
     classes = len(dataset.expressions)
     one_hot = np.eye(classes, dtype=np.float32)
-    targets = one_hot[labels]
-    if settings.targets == "votes":
-        targets = vote_shares(dataset.part("training"))
+    targets = training_targets(dataset, labels, settings)
     weights = np.ones(len(labels), np.float32)
     if class_weights is not None:
         weights = np.array([class_weights[int(label)] for label in labels], np.float32)

@@ -10,7 +10,7 @@ from typing import Any
 from utils import augment, models
 
 BALANCES = ("smote", "weights", "none")
-TARGETS = ("labels", "votes")
+TARGETS = ("labels", "votes", "both")
 VIEWS = (1, 2, 10)
 OPTIMIZERS = ("adamw", "sgd")
 FEEDS = ("device", "stream", "generator")
@@ -51,9 +51,10 @@ class Settings:
         weights as they are.
     label_smoothing : float
         Share of each label that is spread over all classes (Szegedy et al. 2016, §7).
-    targets : {"labels", "votes"}
-        What a training face is to be called: its label, or each class by its share of FER+'s
-        votes ("cross-entropy loss" in Barsoum et al. 2016, §3). Validation and test keep labels.
+    targets : {"labels", "votes", "both"}
+        What a training face is to be called: its label; each class by its share of FER+'s votes
+        ("cross-entropy loss" in Barsoum et al. 2016, §3); or the mean of the two, for faces
+        without a vote the label alone. Validation and test keep labels.
     teachers : tuple of str
         Trained networks that teach this one, as `models.find` takes them, of the same size and
         the same expressions. In each step they are asked about the very faces that it sees, moved
@@ -123,7 +124,7 @@ class Settings:
             raise ValueError(f"balance is one of {', '.join(BALANCES)}, not {self.balance!r}")
         if self.targets not in TARGETS:
             raise ValueError(f"targets is one of {', '.join(TARGETS)}, not {self.targets!r}")
-        if self.targets == "votes" and self.balance == "smote":
+        if self.targets != "labels" and self.balance == "smote":
             raise ValueError("SMOTE makes faces that nobody has voted on: balance none or weights")
         if self.optimizer not in OPTIMIZERS:
             raise ValueError(f"optimizer is one of {', '.join(OPTIMIZERS)}, not {self.optimizer!r}")
