@@ -1,9 +1,11 @@
 """The command that trains: what is asked for is what is recorded."""
 
+import shlex
+
 import pytest
 
 import train
-from utils import records, runtime
+from utils import models, records, runtime
 from utils.errors import DataError, ModelError
 
 SMALL = ["--network", '{"filters": [4, 8, 8], "dense": 8}', "--size", "16", "--verbose", "0"]
@@ -37,6 +39,26 @@ def test_what_is_named_is_taken():
     assert (plan.augmentation.rotation, plan.augmentation.flip) == (20, False)
     assert plan.augmentation.zoom == planned("--model", "cnn4").augmentation.zoom
     assert planned("--no-augment").augmentation is None
+
+
+PLANNED = records.planned()
+
+
+@pytest.mark.parametrize("name", PLANNED.index)
+def test_what_is_planned_can_be_asked_for(name):
+    """Every planned command is one that the command line understands, and names its record."""
+    _, python, script, *words = shlex.split(PLANNED.loc[name, "command"])
+    assert python == "python"
+    if script == "-m":
+        assert words[0] == "utils.ablation"
+        return
+    assert script == "train.py"
+    plan = planned(*words)
+    assert train.parser().parse_args(words).name == name
+    model = models.build(plan.model, (plan.size, plan.size, 1), **plan.network)
+    if "distilled" in name:
+        assert model.count_params() <= 5_000_000
+        assert set(plan.teachers) < set(PLANNED.index)
 
 
 @pytest.mark.parametrize(

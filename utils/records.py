@@ -46,6 +46,7 @@ FILES = ("run.json", "history.csv", "validation.npz", "test.npz")
 
 #: Below ``results/``: the runs that have not been made, and why.
 NOT_RUN = "not_run.json"
+PLANNED = "planned.json"
 COMMANDS = ("train.py", "evaluate.py")
 
 PACKAGES = ("keras", "numpy", "scikit-learn", "imbalanced-learn")
@@ -429,6 +430,36 @@ def not_run(results: Path | None = None) -> list[NotRun]:
         for info in infos
     }
     return [one for one in entries if (one.model, one.dataset, one.balance) not in made]
+
+
+def planned(results: Path | None = None) -> pd.DataFrame:
+    """List the runs of ``planned.json``, which want a GPU, and whether they are recorded.
+
+    Parameters
+    ----------
+    results : path, optional
+        Where the file and the records lie; by default ``results/``.
+
+    Returns
+    -------
+    DataFrame
+        Indexed by the record's ``name``: ``part`` (of notebook 10's story), ``why``, ``command``
+        and ``recorded`` (bool).
+
+    Raises
+    ------
+    ModelError
+        When the file is no list of such entries.
+    """
+    results = results or runtime.RESULTS
+    columns = ["part", "why", "command"]
+    try:
+        entries = json.loads((results / PLANNED).read_text(encoding="utf-8"))
+        table = pd.DataFrame(entries).set_index("name")[columns]
+    except (ValueError, KeyError, OSError) as error:
+        wanted = ", ".join(["name", *columns])
+        raise ModelError(f"{PLANNED}: expected a list of entries with {wanted}: {error}") from error
+    return table.assign(recorded=[(results / name).is_dir() for name in table.index])
 
 
 def run_of(network: Path, results: Path | None = None) -> Run | None:

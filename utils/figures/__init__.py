@@ -9,6 +9,7 @@ one colour everywhere, `expressions.COLORS`, and never colour alone: its name, a
 hatching says the same.
 """
 
+from utils.figures.ablations import ablation
 from utils.figures.audits import best_correlations, picture_pairs, problem_counts
 from utils.figures.bars import MOST_LABELLED, accuracy_intervals, class_counts, per_class_bars
 from utils.figures.certainty import (
@@ -47,6 +48,7 @@ __all__ = [
     "MOST_LABELLED",
     "STYLE",
     "Figure",
+    "ablation",
     "accuracy_by_time",
     "accuracy_curves",
     "accuracy_intervals",
