@@ -152,6 +152,14 @@ def test_confusion_matrix_holds_counts_and_row_percentages():
     assert sum(text.endswith("%") for text in found) == 49
 
 
+def test_two_sets_of_labels_are_named_by_the_axes():
+    counts = np.eye(7, dtype=np.int64)
+    axes = figures.confusion_matrix(counts, names=("FER2013's label", "FER+'s majority")).axes[0]
+    assert axes.get_ylabel() == "FER2013's label"
+    assert axes.get_xlabel().startswith("FER+'s majority (percent of the row")
+    assert "true class" in figures.confusion_matrix(counts).axes[0].get_xlabel()
+
+
 def test_confusion_matrix_writes_light_on_dark():
     counts = np.diag(np.full(7, 10))
     axes = figures.confusion_matrix(counts).axes[0]

@@ -224,6 +224,20 @@ def begun(tmp_path_factory):
     return mistakes.run(with_copies(), plan, [0, 1], folder, command="test"), folder, plan
 
 
+def test_the_honest_answers_are_those_of_the_chosen_epoch(begun):
+    found, _, _ = begun
+    for seed in (0, 1):
+        history = found.history("honest", seed)
+        chosen = history.iloc[history["val_right"].to_numpy().argmax()]
+        said = found.predictions(seed)
+        right = said.probabilities.argmax(axis=1) == said.labels
+        assert right[~said.copies].sum() == chosen["test_right"]
+        np.testing.assert_array_equal(said.probabilities.sum(axis=1), 1)
+        assert said.expressions == with_copies().expressions
+    with pytest.raises(ModelError, match=r"seed 7|honest-7"):
+        found.predictions(7)
+
+
 def test_each_variant_takes_the_same_number_of_steps(begun):
     found, _, plan = begun
     assert found.finished() == {(v, s) for v in plan.variants for s in (0, 1)}

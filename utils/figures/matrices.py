@@ -16,7 +16,11 @@ from utils.figures.style import Figure, ink_on, require_some, set_title, styled
 
 @styled
 def confusion_matrix(
-    counts: np.ndarray, expressions: Sequence[str] = EXPRESSIONS, *, title: str = ""
+    counts: np.ndarray,
+    expressions: Sequence[str] = EXPRESSIONS,
+    *,
+    title: str = "",
+    names: tuple[str, str] = ("true", "predicted"),
 ) -> Figure:
     """Draw a confusion matrix: each cell its share of the true class, and its count.
 
@@ -26,6 +30,8 @@ def confusion_matrix(
         Row: the true class; column: the predicted one.
     expressions : sequence of k str
     title : str
+    names : (str, str)
+        What a row and a column are: of two sets of labels neither is the true one.
 
     Returns
     -------
@@ -74,8 +80,10 @@ def confusion_matrix(
     named = [f"{name}\nn = {size:,}" for name, size in zip(expressions, sums, strict=True)]
     axes.set_yticks(range(classes), named, fontsize=12)
     _part_cells(axes, classes)
-    axes.set_xlabel("predicted (percent of the true class; number of pictures)", fontsize=12)
-    axes.set_ylabel("true", fontsize=12)
+    row, column = names
+    of_what = "true class" if row == "true" else "row"
+    axes.set_xlabel(f"{column} (percent of the {of_what}; number of pictures)", fontsize=12)
+    axes.set_ylabel(row, fontsize=12)
     set_title(figure, title)
     return figure
 

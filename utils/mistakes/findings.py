@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from utils import evaluation, runtime
+from utils import evaluation, records, runtime
 from utils.errors import ModelError
 from utils.mistakes.catalogue import HONEST, MISTAKES
 
@@ -139,6 +139,31 @@ class Mistakes:
         if rows.empty:
             raise ModelError(f"{self.name}: no run of {variant!r} with seed {seed}")
         return rows.sort_values("epoch").reset_index(drop=True)
+
+    def predictions(self, seed: int) -> records.Predictions:
+        """Return what the honest network says of the test set at the epoch that validation chose.
+
+        Which class it names was recorded, not how probable: the class has 1, the others 0.
+
+        Parameters
+        ----------
+        seed : int
+            One of ``seeds("honest")``.
+
+        Raises
+        ------
+        ModelError
+            When there is no such run, or its answers are missing.
+        """
+        said, chosen = _honest_answers(self, seed)
+        expressions = tuple(self.info["expressions"])
+        return records.Predictions(
+            probabilities=np.eye(len(expressions), dtype=np.float32)[said.first[chosen]],
+            labels=said.labels,
+            rows=said.rows,
+            copies=said.copies,
+            expressions=expressions,
+        )
 
 
 # ---------------------------------------------------------------------------------- readings
