@@ -273,6 +273,19 @@ def test_a_damaged_evaluation_names_itself(recorded, spoil):
         records.evaluations(recorded.parent)
 
 
+def test_a_network_is_asked_as_often_as_its_run_was(ask, network, fer, tmp_path):
+    folder = run_of(tmp_path / "results" / "many", network)
+    records.write_info(folder, {"dataset": "fer2013", "settings": {"views": 2}})
+    assert ask("many", "--record")[0] == 0
+    (recorded,) = records.evaluations(folder)
+    assert recorded.info["views"] == 2
+    data, classifier = datasets.load("fer2013", fer), models.load(network)
+    averaged = training.predict(classifier, data, "test", views=2).probabilities
+    np.testing.assert_allclose(recorded.predictions.probabilities, averaged, atol=1e-3)
+    once = training.predict(classifier, data, "test").probabilities
+    assert not np.allclose(averaged, once, atol=1e-3)
+
+
 def test_without_its_json_an_evaluation_does_not_exist(recorded):
     recorded.unlink()
     assert records.evaluations(recorded.parent) == []

@@ -111,7 +111,7 @@ def assess(
     without: Sequence[str] = (),
     command: Sequence[str] = (),
 ) -> Assessment:
-    """Ask a network about every face of a split.
+    """Ask a network about every face of a split, in as many views as its run was tested in.
 
     Parameters
     ----------
@@ -159,9 +159,12 @@ def assess(
     classifier, dataset = models.without(classifier, without), dataset.without(without)
     training.check_names(name, classifier.expressions, dataset)
     start = time.perf_counter()
-    predictions = records.as_recorded(training.predict(classifier, dataset, split))
+    views = run.info.get("settings", {}).get("views", 1) if run else 1
+    predictions = training.predict(classifier, dataset, split, views=views)
+    predictions = records.as_recorded(predictions)
     info = {
         **records.asked(file, dataset, split),
+        "views": views,
         "without": list(without),
         "command": shlex.join(command),
         "evaluated": datetime.now(timezone.utc).isoformat(timespec="seconds"),
