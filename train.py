@@ -113,6 +113,8 @@ def settings(asked: argparse.Namespace):
     from utils import training
 
     given = {key: value for key, value in vars(asked).items() if value is not None}
+    if "taught" in given and "teachers" not in given:
+        raise ValueError("--taught is the share of what teachers say: name them (--teachers)")
     if "teachers" in given:
         given["teachers"] = tuple(given["teachers"])
     known = {field.name for field in dataclasses.fields(training.Settings)} - {"model"}
@@ -126,7 +128,7 @@ def settings(asked: argparse.Namespace):
 def default_name(asked: argparse.Namespace, plan) -> str:
     """Name a run after what makes it another than the usual one, but for its numbers."""
     parts = [plan.model, asked.data, plan.balance]
-    parts += [f"without-{expression}" for expression in asked.without]
+    parts += [f"without-{expression}" for expression in sorted(set(asked.without))]
     parts += [plan.targets] if plan.targets != "labels" else []
     parts += ["taught"] if plan.teachers else []
     return "-".join(parts)
@@ -153,13 +155,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         dataset = datasets.beside_fer2013(asked.path)
     else:
         dataset = datasets.load(asked.data, asked.path)
-    for expression in asked.without:
-        if expression not in dataset.expressions:
-            raise DataError(
-                f"{dataset.name}: found no {expression} to leave out; it has "
-                f"{', '.join(dataset.expressions)}"
-            )
-    dataset = dataset.without(asked.without)
+    dataset = dataset.leave_out(asked.without)
     print(dataset.describe(), flush=True)
     verbose = asked.verbose if spread.is_chief else 0
     run = training.train(dataset, plan, folder=folder, verbose=verbose, spread=spread)

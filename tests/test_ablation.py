@@ -224,10 +224,13 @@ def test_data_without_validation_rows_are_refused(tmp_path):
 # ------------------------------------------------------------------------ the table and the record
 
 
+PAPER = {"dataset": "paper", "fingerprint": "", "settings": {}, "sessions": []}
+
+
 def record(folder, rows):
     """Write a record by hand: (line, seed, accuracy, seconds, hardware) each."""
     titles = {line: {"title": ablation.LINES[line].title, "changes": {}} for line, *_ in rows}
-    ablation.findings.write_info(folder, {"dataset": "paper", "lines": titles, "sessions": []})
+    ablation.findings.write_info(folder, {**PAPER, "lines": titles})
     for line, seed, accuracy, seconds, hardware in rows:
         row = {"line": line, "seed": seed, "epochs": 9, "best_epoch": 8, "n": 100}
         row |= {"accuracy": accuracy, "log_loss": 1.0, "seconds": seconds, "parameters": 5}
@@ -281,6 +284,8 @@ def test_damaged_and_missing_records_are_named(by_hand, tmp_path):
         (text.replace("no_mixup,1", "no_mixup,0"), "row 4: found a line and seed for the second"),
         (text.replace("0.66", "6.6"), "row 1: found an accuracy outside"),
         (text.replace("vit,", "swin,"), "row 2: found a line that plan.json does not name"),
+        (text.replace("no_mixup,1", "no_mixup,x"), "row 4: found no number"),
+        (text.replace("no_mixup,1", "no_mixup,1.5"), "row 4: found a seed"),
         (text.replace("best_epoch", "epoch"), "expected line, seed, epochs, best_epoch"),
     ):
         file.write_text(damaged)

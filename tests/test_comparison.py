@@ -342,6 +342,27 @@ def test_the_repository_s_own_list_can_be_read():
         assert f"--model {one.model}" in one.command
 
 
+def test_what_is_planned_counts_as_recorded_when_it_is_finished(tmp_path):
+    entry = {"part": "recipe", "name": "best-0", "command": "python train.py", "why": "to see"}
+    grown = {**entry, "name": "ablation-x", "runs": 2}
+    file = tmp_path / records.PLANNED
+    file.write_text(json.dumps([entry, grown]))
+    assert not records.planned(tmp_path)["recorded"].any()
+    for name in ("best-0", "ablation-x"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "best-0" / "run.json").write_text("{}")
+    (tmp_path / "ablation-x" / "lines.csv").write_text("line,seed\nrecipe,0\n")
+    assert not records.planned(tmp_path)["recorded"].any()
+    for name in records.FILES:
+        (tmp_path / "best-0" / name).touch()
+    (tmp_path / "ablation-x" / "lines.csv").write_text("line,seed\nrecipe,0\nrecipe,1\n")
+    assert records.planned(tmp_path)["recorded"].all()
+    for damaged in ("{", "{}", "[1]", json.dumps([entry, entry]), json.dumps([{"name": "a"}])):
+        file.write_text(damaged)
+        with pytest.raises(ModelError, match=r"planned\.json"):
+            records.planned(tmp_path)
+
+
 # ---------------------------------------------------------------------------------- together
 
 

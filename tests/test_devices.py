@@ -26,6 +26,7 @@ from utils.training import Settings, devices
 from utils.training.devices import Spread
 
 BACKENDS = ("tensorflow", "jax")
+TEACHER = "teacher.keras"
 COLUMNS = ["loss", "accuracy", "val_loss", "val_accuracy", "learning_rate"]
 ENGINES = {"tensorflow": "MirroredStrategy", "jax": "DataParallel"}
 
@@ -57,8 +58,19 @@ def learn(folder: Path, count, **more):
     from utils import training
 
     spread = devices.spread(count)
-    plan = settings(**more.pop("changes", {}))
+    taught = {"teachers": (str(folder.parent / TEACHER),), "taught": 0.5}
+    plan = settings(**taught, **more.pop("changes", {}))
     return training.train(faces(75), plan, folder=folder, verbose=0, spread=spread, **more)
+
+
+def make_teacher(folder: Path):
+    """Save a network that teaches in every training."""
+    from utils import models
+
+    plan = settings()
+    runtime.setup(1)
+    network = models.build(plan.model, (plan.size, plan.size, 1), **plan.network)
+    models.save(models.Classifier(network), folder / TEACHER)
 
 
 def one_and_two(folder: Path):
@@ -150,7 +162,8 @@ def main(folder: Path):
     runtime.setup(0)
     import utils.training.runs  # noqa: F401  # what is imported here, no copy imports again
 
-    codes = {"one and two": ended(started(one_and_two, folder))}
+    codes = {"teacher": ended(started(make_teacher, folder))}
+    codes["one and two"] = ended(started(one_and_two, folder))
     ports = free_ports(2)
     workers = [started(worker, folder, number, ports, True) for number in (0, 1)]
     codes["killed worker"] = ended(workers[1])
@@ -211,6 +224,8 @@ def test_two_devices_learn_what_one_learns(trained):
             getattr(two, split).probabilities, getattr(one, split).probabilities, atol=2e-3
         )
     assert one.info["settings"] == two.info["settings"]
+    assert codes["teacher"] == 0
+    assert one.info["settings"]["teachers"]
     assert [(run.info["devices"], run.info["processes"]) for run in (one, two)] == [(1, 1), (2, 1)]
     assert backend == one.info["backend"]
 

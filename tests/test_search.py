@@ -337,6 +337,15 @@ def test_a_study_is_never_shared_by_two_searches(found, tmp_path, change, messag
         search.grid(faces(), base(), SMALL, name="found", folder=tmp_path)
 
 
+def test_a_study_older_than_a_setting_goes_on(found, tmp_path):
+    study = search.open_study("found", folder=tmp_path)
+    plan = dict(study.user_attrs["plan"])
+    lacking = {key: value for key, value in plan["settings"].items() if key != "teachers"}
+    study.set_user_attr("plan", {**plan, "settings": lacking})
+    again = search.tpe(faces(), base(), SMALL, name="found", trials=20, folder=tmp_path)
+    pd.testing.assert_frame_equal(again.trials, found.trials)
+
+
 def test_an_interrupted_trial_goes_on_with_its_settings_from_its_last_epoch(
     quick, tmp_path, monkeypatch
 ):

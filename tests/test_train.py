@@ -1,12 +1,15 @@
 """The command that trains: what is asked for is what is recorded."""
 
+import json
 import shlex
 
 import pytest
 
 import train
-from utils import models, records, runtime
+from utils import ablation, models, records, runtime
+from utils.ablation.command import parser as ablation_parser
 from utils.errors import DataError, ModelError
+from utils.expressions import EXPRESSIONS
 
 SMALL = ["--network", '{"filters": [4, 8, 8], "dense": 8}', "--size", "16", "--verbose", "0"]
 
@@ -42,6 +45,11 @@ def test_what_is_named_is_taken():
 
 
 PLANNED = records.planned()
+(RUNS_OF_THE_ABLATION,) = (
+    entry["runs"]
+    for entry in json.loads((runtime.RESULTS / records.PLANNED).read_text("utf-8"))
+    if "runs" in entry
+)
 
 
 @pytest.mark.parametrize("name", PLANNED.index)
@@ -51,6 +59,10 @@ def test_what_is_planned_can_be_asked_for(name):
     assert python == "python"
     if script == "-m":
         assert words[0] == "utils.ablation"
+        asked = ablation_parser().parse_args(words[1:])
+        plan = ablation.plan_for(asked.data, asked.model)
+        assert name == f"ablation-{asked.data}"
+        assert len(plan.lines) * asked.seeds == RUNS_OF_THE_ABLATION
         return
     assert script == "train.py"
     plan = planned(*words)
@@ -58,6 +70,7 @@ def test_what_is_planned_can_be_asked_for(name):
     model = models.build(plan.model, (plan.size, plan.size, 1), **plan.network)
     if "distilled" in name:
         assert model.count_params() <= 5_000_000
+        assert f"{model.count_params() / 1e6:.1f} million" in PLANNED.loc[name, "why"]
         assert set(plan.teachers) < set(PLANNED.index)
 
 
@@ -71,6 +84,8 @@ def test_what_is_planned_can_be_asked_for(name):
         (["--network", "dropout=0.3"], "--network"),
         (["--balance", "oversample"], "smote"),
         (["--data", "affectnet"], "fer2013"),
+        (["--taught", "0.5"], "--teachers"),
+        (["--teachers", "cnn5-fer2013-smote", "--taught", "2"], "0 … 1"),
     ],
 )
 def test_a_wrong_command_line_says_what_was_expected(words, said, capsys):
@@ -102,6 +117,12 @@ def test_an_expression_can_be_left_out(tmp_path):
     train.main([*words, "--without", "disgust", "--without", "fear"])
     run = records.load("cnn3-sample-none-without-disgust-without-fear", tmp_path)
     assert run.test.expressions == ("angry", "happy", "sad", "surprise", "neutral")
+    # The same in another order, one of them twice, is the same run.
+    train.main([*words, *("--without", "fear", "--without", "disgust", "--without", "fear")])
+    assert len([folder for folder in tmp_path.iterdir() if folder.is_dir()]) == 1
+    six = [word for name in EXPRESSIONS[:6] for word in ("--without", name)]
+    with pytest.raises(DataError, match="two expressions or more"):
+        train.main([*words, *six])
 
 
 def test_a_taught_run_is_called_so(tmp_path):

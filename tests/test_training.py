@@ -294,7 +294,7 @@ def test_teachers_take_the_place_of_the_labels(finished, tmp_path):
 
 
 def test_what_two_teachers_say_is_averaged(finished, tmp_path):
-    """The loss of an untrained network, which learns next to nothing, against numpy's."""
+    """A step's targets are half the labels, half the mean of what two networks say."""
     import keras
 
     from utils import models, training
@@ -303,12 +303,9 @@ def test_what_two_teachers_say_is_averaged(finished, tmp_path):
     other = models.Classifier(models.build("cnn5", (32, 32, 1), **TINY))
     second = models.save(other, tmp_path / "second.keras")
     teachers = (str(finished.folder / "model.keras"), str(second))
-    still = {"learning_rate": 1e-12, "weight_decay": 0.0, "label_smoothing": 0.0}
     network = {**TINY, "dropout": 0.0, "dense_dropout": 0.0}
     data = faces()
-    plan = settings(
-        epochs=1, teachers=teachers, taught=0.5, augmentation=None, network=network, **still
-    )
+    plan = settings(epochs=1, teachers=teachers, taught=0.5, augmentation=None, network=network)
     trained, labels, _ = training.training_faces(data, plan)
     keras.utils.set_random_seed(plan.seed)
     student = models.build("cnn5", (32, 32, 1), **network)
@@ -322,13 +319,31 @@ def test_what_two_teachers_say_is_averaged(finished, tmp_path):
         teachers=[models.load(file) for file in teachers],
     )
     given.begin(0)
-    given.compile(loss=None)
     place = np.arange(32)
     seen = trained[given.draws.order[place]]
     asked = given({"place": place}, training=True)
     mean = np.mean([models.load(file).predict(seen) for file in teachers], axis=0)
     expected = 0.5 * mean + 0.5 * np.eye(7)[labels[given.draws.order[place]]]
     np.testing.assert_allclose(np.asarray(asked["called"]), expected, atol=1e-5)
+
+
+def test_a_taught_run_goes_on_after_a_kill(finished, tmp_path):
+    from utils import training
+
+    teacher = str(finished.folder / "model.keras")
+    plan = settings(teachers=(teacher,), precision="mixed_bfloat16", epochs=2)
+
+    def after(epoch, logs):
+        if epoch == 1:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        training.train(faces(), plan, folder=tmp_path / "killed", verbose=0, after_epoch=after)
+    run = training.train(faces(), plan, folder=tmp_path / "killed", verbose=0)
+    whole = training.train(faces(), plan, folder=tmp_path / "whole", verbose=0)
+    columns = ["loss", "val_loss", "learning_rate"]
+    np.testing.assert_allclose(run.history[columns], whole.history[columns], rtol=1e-4, atol=1e-7)
+    np.testing.assert_allclose(run.test.probabilities, whole.test.probabilities, atol=1e-3)
 
 
 def test_a_checkpoint_holds_no_teacher(finished, tmp_path):
@@ -365,12 +380,13 @@ def test_a_teacher_that_cannot_teach_is_named(finished, tmp_path):
         training.train(
             faces(), settings(teachers=("nobody",)), folder=tmp_path / "nobody", verbose=0
         )
-    assert not (tmp_path / "nobody").exists()
     fewer = faces().without(["neutral"])
     with pytest.raises(ModelError, match="neutral, and cannot teach"):
         training.train(fewer, settings(teachers=(teacher,)), folder=tmp_path / "fewer", verbose=0)
     with pytest.raises(ValueError, match="taught is a share"):
         settings(taught=1.5)
+    # Nothing is left behind that would stand in the way of the corrected command.
+    assert not any((tmp_path / name).exists() for name in ("refused", "nobody", "fewer"))
 
 
 def test_a_record_older_than_a_setting_goes_on(finished, tmp_path):
@@ -610,6 +626,19 @@ def test_votes_that_are_not_there_are_missed(tmp_path):
     data.votes[3] = [0] * 8 + [10, 0]  # ten people said "unknown"
     with pytest.raises(DataError, match="row 3: found no vote"):
         training.train(data, settings(targets="votes"), folder=tmp_path / "b", verbose=0)
+    assert not (tmp_path / "b").exists()
+
+
+def test_a_run_goes_on_with_the_votes_that_it_began_with(tmp_path):
+    from utils import training
+
+    data = with_votes(faces())
+    plan = settings(targets="both", epochs=1)
+    run = training.train(data, plan, folder=tmp_path / "votes", verbose=0)
+    assert len(run.info["votes_sha256"]) == 64
+    other = dataclasses.replace(data, votes=np.roll(data.votes, 1, axis=1))
+    with pytest.raises(ModelError, match="votes_sha256"):
+        training.train(other, plan, folder=tmp_path / "votes", verbose=0)
 
 
 def test_label_and_votes_are_averaged_and_a_face_without_votes_keeps_its_label():

@@ -18,6 +18,7 @@ import subprocess
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime, timezone
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -119,8 +120,9 @@ class Evaluation:
         The run's folder, or that of the released network's name.
     info : dict
         ``on-DATASET-SPLIT.json``: network, model_sha256, trained_on ("" where no record says),
-        dataset, split, fingerprint (of the whole data set), n, expressions, command, evaluated
-        (when), seconds, and what `surroundings` says.
+        dataset, split, fingerprint (of the whole data set), n, expressions, without (those left
+        out), views (of each face; absent in older records: 1), command, evaluated (when),
+        seconds, and what `surroundings` says.
     predictions : Predictions
         ``on-DATASET-SPLIT.npz``.
     """
@@ -444,22 +446,34 @@ def planned(results: Path | None = None) -> pd.DataFrame:
     -------
     DataFrame
         Indexed by the record's ``name``: ``part`` (of notebook 10's story), ``why``, ``command``
-        and ``recorded`` (bool).
+        and ``recorded`` (bool): of a run, whether it is finished; of an ablation, whether it has
+        its number of ``runs``.
 
     Raises
     ------
     ModelError
-        When the file is no list of such entries.
+        When the file is no list of such entries, or a name stands in it twice.
     """
     results = results or runtime.RESULTS
     columns = ["part", "why", "command"]
     try:
         entries = json.loads((results / PLANNED).read_text(encoding="utf-8"))
-        table = pd.DataFrame(entries).set_index("name")[columns]
-    except (ValueError, KeyError, OSError) as error:
+        runs = {entry["name"]: entry.get("runs") for entry in entries}
+        table = pd.DataFrame(entries).set_index("name", verify_integrity=True)[columns]
+    except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
         wanted = ", ".join(["name", *columns])
         raise ModelError(f"{PLANNED}: expected a list of entries with {wanted}: {error}") from error
-    return table.assign(recorded=[(results / name).is_dir() for name in table.index])
+    recorded = [
+        _rows(results / name) >= count if count else is_finished(results / name)
+        for name, count in runs.items()
+    ]
+    return table.assign(recorded=recorded)
+
+
+def _rows(ablation: Path) -> int:
+    """Count the runs that an ablation has recorded."""
+    file = ablation / "lines.csv"
+    return len(pd.read_csv(file)) if file.is_file() else 0
 
 
 def run_of(network: Path, results: Path | None = None) -> Run | None:
@@ -535,6 +549,23 @@ def surroundings() -> dict[str, Any]:
         "hardware": hardware(),
         "commit": _commit(),
     }
+
+
+def session(command: str) -> dict[str, Any]:
+    """Describe one of the sittings in which a record is made that grows run by run.
+
+    Parameters
+    ----------
+    command : str
+        What is being run.
+
+    Returns
+    -------
+    dict
+        "started" (now, UTC), "command", and what `surroundings` says.
+    """
+    started = datetime.now(timezone.utc).isoformat(timespec="seconds")
+    return {"started": started, "command": command, **surroundings()}
 
 
 def hardware() -> str:

@@ -26,66 +26,67 @@ from utils.errors import DataError, ModelError
 LEFT = 3
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def parser() -> argparse.ArgumentParser:
+    """Describe the command line."""
+    described = argparse.ArgumentParser(
         prog="python -m utils.ablation",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--data", default="sample", choices=DATA, help="(default: sample)")
-    parser.add_argument("--path", help="where the data lie, if not in data/raw/")
-    parser.add_argument("--model", default="best", help="the recipe's network (default: best)")
-    parser.add_argument(
+    described.add_argument("--data", default="sample", choices=DATA, help="(default: sample)")
+    described.add_argument("--path", help="where the data lie, if not in data/raw/")
+    described.add_argument("--model", default="best", help="the recipe's network (default: best)")
+    described.add_argument(
         "--network", type=json.loads, metavar="JSON", help="""its settings, as '{"dense": [256]}'"""
     )
-    parser.add_argument("--size", type=int, metavar="PIXELS", help="side of the faces")
-    parser.add_argument("--seeds", type=int, default=2, help="seeds 0 … N-1 (default: 2)")
-    parser.add_argument("--epochs", type=int, help="(default: 60; sample: 4)")
-    parser.add_argument(
+    described.add_argument("--size", type=int, metavar="PIXELS", help="side of the faces")
+    described.add_argument("--seeds", type=int, default=2, help="seeds 0 … N-1 (default: 2)")
+    described.add_argument("--epochs", type=int, help="(default: 60; sample: 4)")
+    described.add_argument(
         "--lines",
         nargs="+",
         default=[],
         metavar="NAME",
         help=f"beside the recipe (default: all that are possible; known: {', '.join(LINES)})",
     )
-    parser.add_argument(
+    described.add_argument(
         "--minutes",
         type=float,
         help=f"stop after the epoch that ends so long after the start; returns {LEFT} if work "
         "is left",
     )
-    parser.add_argument(
+    described.add_argument(
         "--results",
         type=Path,
         default=runtime.RESULTS,
         metavar="DIR",
         help="where the record's folder lies (default: results/)",
     )
-    parser.add_argument(
+    described.add_argument(
         "--runs",
         type=Path,
         default=runtime.RUNS,
         metavar="DIR",
         help="where weights and checkpoints lie (default: runs/)",
     )
-    parser.add_argument(
+    described.add_argument(
         "--verbose", type=int, default=1, choices=(0, 1, 2), help="1: a line a run; 2: an epoch"
     )
-    return parser
+    return described
 
 
 def main(words: Sequence[str] | None = None) -> int:
     """Train what is missing, record it and print the table; return the exit status."""
     words = list(sys.argv[1:] if words is None else words)
-    parser = _parser()
-    asked = parser.parse_args(words)
+    described = parser()
+    asked = described.parse_args(words)
     for name in ("seeds", "epochs", "size"):
         if getattr(asked, name) is not None and getattr(asked, name) < 1:
-            parser.error(f"--{name}: expected 1 or more")
+            described.error(f"--{name}: expected 1 or more")
     if asked.minutes is not None and not asked.minutes > 0:
-        parser.error("--minutes: expected more than 0")
+        described.error("--minutes: expected more than 0")
     if asked.network is not None and not isinstance(asked.network, dict):
-        parser.error("--network: expected a JSON object")
+        described.error("--network: expected a JSON object")
     try:
         runtime.setup(0)
         plan = plan_for(

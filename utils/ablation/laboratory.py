@@ -6,7 +6,6 @@ import math
 import sys
 import time
 from collections.abc import Sequence
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -146,9 +145,7 @@ def _begin(dataset: datasets.FaceDataset, plan: Plan, folder: Path) -> None:
 def _begin_session(folder: Path, command: str) -> None:
     """Note where and by what the record goes on."""
     info = findings.load(folder).info
-    now = datetime.now(timezone.utc).isoformat(timespec="seconds")
-    session = {"started": now, "command": command, **records.surroundings()}
-    findings.write_info(folder, {**info, "sessions": [*info["sessions"], session]})
+    findings.write_info(folder, {**info, "sessions": [*info["sessions"], records.session(command)]})
 
 
 def _line(
@@ -203,7 +200,7 @@ def _line(
         "n": len(answers),
         "accuracy": float((answers.predicted == answers.labels).mean()),
         "log_loss": evaluation.log_loss(answers),
-        "seconds": float(trained.history["seconds"].sum()),
+        "seconds": float(trained.history["seconds"].median() * len(trained.history)),
         "parameters": parameters,
         "hardware": ", then ".join(dict.fromkeys(place["hardware"] for place in places)),
     }

@@ -174,6 +174,24 @@ class FaceDataset:
             skipped=self.skipped + tuple((name, int(counts[name])) for name in gone),
         )
 
+    def leave_out(self, names: Sequence[str]) -> FaceDataset:
+        """Do the same as `without`, and refuse names that are not there.
+
+        Raises
+        ------
+        DataError
+            When the data set has no such expression, or would be left with fewer than two.
+        """
+        for name in names:
+            if name not in self.expressions:
+                raise DataError(
+                    f"{self.name}: found no {name} to leave out; it has "
+                    f"{', '.join(self.expressions)}"
+                )
+        if len(set(self.expressions) - set(names)) < 2:
+            raise DataError(f"{self.name}: expected two expressions or more to be left")
+        return self.without(names)
+
     def counts(self) -> pd.DataFrame:
         """Count the faces of each expression in each split.
 

@@ -150,6 +150,11 @@ class Mistakes:
         seed : int
             One of ``seeds("honest")``.
 
+        Returns
+        -------
+        Predictions
+            A row a test face.
+
         Raises
         ------
         ModelError
@@ -181,10 +186,10 @@ def _chosen(history: pd.DataFrame) -> pd.Series:
 
 def _honest_answers(found: Mistakes, seed: int) -> tuple[Answers, int]:
     """Return the honest network's answers on the test set, and the place of the chosen epoch."""
+    history = found.history(HONEST, seed)
     if seed not in found.answers:
         raise ModelError(f"{found.name}: honest-{seed}.npz is missing, and its run is recorded")
-    epoch = _best(found.history(HONEST, seed)["val_right"])
-    return found.answers[seed]["test"], epoch
+    return found.answers[seed]["test"], _best(history["val_right"])
 
 
 def _read_chosen(found: Mistakes, variant: str, seed: int) -> tuple[float, int]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timezone
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -147,9 +146,7 @@ def _run_all(
 def _begin_session(folder: Path, command: str) -> None:
     """Note where and by what the record goes on."""
     info = findings.load(folder).info
-    now = datetime.now(timezone.utc).isoformat(timespec="seconds")
-    session = {"started": now, "command": command, **records.surroundings()}
-    findings.write_info(folder, {**info, "sessions": [*info["sessions"], session]})
+    findings.write_info(folder, {**info, "sessions": [*info["sessions"], records.session(command)]})
 
 
 def order(count: int, draws: int, seed: int) -> np.ndarray:

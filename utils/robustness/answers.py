@@ -117,6 +117,7 @@ def ask(
     Returns
     -------
     Answers
+        Each face is shown once, in however many views the network's run was tested.
 
     Raises
     ------

@@ -175,7 +175,7 @@ def without_test(
     validation_rows = np.flatnonzero(dataset.split == "validation")
     for split, found in (("training", training_rows), ("validation", validation_rows)):
         if not len(found):
-            raise DataError(f"{dataset.name}: a search needs {split} rows, and there are none")
+            raise DataError(f"{dataset.name}: found no {split} rows, expected some")
     if rows is not None:
         labels = dataset.labels[training_rows]
         least = len(np.unique(labels))
@@ -339,6 +339,8 @@ def _agree(study, plan: dict[str, Any]) -> None:
         study.set_user_attr("token", uuid.uuid4().hex[:8])
         study.set_user_attr("plan", plan)
         return
+    # A study may be older than a setting.
+    begun = {**begun, "settings": training.complete(begun.get("settings", {}))}
     for key, value in plan.items():
         if begun.get(key) != value:
             raise ModelError(

@@ -98,7 +98,8 @@ def vote_shares(dataset: datasets.FaceDataset) -> np.ndarray:
     if empty.size:
         raise DataError(
             f"{dataset.name}, row {dataset.rows[empty[0]]}: found no vote for any of "
-            f"{', '.join(dataset.expressions)} ({empty.size:,} such rows), expected two or more"
+            f"{', '.join(dataset.expressions)} ({empty.size:,} such rows), expected two or more "
+            "(targets 'both' keeps such a face's label)"
         )
     return shares.astype(np.float32)
 
@@ -106,5 +107,6 @@ def vote_shares(dataset: datasets.FaceDataset) -> np.ndarray:
 def _require_votes(dataset: datasets.FaceDataset) -> None:
     if dataset.votes is None:
         raise DataError(
-            f"{dataset.name}: found no votes, expected FER+'s (--data ferplus has them)"
+            f"{dataset.name}: found no votes, expected FER+'s (--data ferplus has them; "
+            "datasets.beside_fer2013 puts them beside FER2013's labels)"
         )

@@ -219,11 +219,14 @@ def _begin(
         "settings": json.loads(json.dumps(dataclasses.asdict(settings))),
         **_start(settings),
         **teaching.named_by_content(settings.teachers),
+        **_votes(dataset, settings),
     }
     if (folder / "run.json").is_file():
         info = records.load(folder).info
         info["settings"] = complete(info.get("settings", {}))
         for key, value in asked.items():
+            if key == "votes_sha256" and key not in info:
+                continue  # records were made before votes were named
             if info.get(key) != value:
                 raise ModelError(
                     f"{folder.name}: was started with {key} {info.get(key)!r}, and is asked to go "
@@ -236,6 +239,10 @@ def _begin(
             info = {**info, "resumed": [*info.get("resumed", []), start]}
             records.write_info(folder, info)
         return info
+    # What cannot be trained is refused before there is a record of it.
+    shape = (settings.size, settings.size, dataset.images.shape[-1])
+    teaching.teachers(settings.teachers, shape, dataset.expressions)
+    training_targets(dataset, dataset.part("training").labels, settings)
     info = {
         **asked,
         "expressions": list(dataset.expressions),
@@ -262,6 +269,14 @@ def _start(settings: Settings) -> dict[str, Any]:
         return {}
     content = models.find(settings.start).read_bytes()
     return {"start_sha256": hashlib.sha256(content).hexdigest()}
+
+
+def _votes(dataset: datasets.FaceDataset, settings: Settings) -> dict[str, Any]:
+    """Name the votes by their content, where they are learned: no fingerprint holds them."""
+    if settings.targets == "labels" or dataset.votes is None:
+        return {}
+    content = np.ascontiguousarray(dataset.votes, "<i8").tobytes()
+    return {"votes_sha256": hashlib.sha256(content).hexdigest()}
 
 
 def _fit(

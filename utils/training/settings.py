@@ -50,7 +50,8 @@ class Settings:
         weights are what is validated, saved and tested (Polyak & Juditsky 1992). 0 takes the
         weights as they are.
     label_smoothing : float
-        Share of each label that is spread over all classes (Szegedy et al. 2016, §7).
+        Share of each target (label, votes, what teachers say) that is spread over all classes
+        (Szegedy et al. 2016, §7).
     targets : {"labels", "votes", "both"}
         What a training face is to be called: its label; each class by its share of FER+'s votes
         ("cross-entropy loss" in Barsoum et al. 2016, §3); or the mean of the two, for faces
@@ -61,7 +62,8 @@ class Settings:
         and mixed (Beyer et al. 2022, Knowledge distillation: a good teacher is patient and
         consistent, §3), and their mean answer is its target.
     taught : float
-        Share of the target that is theirs, 0 … 1; the rest is the label.
+        Share of the target that is theirs, 0 … 1; the rest is the label. The history's training
+        accuracy then counts agreement with the mixed target.
     erasing : float
         Share of the faces out of which a rectangle is erased (Zhong et al. 2020).
     mixup : float
