@@ -571,7 +571,7 @@ def session(command: str) -> dict[str, Any]:
 def hardware() -> str:
     """Say what computes: the accelerator where there is one, and the processor."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    processor = f"{cores} cores of {_processor_name()}"
+    processor = f"{cores} core{'s' * (cores != 1)} of {_processor_name()}"
     return " and ".join([*_accelerator_names(accelerators()), processor])
 
 
