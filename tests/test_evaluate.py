@@ -166,8 +166,8 @@ def test_what_has_no_number_is_null(ask, network, fer, monkeypatch):
     """Where every face is a copy there is no accuracy without copies; NaN is no JSON."""
     predict = training.predict
 
-    def all_copies(*arguments):
-        made = predict(*arguments)
+    def all_copies(*arguments, views):
+        made = predict(*arguments, views=views)
         made.copies[:] = True
         return made
 

@@ -220,7 +220,7 @@ def test_a_draw_that_cannot_be_made_is_refused(rows):
 @pytest.mark.parametrize("split", ["training", "validation"])
 def test_data_without_training_or_validation_rows_are_refused(split):
     data = faces()
-    with pytest.raises(DataError, match=f"needs {split} rows"):
+    with pytest.raises(DataError, match=f"no {split} rows"):
         search.without_test(data.take(data.split != split))
 
 

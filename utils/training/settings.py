@@ -122,6 +122,8 @@ class Settings:
     fine_tuning: float = 0.1
 
     def __post_init__(self) -> None:
+        # A record's JSON holds a list.
+        object.__setattr__(self, "teachers", tuple(self.teachers))
         if self.balance not in BALANCES:
             raise ValueError(f"balance is one of {', '.join(BALANCES)}, not {self.balance!r}")
         if self.targets not in TARGETS:
