@@ -115,8 +115,6 @@ def settings(asked: argparse.Namespace):
     given = {key: value for key, value in vars(asked).items() if value is not None}
     if "taught" in given and "teachers" not in given:
         raise ValueError("--taught is the share of what teachers say: name them (--teachers)")
-    if "teachers" in given:
-        given["teachers"] = tuple(given["teachers"])
     known = {field.name for field in dataclasses.fields(training.Settings)} - {"model"}
     own = training.recipe(asked.model, **{key: given[key] for key in known & given.keys()})
     if not asked.augment:

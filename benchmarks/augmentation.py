@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
 import sys
 import time
 from collections.abc import Callable
@@ -142,8 +141,7 @@ def main() -> None:
         )
     print(f"on {record['hardware']}, {record['backend']}")
     if options.record:
-        text = json.dumps(record, indent=2, ensure_ascii=False) + "\n"
-        runtime.write_atomically(RECORD, text.encode())
+        runtime.write_json(RECORD, record)
 
 
 if __name__ == "__main__":

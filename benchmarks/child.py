@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gc
 import json
+import mmap
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -124,6 +125,22 @@ def feeding(settings: Mapping) -> Found:
     return {"set-up": set_up, "steps": steps}
 
 
+def memory(settings: Mapping) -> Found:
+    """Write to each page of new memory once, and do nothing else: bytes.
+
+    Private pages, as an allocator takes them for a large array.
+    """
+    base = processes.memory_megabytes()
+
+    def touch() -> mmap.mmap:
+        private = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
+        pages = mmap.mmap(-1, int(settings["bytes"]), flags=private)
+        np.frombuffer(pages, np.uint8)[:: mmap.PAGESIZE] = 1
+        return pages
+
+    return {"memory": measure(touch, base)}
+
+
 def evaluation(settings: Mapping) -> Found:
     """Evaluate recorded probabilities, and find the copies of training pictures: data, rows."""
     from sklearn import metrics  # noqa: F401  imported before the clock starts
@@ -166,6 +183,7 @@ TASKS: dict[str, Callable[[Mapping], Found]] = {
     "smote_usual": smote_usual,
     "draws": draws,
     "feeding": feeding,
+    "memory": memory,
     "evaluation": evaluation,
 }
 

@@ -13,7 +13,6 @@ that runs a detector over FER2013.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 import time
@@ -150,10 +149,8 @@ def main() -> None:
         "hardware": records.hardware(),
         "load_average": round(os.getloadavg()[0], 1) if hasattr(os, "getloadavg") else None,
     }
-    text = json.dumps(record, indent=2)
-    options.to.parent.mkdir(parents=True, exist_ok=True)
-    runtime.write_atomically(options.to, (text + "\n").encode())
-    print(text)
+    runtime.write_json(options.to, record)
+    print(options.to.read_text(encoding="utf-8"), end="")
 
 
 if __name__ == "__main__":

@@ -12,7 +12,6 @@ whatever else the machine does falls on all of them; the record has the load ave
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
 from collections.abc import Callable
@@ -152,8 +151,7 @@ def main() -> None:
     after = record["load"]["after"]
     print(f"on {record['hardware']}, {record['backend']}; load average {before} to {after}")
     if options.record:
-        text = json.dumps(record, indent=2, ensure_ascii=False) + "\n"
-        runtime.write_atomically(RECORD, text.encode())
+        runtime.write_json(RECORD, record)
 
 
 if __name__ == "__main__":

@@ -13,8 +13,6 @@ box of the same face.
 from __future__ import annotations
 
 import argparse
-import hashlib
-import json
 import sys
 import time
 from pathlib import Path
@@ -110,7 +108,7 @@ def main() -> None:
     start = time.process_time()
     record = {
         "network": records.network_name(file),
-        "model_sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
+        "model_sha256": runtime.sha256(file),
         "dataset": "expw",
         "splits": ["training", "validation"],
         "overlap": OVERLAP,
@@ -119,9 +117,8 @@ def main() -> None:
         "processor_seconds": round(time.process_time() - start),
         **records.surroundings(),
     }
-    text = json.dumps(record, indent=2) + "\n"
-    runtime.write_atomically(asked.to, text.encode())
-    print(text, end="")
+    runtime.write_json(asked.to, record)
+    print(asked.to.read_text(encoding="utf-8"), end="")
 
 
 if __name__ == "__main__":

@@ -143,8 +143,7 @@ def main() -> None:
     print(f"{record['dataset']}: {sum(before.values()):,} faces to {sum(after.values()):,}")
     print(f"{record['seconds']:.0f} s, {record['peak_megabytes']['after'] / 1000:.1f} GB at most")
     if options.record:
-        text = json.dumps(record, indent=2, ensure_ascii=False) + "\n"
-        runtime.write_atomically(RECORD, text.encode())
+        runtime.write_json(RECORD, record)
 
 
 if __name__ == "__main__":

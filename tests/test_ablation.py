@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from utils import ablation, figures, runtime, training
+from utils import ablation, figures, plans, runtime, training
 from utils.augment import Augmentation
 from utils.datasets import FaceDataset
 from utils.errors import DataError, ModelError
@@ -190,10 +190,10 @@ def test_another_recipe_or_other_data_do_not_mix(begun):
         ablation.run(faces(seed=1), tiny(), [0], folder, **where)
     info = json.loads((folder / "plan.json").read_text())
     other = {**info["lines"]["no_mixup"], "changes": {"mixup": 0.1}}
-    ablation.findings.write_info(folder, {**info, "lines": {**info["lines"], "no_mixup": other}})
+    plans.write(folder, {**info, "lines": {**info["lines"], "no_mixup": other}})
     with pytest.raises(ModelError, match=r"begun with no_mixup's changes \{'mixup': 0.1\}"):
         ablation.run(faces(), tiny(), [0], folder, **where)
-    ablation.findings.write_info(folder, info)
+    plans.write(folder, info)
     with pytest.raises(ModelError, match="one seed or more"):
         ablation.run(faces(), tiny(), [], folder, **where)
 
@@ -202,7 +202,7 @@ def test_a_network_that_is_gone_is_not_trained_anew_for_one_view(begun, tmp_path
     found, folder, _ = begun
     text = (folder / "lines.csv").read_text()
     place = tmp_path / "ablation-sample"
-    ablation.findings.write_info(place, found.info)
+    plans.write(place, found.info)
     (place / "lines.csv").write_text("".join(text.splitlines(keepends=True)[:2]))
     with pytest.raises(ModelError, match=r"recipe-0/model\.keras: is gone"):
         ablation.run(faces(), tiny(), [0], place, runs=tmp_path / "elsewhere")
@@ -230,7 +230,7 @@ PAPER = {"dataset": "paper", "fingerprint": "", "settings": {}, "sessions": []}
 def record(folder, rows):
     """Write a record by hand: (line, seed, accuracy, seconds, hardware) each."""
     titles = {line: {"title": ablation.LINES[line].title, "changes": {}} for line, *_ in rows}
-    ablation.findings.write_info(folder, {**PAPER, "lines": titles})
+    plans.write(folder, {**PAPER, "lines": titles})
     for line, seed, accuracy, seconds, hardware in rows:
         row = {"line": line, "seed": seed, "epochs": 9, "best_epoch": 8, "n": 100}
         row |= {"accuracy": accuracy, "log_loss": 1.0, "seconds": seconds, "parameters": 5}

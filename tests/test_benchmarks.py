@@ -385,6 +385,9 @@ def test_a_peak_is_this_process_s_own_and_begins_anew():
 
 
 def test_a_task_is_done_in_a_process_of_its_own():
+    touched = processes.ask_child("memory", {"bytes": 32_000_000})["memory"]
+    assert touched["seconds"] > 0
+    assert math.isnan(touched["megabytes"]) or 31 < touched["megabytes"] < 40
     found = processes.ask_child("draws", {"rows": 256})["draws"]
     assert found["seconds"] > 0
     with pytest.raises(DataError, match="ended with code 1"):

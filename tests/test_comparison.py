@@ -1,7 +1,5 @@
 """Several runs beside each other: where they agree, how many are right, class by class."""
 
-import json
-
 import matplotlib
 import numpy as np
 import pandas as pd
@@ -9,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from utils import evaluation, figures, records
-from utils.errors import DataError, ModelError
+from utils import evaluation, figures
+from utils.errors import DataError
 from utils.expressions import EXPRESSIONS
 from utils.records import Predictions
 
@@ -285,82 +283,6 @@ def test_the_agreement_matrix_refuses_tables_about_others():
         figures.agreement_matrix(same, errors.iloc[:2, :2])
     with pytest.raises(DataError, match="same runs"):
         figures.agreement_matrix(same.iloc[:2], errors)
-
-
-# ------------------------------------------------------------------------- what was not run
-
-ENTRY = {
-    "model": "vgg16",
-    "dataset": "fer2013",
-    "balance": "none",
-    "reason": "it takes a day",
-    "command": "python train.py --model vgg16 --data fer2013",
-}
-
-
-def finish(folder, model="vgg16", dataset="fer2013", balance="none"):
-    """Write what makes a run a finished one."""
-    folder.mkdir(parents=True)
-    info = {"model": model, "dataset": dataset, "settings": {"balance": balance}}
-    records.write_info(folder, info)
-    for name in ("history.csv", "validation.npz", "test.npz"):
-        (folder / name).write_bytes(b"")
-
-
-def test_what_was_not_run_is_listed_until_it_is_recorded(tmp_path):
-    assert records.not_run(tmp_path) == []
-    (tmp_path / "not_run.json").write_text(json.dumps([ENTRY, {**ENTRY, "model": "resnet"}]))
-    assert [one.model for one in records.not_run(tmp_path)] == ["vgg16", "resnet"]
-    finish(tmp_path / "a", dataset="expw")
-    finish(tmp_path / "b", balance="smote")
-    assert len(records.not_run(tmp_path)) == 2
-    finish(tmp_path / "c")
-    assert [one.model for one in records.not_run(tmp_path)] == ["resnet"]
-
-
-def test_an_unfinished_run_is_still_not_run(tmp_path):
-    (tmp_path / "not_run.json").write_text(json.dumps([ENTRY]))
-    finish(tmp_path / "a")
-    (tmp_path / "a" / "test.npz").unlink()
-    assert records.not_run(tmp_path) == [records.NotRun(**ENTRY)]
-
-
-@pytest.mark.parametrize(
-    "text", ["", "{", "3", '{"model": "vgg16"}', '[{"model": "vgg16"}]', '["vgg16"]', "[3]"]
-)
-def test_a_damaged_list_is_named(tmp_path, text):
-    (tmp_path / "not_run.json").write_text(text)
-    with pytest.raises(ModelError, match=r"not_run\.json"):
-        records.not_run(tmp_path)
-
-
-def test_the_repository_s_own_list_can_be_read():
-    from utils import models
-
-    for one in records.not_run():
-        assert one.model in models.NETWORKS
-        assert f"--model {one.model}" in one.command
-
-
-def test_what_is_planned_counts_as_recorded_when_it_is_finished(tmp_path):
-    entry = {"part": "recipe", "name": "best-0", "command": "python train.py", "why": "to see"}
-    grown = {**entry, "name": "ablation-x", "runs": 2}
-    file = tmp_path / records.PLANNED
-    file.write_text(json.dumps([entry, grown]))
-    assert not records.planned(tmp_path)["recorded"].any()
-    for name in ("best-0", "ablation-x"):
-        (tmp_path / name).mkdir()
-    (tmp_path / "best-0" / "run.json").write_text("{}")
-    (tmp_path / "ablation-x" / "lines.csv").write_text("line,seed\nrecipe,0\n")
-    assert not records.planned(tmp_path)["recorded"].any()
-    for name in records.FILES:
-        (tmp_path / "best-0" / name).touch()
-    (tmp_path / "ablation-x" / "lines.csv").write_text("line,seed\nrecipe,0\nrecipe,1\n")
-    assert records.planned(tmp_path)["recorded"].all()
-    for damaged in ("{", "{}", "[1]", json.dumps([entry, entry]), json.dumps([{"name": "a"}])):
-        file.write_text(damaged)
-        with pytest.raises(ModelError, match=r"planned\.json"):
-            records.planned(tmp_path)
 
 
 # ---------------------------------------------------------------------------------- together

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from utils import augment, evaluation, figures, mistakes, runtime
+from utils import augment, evaluation, figures, mistakes, plans, runtime
 from utils.datasets import SPLITS, FaceDataset
 from utils.errors import DataError, ModelError
 from utils.mistakes import Plan
@@ -375,14 +375,23 @@ def answers_by_hand() -> mistakes.Answers:
     return mistakes.Answers(labels, np.arange(22), copies, first, second, sure)
 
 
+def test_a_plan_that_cannot_be_read_is_named(tmp_path):
+    folder = tmp_path / "mistakes-paper"
+    with pytest.raises(ModelError, match="no record of mistakes there; recorded: none"):
+        mistakes.load(folder)
+    folder.mkdir()
+    for damaged in ("{", "[]", "{}", '{"sessions": 3}'):
+        (folder / "plan.json").write_text(damaged)
+        with pytest.raises(ModelError, match=r"mistakes-paper/plan\.json: (cannot|expected)"):
+            mistakes.load(folder)
+
+
 @pytest.fixture
 def by_hand(tmp_path):
     """A record whose figures can be worked out on paper."""
     folder = tmp_path / "mistakes-paper"
     expressions = list(faces().expressions)
-    mistakes.findings.write_info(
-        folder, {"plan": {"epochs": 2}, "expressions": expressions, "sessions": []}
-    )
+    plans.write(folder, {"plan": {"epochs": 2}, "expressions": expressions, "sessions": []})
     add = mistakes.findings.add_runs
     # Validation chooses epoch 2 of seed 0 and, of two equal ones, epoch 1 of seed 1.
     add(folder, runs_of("honest", 0, [4, 5], [8, 10], [0.6, 0.8]))

@@ -1,6 +1,7 @@
 """A run on disk comes back as it was written, or says what is wrong with it."""
 
 import json
+import math
 import re
 
 import numpy as np
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from utils import records
+from utils import records, runtime
 from utils.errors import ModelError
 from utils.expressions import EXPRESSIONS
 
@@ -170,6 +171,17 @@ def test_run_json_is_readable_by_anyone(folder):
     assert json.loads((folder / "run.json").read_text(encoding="utf-8")) == {
         "machine": "zwei Kerne, größer"
     }
+
+
+@pytest.mark.parametrize("number", [math.nan, math.inf])
+def test_a_number_that_json_lacks_is_refused_and_the_old_file_stays(tmp_path, number):
+    path = tmp_path / "record.json"
+    runtime.write_json(path, {"größe": 1.5})
+    before = path.read_bytes()
+    assert json.loads(before) == {"größe": 1.5}
+    with pytest.raises(ValueError, match="JSON"):
+        runtime.write_json(path, {"größe": number})
+    assert path.read_bytes() == before
 
 
 def test_surroundings_name_versions_and_hardware():

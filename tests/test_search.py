@@ -192,7 +192,7 @@ def test_a_network_without_such_a_setting_says_so():
 
 
 def test_the_test_rows_are_not_there():
-    seen = search.without_test(faces())
+    seen = search.draw_rows(faces())
     assert set(seen.split) == {"training", "validation"}
     assert len(seen) == (faces().split != "test").sum()
 
@@ -200,7 +200,7 @@ def test_the_test_rows_are_not_there():
 @given(rows=st.integers(7, 245), seed=st.integers(0, 2**32 - 1))
 def test_a_draw_has_the_asked_number_of_training_rows_of_every_class(rows, seed):
     data = faces()
-    seen = search.without_test(data, rows, seed=seed)
+    seen = search.draw_rows(data, rows, seed=seed)
     part = seen.part("training")
     assert len(part) == rows
     counts = np.bincount(part.labels, minlength=7)
@@ -208,20 +208,20 @@ def test_a_draw_has_the_asked_number_of_training_rows_of_every_class(rows, seed)
     assert counts.max() - counts.min() <= 1
     assert set(part.rows) <= set(data.part("training").rows)
     np.testing.assert_array_equal(seen.part("validation").rows, data.part("validation").rows)
-    np.testing.assert_array_equal(seen.rows, search.without_test(data, rows, seed=seed).rows)
+    np.testing.assert_array_equal(seen.rows, search.draw_rows(data, rows, seed=seed).rows)
 
 
 @pytest.mark.parametrize("rows", [0, 6, 246, -1])
 def test_a_draw_that_cannot_be_made_is_refused(rows):
     with pytest.raises(DataError, match="training rows"):
-        search.without_test(faces(), rows)
+        search.draw_rows(faces(), rows)
 
 
 @pytest.mark.parametrize("split", ["training", "validation"])
 def test_data_without_training_or_validation_rows_are_refused(split):
     data = faces()
     with pytest.raises(DataError, match=f"no {split} rows"):
-        search.without_test(data.take(data.split != split))
+        search.draw_rows(data.take(data.split != split))
 
 
 def test_poisoned_test_rows_change_nothing(tmp_path):
@@ -591,7 +591,7 @@ def test_a_record_reads_back(found, tmp_path):
     assert again.best["trial"] == found.best["trial"]
     assert search.best_settings(again).network == search.best_settings(found).network
     assert again.info["versions"]["optuna"]
-    assert again.info["fingerprint"] == search.without_test(faces()).fingerprint()
+    assert again.info["fingerprint"] == search.draw_rows(faces()).fingerprint()
     assert sum(again.info["trials"].values()) == 20
     assert search.recorded(tmp_path / "results") == ["found"]
     # A search is no run.

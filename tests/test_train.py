@@ -6,7 +6,7 @@ import shlex
 import pytest
 
 import train
-from utils import ablation, models, records, runtime
+from utils import ablation, models, outstanding, records, runtime
 from utils.ablation.command import parser as ablation_parser
 from utils.errors import DataError, ModelError
 from utils.expressions import EXPRESSIONS
@@ -44,10 +44,10 @@ def test_what_is_named_is_taken():
     assert planned("--no-augment").augmentation is None
 
 
-PLANNED = records.planned()
+PLANNED = outstanding.planned()
 (RUNS_OF_THE_ABLATION,) = (
     entry["runs"]
-    for entry in json.loads((runtime.RESULTS / records.PLANNED).read_text("utf-8"))
+    for entry in json.loads((runtime.RESULTS / outstanding.PLANNED).read_text("utf-8"))
     if "runs" in entry
 )
 
@@ -105,7 +105,7 @@ def test_a_run_is_recorded_and_the_same_command_finds_it(tmp_path, capsys):
     assert run.info["settings"]["network"] == {"filters": [4, 8, 8], "dense": 8}
     train.main([*words, "--resume"])
     assert capsys.readouterr().out == told
-    with pytest.raises(ModelError, match=r"was started with epochs 2.*with 3"):
+    with pytest.raises(ModelError, match=r"was begun with epochs 2.*with 3"):
         train.main([*words, "--epochs", "3"])
 
 

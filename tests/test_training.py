@@ -1,6 +1,7 @@
 """Training records itself, and a killed run goes on."""
 
 import dataclasses
+import math
 import signal
 import subprocess
 import sys
@@ -100,7 +101,7 @@ def test_a_finished_run_is_returned_as_it_is(finished):
 def test_a_folder_is_never_shared_by_two_runs(finished, change):
     from utils import training
 
-    with pytest.raises(ModelError, match="was started with"):
+    with pytest.raises(ModelError, match="was begun with"):
         training.train(faces(), settings(**change), folder=finished.folder, verbose=0)
     with pytest.raises(ModelError, match="fingerprint"):
         training.train(faces(seed=1), settings(), folder=finished.folder, verbose=0)
@@ -263,6 +264,11 @@ def test_a_run_starts_from_another_ones_network(finished, tmp_path):
     other = settings(epochs=1, start=str(model), network={**TINY, "filters": [4, 4, 8, 8, 9]})
     with pytest.raises(ModelError, match=r"convolution_5.*\(3, 3, 8, 9\)"):
         training.train(faces(), other, folder=tmp_path / "other", verbose=0)
+    assert not (tmp_path / "other").exists()
+    unknown = settings(network={"colour": "blue"})
+    with pytest.raises(ModelError, match="colour"):
+        training.train(faces(), unknown, folder=tmp_path / "unknown", verbose=0)
+    assert not (tmp_path / "unknown").exists()
     with pytest.raises(ModelError, match="not there"):
         training.train(
             faces(), settings(start="nothing.keras"), folder=tmp_path / "none", verbose=0
@@ -776,6 +782,8 @@ def test_a_schedule_as_short_as_its_warm_up_still_trains():
         {"views": 3},
         {"erasing": 1.5},
         {"mixup": -1.0},
+        {"mixup": math.nan},
+        {"learning_rate": math.inf},
         {"targets": "votes", "balance": "smote"},
     ],
 )

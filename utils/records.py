@@ -9,7 +9,6 @@ process leaves the old one or the new one, never half.
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import io
 import json
 import os
@@ -45,9 +44,6 @@ HISTORY_COLUMNS = (
 
 FILES = ("run.json", "history.csv", "validation.npz", "test.npz")
 
-#: Below ``results/``: the runs that have not been made, and why.
-NOT_RUN = "not_run.json"
-PLANNED = "planned.json"
 COMMANDS = ("train.py", "evaluate.py")
 
 PACKAGES = ("keras", "numpy", "scikit-learn", "imbalanced-learn")
@@ -268,8 +264,7 @@ def write_history(folder: Path, history: pd.DataFrame) -> None:
 
 def write_info(folder: Path, info: Mapping[str, Any]) -> None:
     """Write ``run.json``, whole."""
-    text = json.dumps(info, indent=2, ensure_ascii=False) + "\n"
-    runtime.write_atomically(folder / "run.json", text.encode())
+    runtime.write_json(folder / "run.json", info)
 
 
 def write_predictions(path: Path, predictions: Predictions) -> None:
@@ -308,11 +303,11 @@ def write_evaluation(folder: Path, info: Mapping[str, Any], predictions: Predict
         The ``.json`` file. It is written last: an evaluation without it does not exist.
     """
     path = folder / f"{evaluation_name(info['dataset'], info['split'])}.json"
+    expressions = list(predictions.expressions)
+    content = runtime.as_json({**info, "n": len(predictions), "expressions": expressions})
     path.unlink(missing_ok=True)
     write_predictions(path.with_suffix(".npz"), predictions)
-    whole = {**info, "n": len(predictions), "expressions": list(predictions.expressions)}
-    text = json.dumps(whole, indent=2, ensure_ascii=False) + "\n"
-    runtime.write_atomically(path, text.encode())
+    runtime.write_atomically(path, content)
     return path
 
 
@@ -374,108 +369,6 @@ def network_name(network: Path) -> str:
     return network.parent.name if network.name == "model.keras" else network.stem
 
 
-@dataclass(frozen=True)
-class NotRun:
-    """A run that belongs into the tables and has not been made: a named, empty row.
-
-    Attributes
-    ----------
-    model, dataset, balance : str
-        As in a run's ``run.json`` and its settings.
-    reason : str
-        Why it has not been made, in a sentence's part.
-    command : str
-        What would make it.
-    """
-
-    model: str
-    dataset: str
-    balance: str
-    reason: str
-    command: str
-
-
-def not_run(results: Path | None = None) -> list[NotRun]:
-    """List the runs that ``not_run.json`` names and that are not recorded yet.
-
-    Parameters
-    ----------
-    results : path, optional
-        Where the file and the runs lie; by default ``results/``. A finished run of the same
-        model, dataset and balance takes an entry off the list.
-
-    Returns
-    -------
-    list of NotRun
-        In the file's order; empty where there is no file.
-
-    Raises
-    ------
-    ModelError
-        When the file is no list of such entries.
-    """
-    results = results or runtime.RESULTS
-    path = results / NOT_RUN
-    if not path.is_file():
-        return []
-    try:
-        entries = [NotRun(**entry) for entry in json.loads(path.read_text(encoding="utf-8"))]
-    except (ValueError, TypeError, OSError) as error:
-        fields = ", ".join(field.name for field in dataclasses.fields(NotRun))
-        raise ModelError(f"{NOT_RUN}: expected a list of entries with {fields}: {error}") from error
-    infos = [
-        json.loads((results / name / "run.json").read_text(encoding="utf-8"))
-        for name in names(results)
-    ]
-    made = {
-        (info.get("model"), info.get("dataset"), info.get("settings", {}).get("balance"))
-        for info in infos
-    }
-    return [one for one in entries if (one.model, one.dataset, one.balance) not in made]
-
-
-def planned(results: Path | None = None) -> pd.DataFrame:
-    """List the runs of ``planned.json``, which want a GPU, and whether they are recorded.
-
-    Parameters
-    ----------
-    results : path, optional
-        Where the file and the records lie; by default ``results/``.
-
-    Returns
-    -------
-    DataFrame
-        Indexed by the record's ``name``: ``part`` (of notebook 10's story), ``why``, ``command``
-        and ``recorded`` (bool): of a run, whether it is finished; of an ablation, whether it has
-        its number of ``runs``.
-
-    Raises
-    ------
-    ModelError
-        When the file is no list of such entries, or a name stands in it twice.
-    """
-    results = results or runtime.RESULTS
-    columns = ["part", "why", "command"]
-    try:
-        entries = json.loads((results / PLANNED).read_text(encoding="utf-8"))
-        runs = {entry["name"]: entry.get("runs") for entry in entries}
-        table = pd.DataFrame(entries).set_index("name", verify_integrity=True)[columns]
-    except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
-        wanted = ", ".join(["name", *columns])
-        raise ModelError(f"{PLANNED}: expected a list of entries with {wanted}: {error}") from error
-    recorded = [
-        _rows(results / name) >= count if count else is_finished(results / name)
-        for name, count in runs.items()
-    ]
-    return table.assign(recorded=recorded)
-
-
-def _rows(ablation: Path) -> int:
-    """Count the runs that an ablation has recorded."""
-    file = ablation / "lines.csv"
-    return len(pd.read_csv(file)) if file.is_file() else 0
-
-
 def run_of(network: Path, results: Path | None = None) -> Run | None:
     """Find the finished run that made a network, by where its file lies.
 
@@ -518,7 +411,7 @@ def asked(network: Path, dataset: FaceDataset, split: str) -> dict[str, str]:
     run = run_of(network)
     return {
         "network": network_name(network),
-        "model_sha256": hashlib.sha256(network.read_bytes()).hexdigest(),
+        "model_sha256": runtime.sha256(network),
         "trained_on": run.info["dataset"] if run else "",
         "dataset": dataset.name,
         "split": split,

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from utils import evaluation, notebooks, records, runtime, speed, training
+from utils import evaluation, notebooks, outstanding, records, runtime, speed, training
 from utils.errors import DataError
 
 README = runtime.ROOT / "README.md"
@@ -117,13 +117,13 @@ def row(group: Sequence[records.Run]) -> list[str]:
     ]
 
 
-def empty_row(missing: records.NotRun) -> list[str]:
+def empty_row(missing: outstanding.NotRun) -> list[str]:
     """Write the table's row of a run that has not been made: dashes, and the reason.
 
     Parameters
     ----------
     missing : NotRun
-        Out of `records.not_run`.
+        Out of `outstanding.not_run`.
 
     Returns
     -------
@@ -246,14 +246,14 @@ def table(results: Path = runtime.RESULTS) -> str:
     ----------
     results : path
         Where the recorded runs lie. Runs on the sample faces are left out: their accuracy says
-        nothing about real faces. Those that `records.not_run` lists come last, as empty rows.
+        nothing about real faces. Those that `outstanding.not_run` lists come last, as empty rows.
 
     Returns
     -------
     str
         A Markdown table, or a sentence where there is no run yet.
     """
-    rows = [*map(row, groups(recorded(results))), *map(empty_row, records.not_run(results))]
+    rows = [*map(row, groups(recorded(results))), *map(empty_row, outstanding.not_run(results))]
     if not rows:
         return "No run on real faces is recorded yet."
     rows = [COLUMNS, ["---"] * len(COLUMNS), *rows]

@@ -7,6 +7,8 @@ anything imports Keras, because a backend is chosen at Keras's first import.
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import json
 import logging
 import os
 import random
@@ -16,6 +18,7 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -109,6 +112,27 @@ def write_atomically(path: Path, content: bytes) -> None:
     part = path.with_name(f".{path.name}.part")
     part.write_bytes(content)
     move_into_place(part, path)
+
+
+def as_json(value: Any) -> bytes:
+    """Write a record as JSON, to be read by people too: two spaces, UTF-8, a last line's end.
+
+    Raises
+    ------
+    ValueError
+        When a number is infinite or not a number: JSON has neither.
+    """
+    return f"{json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)}\n".encode()
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a record `as_json`, whole."""
+    write_atomically(path, as_json(value))
+
+
+def sha256(path: Path) -> str:
+    """Name a file by its content: SHA-256, 64 hexadecimal digits."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def move_into_place(part: Path, path: Path) -> None:

@@ -44,8 +44,10 @@ def measure(plan: Plan, step: Callable[[], None] = int) -> list[speed.Growth]:
     list of Growth
         Loading csv and cache, SMOTE, an epoch's draws, putting faces on the device, a fixed number
         of training steps from there, and evaluation with the search for copies. An epoch is draws
-        and steps. A size that would take more memory than there is, or whose process is killed,
-        is left out, larger ones too, and the note says so.
+        and steps. What new memory costs by itself stands beside it: writing once to each page of
+        as much as putting the faces on the device takes on a processor. A size that would take
+        more memory than there is, or whose process is killed, is left out, larger ones too, and
+        the note says so.
     """
     runtime.RUNS.mkdir(parents=True, exist_ok=True)
     found: dict[str, _Series] = {}
@@ -69,7 +71,7 @@ def measure(plan: Plan, step: Callable[[], None] = int) -> list[speed.Growth]:
 
 def sizes(plan: Plan) -> int:
     """Return how often `growth` calls its `step`."""
-    return len(plan.growth_rows) * 6
+    return len(plan.growth_rows) * 7
 
 
 def _tasks(plan: Plan, rows: int, folder: Path):
@@ -94,6 +96,9 @@ def _tasks(plan: Plan, rows: int, folder: Path):
         },
         {"set-up": "putting faces on the device", "steps": f"{STEPS} training steps"},
     )
+    # Twice the faces: TensorFlow copies an array before it makes a tensor of it.
+    new = 2 * training * SIZE * SIZE
+    yield "memory", {"bytes": new}, {"memory": "touching as much new memory"}
     yield "evaluation", {"data": plan.data, "rows": rows}, {"evaluation": "evaluation"}
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -11,12 +10,14 @@ from typing import Any
 
 import pandas as pd
 
-from utils import evaluation, runtime
+from utils import evaluation, plans, runtime
 from utils.ablation.lines import RECIPE
 from utils.errors import ModelError
 
-#: The files of a record, beside ``LINE-SEED.validation.npz``.
-PLAN, ROWS = "plan.json", "lines.csv"
+#: Of a record, beside ``plan.json`` and ``LINE-SEED.validation.npz``.
+ROWS = "lines.csv"
+
+KIND = "ablation"
 
 #: Of ``lines.csv``: a row a line and seed. "n" are validation faces, "accuracy" (0 … 1) and
 #: "log_loss" (nats) are of the epoch with the highest ``val_accuracy``, which is measured in one
@@ -176,14 +177,11 @@ def load(name: str | Path, results: Path = runtime.RESULTS) -> Ablation:
     ModelError
         When there is no such record, or one of its files is not what it should be.
     """
-    folder = name if isinstance(name, Path) else results / f"ablation-{name}"
-    if not (folder / PLAN).is_file():
-        there = ", ".join(recorded(folder.parent)) or "none"
-        raise ModelError(f"{folder.name}: no record of an ablation there; recorded: {there}")
+    folder = plans.folder_of(KIND, name, results)
+    info = plans.read(folder)
     try:
-        info = json.loads((folder / PLAN).read_text(encoding="utf-8"))
         titles = {line: described["title"] for line, described in info["lines"].items()}
-        for key in ("dataset", "fingerprint", "settings", "sessions"):
+        for key in ("dataset", "fingerprint", "settings"):
             info[key]
         runs = pd.DataFrame(columns=list(COLUMNS))
         if (folder / ROWS).is_file():
@@ -191,13 +189,12 @@ def load(name: str | Path, results: Path = runtime.RESULTS) -> Ablation:
     except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
         raise ModelError(f"{folder.name}: its record cannot be read: {error}") from error
     _check(runs, titles, f"{folder.name}/{ROWS}")
-    return Ablation(folder.name.removeprefix("ablation-"), info, runs)
+    return Ablation(folder.name.removeprefix(f"{KIND}-"), info, runs)
 
 
 def recorded(results: Path = runtime.RESULTS) -> list[str]:
     """List the records below ``results``, by name."""
-    files = results.glob(f"ablation-*/{PLAN}")
-    return sorted(file.parent.name.removeprefix("ablation-") for file in files)
+    return plans.recorded(KIND, results)
 
 
 def _check(runs: pd.DataFrame, titles: dict[str, str], title: str) -> None:
@@ -217,12 +214,6 @@ def _check(runs: pd.DataFrame, titles: dict[str, str], title: str) -> None:
     for what, wrong in checks.items():
         if wrong.any():
             raise ModelError(f"{title}, row {int(wrong.to_numpy().argmax())}: found {what}")
-
-
-def write_info(folder: Path, info: dict[str, Any]) -> None:
-    """Write ``plan.json``, whole."""
-    text = json.dumps(info, indent=2, ensure_ascii=False) + "\n"
-    runtime.write_atomically(folder / PLAN, text.encode())
 
 
 def add_row(folder: Path, row: dict[str, Any]) -> None:

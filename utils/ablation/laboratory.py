@@ -9,12 +9,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from utils import datasets, evaluation, models, records, runtime, training
+from utils import datasets, evaluation, models, plans, records, runtime, training
 from utils.ablation import findings
 from utils.ablation.lines import LINES, RECIPE
 from utils.ablation.plan import Plan
 from utils.errors import ModelError
-from utils.search import without_test
 
 
 class _TimeIsUp(Exception):
@@ -76,14 +75,14 @@ def run(
     if not seeds or min(seeds) < 0:
         raise ModelError(f"expected one seed or more, each 0 or more, got {seeds}")
     end = math.inf if minutes is None else time.monotonic() + 60 * minutes
-    data = without_test(dataset)
+    data = dataset.without_test()
     folder = Path(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with filelock.FileLock(folder.with_name(f".{folder.name}.lock")):
         _begin(dataset, plan, folder)
         left = findings.load(folder).left(plan.lines, seeds)
         if left:
-            _begin_session(folder, command)
+            plans.begin_session(folder, command)
         for line, seed in left:
             try:
                 row, answers = _line(data, plan, line, seed, Path(runs) / folder.name, end, verbose)
@@ -113,39 +112,28 @@ def _begin(dataset: datasets.FaceDataset, plan: Plan, folder: Path) -> None:
             line: {"title": LINES[line].title, "changes": plan.changes(line)} for line in plan.lines
         },
     }
-    if not (folder / findings.PLAN).is_file():
+    if not (folder / plans.FILE).is_file():
         # A network that cannot be built is not to leave a record behind.
         size, classes = plan.base.size, len(dataset.expressions)
         shape = (size, size, dataset.images.shape[-1])
         models.build(plan.base.model, shape, classes, **plan.base.network)
         rows = {name: int((dataset.split == name).sum()) for name in ("training", "validation")}
         expressions = list(dataset.expressions)
-        findings.write_info(
-            folder, {**asked, "expressions": expressions, "rows": rows, "sessions": []}
-        )
+        plans.write(folder, {**asked, "expressions": expressions, "rows": rows, "sessions": []})
         return
     info = findings.load(folder).info
-    settings = training.complete(info["settings"])
-    both = [(key, info[key], asked[key]) for key in ("dataset", "fingerprint")]
-    both += [(key, settings.get(key), value) for key, value in asked["settings"].items()]
-    both += [
-        (f"{line}'s changes", info["lines"][line]["changes"], described["changes"])
-        for line, described in asked["lines"].items()
-        if line in info["lines"]
-    ]
-    for key, begun, wanted in both:
-        if begun != wanted:
-            raise ModelError(
-                f"{folder.name}: was begun with {key} {begun!r}, and is asked to go on with "
-                f"{wanted!r}: take another folder, or delete this one"
-            )
-    findings.write_info(folder, {**info, "lines": {**info["lines"], **asked["lines"]}})
-
-
-def _begin_session(folder: Path, command: str) -> None:
-    """Note where and by what the record goes on."""
-    info = findings.load(folder).info
-    findings.write_info(folder, {**info, "sessions": [*info["sessions"], records.session(command)]})
+    known = [line for line in asked["lines"] if line in info["lines"]]
+    begun, wanted = (
+        {
+            "dataset": told["dataset"],
+            "fingerprint": told["fingerprint"],
+            **training.complete(told["settings"]),
+            **{f"{line}'s changes": told["lines"][line]["changes"] for line in known},
+        }
+        for told in (info, asked)
+    )
+    plans.require_same(folder.name, begun, wanted, "take another folder, or delete this one")
+    plans.write(folder, {**info, "lines": {**info["lines"], **asked["lines"]}})
 
 
 def _line(

@@ -126,10 +126,10 @@ def record(audit: Audit, folder: Path, about: Mapping[str, Any]) -> Path:
         exact=audit.exact[at],
     )
     path = folder / f"{audit.name}{_ENDING}"
+    content = runtime.as_json({**audit.numbers(), **about})
     path.unlink(missing_ok=True)
     runtime.write_atomically(path.with_suffix(".npz"), buffer.getvalue())
-    text = json.dumps({**audit.numbers(), **about}, indent=2, ensure_ascii=False, allow_nan=False)
-    runtime.write_atomically(path, f"{text}\n".encode())
+    runtime.write_atomically(path, content)
     return path
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from pathlib import Path
 
@@ -38,9 +37,7 @@ def main(arguments: list[str] | None = None) -> int:
     print(dataset.counts())
     if chosen.record:
         target = runtime.RESULTS / "data" / f"{chosen.name}.json"
-        target.parent.mkdir(parents=True, exist_ok=True)
-        text = json.dumps(datasets.summary(dataset), indent=2) + "\n"
-        runtime.write_atomically(target, text.encode())
+        runtime.write_json(target, datasets.summary(dataset))
         print(f"wrote {target.relative_to(runtime.RESULTS.parent).as_posix()}")
         if chosen.name == "ferplus":
             print(f"wrote {_record_agreement(chosen.path, target).name}")

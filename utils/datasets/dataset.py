@@ -144,6 +144,24 @@ class FaceDataset:
             raise ValueError(f"unknown split {split!r}: expected one of {', '.join(SPLITS)}")
         return self.take(self.split == split)
 
+    def without_test(self) -> FaceDataset:
+        """Leave out the test rows, for everything that is chosen before they may be read.
+
+        Returns
+        -------
+        FaceDataset
+            Training and validation rows, in the data set's order.
+
+        Raises
+        ------
+        DataError
+            When there are no training rows, or no validation rows.
+        """
+        for split in ("training", "validation"):
+            if not (self.split == split).any():
+                raise DataError(f"{self.name}: found no {split} rows, expected some")
+        return self.take(self.split != "test")
+
     def with_images(self, images: np.ndarray) -> FaceDataset:
         """Give the same faces other pictures, say resized ones: (n, h, w, 1 or 3) uint8."""
         return dataclasses.replace(self, images=images)

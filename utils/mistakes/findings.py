@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import math
 import zipfile
 from collections.abc import Callable
@@ -14,12 +13,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from utils import evaluation, records, runtime
+from utils import evaluation, plans, records, runtime
 from utils.errors import ModelError
 from utils.mistakes.catalogue import HONEST, MISTAKES
 
-#: The files of a record, beside ``honest-SEED.npz``.
-PLAN, RUNS = "plan.json", "runs.csv"
+#: Of a record, beside ``plan.json`` and ``honest-SEED.npz``.
+RUNS = "runs.csv"
+
+KIND = "mistakes"
 
 #: Of ``runs.csv``: a row an epoch of a variant with a seed. "steps" are gradient steps so far,
 #: "train_accuracy" is what Keras shows, a mean over the epoch's batches; "val" and "test" count the
@@ -399,12 +400,9 @@ def load(name: str | Path, results: Path = runtime.RESULTS) -> Mistakes:
     ModelError
         When there is no such record, or one of its files is not what it should be.
     """
-    folder = name if isinstance(name, Path) else results / f"mistakes-{name}"
-    if not (folder / PLAN).is_file():
-        there = ", ".join(recorded(folder.parent)) or "none"
-        raise ModelError(f"{folder.name}: no record of mistakes there; recorded: {there}")
+    folder = plans.folder_of(KIND, name, results)
+    info = plans.read(folder)
     try:
-        info = json.loads((folder / PLAN).read_text(encoding="utf-8"))
         epochs = int(info["plan"]["epochs"])
         expressions = len(info["expressions"])
         runs = pd.DataFrame(columns=list(RUN_COLUMNS))
@@ -415,14 +413,12 @@ def load(name: str | Path, results: Path = runtime.RESULTS) -> Mistakes:
     _check_runs(runs, epochs, folder.name)
     seeds = sorted(int(seed) for seed in runs.loc[runs["variant"] == HONEST, "seed"].unique())
     answers = {seed: _read_answers(folder, seed, epochs, expressions) for seed in seeds}
-    return Mistakes(folder.name.removeprefix("mistakes-"), info, runs, answers)
+    return Mistakes(folder.name.removeprefix(f"{KIND}-"), info, runs, answers)
 
 
 def recorded(results: Path = runtime.RESULTS) -> list[str]:
     """List the records below ``results``, by name."""
-    return sorted(
-        file.parent.name.removeprefix("mistakes-") for file in results.glob(f"mistakes-*/{PLAN}")
-    )
+    return plans.recorded(KIND, results)
 
 
 def _check_runs(runs: pd.DataFrame, epochs: int, title: str) -> None:
@@ -445,12 +441,6 @@ def _check_runs(runs: pd.DataFrame, epochs: int, title: str) -> None:
                 f"{title}/{RUNS}, row {int(wrong.to_numpy().argmax())}: found more right "
                 f"{split} answers than rows, or fewer than none"
             )
-
-
-def write_info(folder: Path, info: dict[str, Any]) -> None:
-    """Write ``plan.json``, whole."""
-    text = json.dumps(info, indent=2, ensure_ascii=False) + "\n"
-    runtime.write_atomically(folder / PLAN, text.encode())
 
 
 def add_runs(folder: Path, rows: pd.DataFrame) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from utils import datasets, models, records, training
+from utils import datasets, models, plans, training
 from utils.errors import DataError, ModelError
 from utils.mistakes import findings
 from utils.mistakes.catalogue import HONEST
@@ -84,16 +84,11 @@ def _begin(dataset: datasets.FaceDataset, plan: Plan, folder: Path) -> None:
         "fingerprint": dataset.fingerprint(),
         "plan": plan.as_dict(),
     }
-    if (folder / findings.PLAN).is_file():
+    if (folder / plans.FILE).is_file():
         begun = findings.load(folder).info
-        for key, value in asked.items():
-            if begun.get(key) != value:
-                raise ModelError(
-                    f"{folder.name}: was begun with {key} {begun.get(key)!r}, and is asked to go "
-                    f"on with {value!r}: take another folder, or delete this one"
-                )
+        plans.require_same(folder.name, begun, asked, "take another folder, or delete this one")
         return
-    findings.write_info(
+    plans.write(
         folder,
         {
             **asked,
@@ -123,7 +118,7 @@ def _run_all(
     left = sum(map(len, missing.values()))
     if not left:
         return
-    _begin_session(folder, command)
+    plans.begin_session(folder, command)
     networks: dict[tuple[int, int], Any] = {}
     with tqdm(total=left * plan.epochs, unit="epoch", disable=not verbose) as progress:
         for variant, lacking in missing.items():
@@ -141,12 +136,6 @@ def _run_all(
                     findings.write_answers(folder, seed, answers)
                 # The rows come last: they are what makes a run finished.
                 findings.add_runs(folder, rows)
-
-
-def _begin_session(folder: Path, command: str) -> None:
-    """Note where and by what the record goes on."""
-    info = findings.load(folder).info
-    findings.write_info(folder, {**info, "sessions": [*info["sessions"], records.session(command)]})
 
 
 def order(count: int, draws: int, seed: int) -> np.ndarray:

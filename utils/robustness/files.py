@@ -37,6 +37,15 @@ def write(answers: Answers, folder: Path) -> Path:
     info = answers.info
     name = f"{info['network']}-{records.evaluation_name(info['dataset'], info['split'])}"
     path = folder / f"{name}.json"
+    whole = {
+        **info,
+        "seed": answers.seed,
+        "n": len(answers),
+        "expressions": list(answers.expressions),
+        "corruptions": [asdict(one) for one in answers.corruptions],
+        "confidence": [round(float(one), 6) for one in answers.confidence],
+    }
+    content = runtime.as_json(whole)
     path.unlink(missing_ok=True)
     buffer = io.BytesIO()
     np.savez_compressed(
@@ -47,16 +56,7 @@ def write(answers: Answers, folder: Path) -> Path:
         copies=answers.copies,
     )
     runtime.write_atomically(path.with_suffix(".npz"), buffer.getvalue())
-    whole = {
-        **info,
-        "seed": answers.seed,
-        "n": len(answers),
-        "expressions": list(answers.expressions),
-        "corruptions": [asdict(one) for one in answers.corruptions],
-        "confidence": [round(float(one), 6) for one in answers.confidence],
-    }
-    text = json.dumps(whole, indent=2, ensure_ascii=False) + "\n"
-    runtime.write_atomically(path, text.encode())
+    runtime.write_atomically(path, content)
     return path
 
 

@@ -22,10 +22,10 @@ from utils.search.study import (
     RANDOM_TRIALS,
     STUDIES,
     UNPRUNED_TRIALS,
+    draw_rows,
     grid,
     open_study,
     tpe,
-    without_test,
 )
 
 __all__ = [
@@ -40,6 +40,7 @@ __all__ = [
     "base_settings",
     "best_settings",
     "describe",
+    "draw_rows",
     "grid",
     "importance",
     "load",
@@ -51,5 +52,4 @@ __all__ = [
     "results",
     "settings_with",
     "tpe",
-    "without_test",
 ]

@@ -23,7 +23,7 @@ from utils import datasets, runtime, training
 from utils.errors import DataError, ModelError
 from utils.search.findings import describe, record
 from utils.search.space import SETTINGS, Interval, Space, base_settings
-from utils.search.study import STUDIES, grid, tpe, without_test
+from utils.search.study import STUDIES, draw_rows, grid, tpe
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -147,7 +147,7 @@ def main(words: Sequence[str] | None = None) -> int:
             changes["balance"] = asked.balance
         settings = base_settings(asked.model, asked.data, **changes)
         dataset = datasets.load(asked.data, asked.path)
-        print(without_test(dataset, asked.rows, seed=asked.seed).describe(), flush=True)
+        print(draw_rows(dataset, asked.rows, seed=asked.seed).describe(), flush=True)
         where = {
             "name": asked.study or f"{asked.model}-{asked.data}",
             "rows": asked.rows,

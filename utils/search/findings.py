@@ -317,14 +317,14 @@ def record(search: Search, *, folder: Path = runtime.RESULTS, command: str = "")
         trials=search.right.columns.to_numpy(dtype=np.int64),
         right=search.right.to_numpy(dtype=bool),
     )
-    text = json.dumps(info, indent=2, ensure_ascii=False) + "\n"
+    content = runtime.as_json(info)
     for name, table in (("trials", trials), ("epochs", search.epochs)):
         # Every digit: the best settings are read from here.
         csv = table.to_csv(index=False, lineterminator="\n")
         runtime.write_atomically(place / f"{name}.csv", csv.encode())
     runtime.write_atomically(place / "right.npz", buffer.getvalue())
     # Last, so that a record with a search.json is a whole one.
-    runtime.write_atomically(place / "search.json", text.encode())
+    runtime.write_atomically(place / "search.json", content)
     return place
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from utils import datasets, records, runtime, training
+from utils import datasets, plans, records, runtime, training
 from utils.errors import DataError, ModelError
 from utils.search.findings import Search, read
 from utils.search.quiet import optuna_package, quietly
@@ -147,7 +147,7 @@ def tpe(
     return _search(dataset, settings, space, "tpe", [{}] * trials, name=name, **where)
 
 
-def without_test(
+def draw_rows(
     dataset: datasets.FaceDataset, rows: int | None = None, *, seed: int = 0
 ) -> datasets.FaceDataset:
     """Return the data that a search sees: training rows, or some of them, and validation rows.
@@ -155,7 +155,7 @@ def without_test(
     Parameters
     ----------
     dataset : FaceDataset
-        Its test rows are left out; not even their pixels are read.
+        Its test rows are left out.
     rows : int, optional
         Draw so many training rows, each class in its proportion and with one face at least.
     seed : int
@@ -171,21 +171,20 @@ def without_test(
     DataError
         When there are no training or no validation rows, or fewer training rows than ``rows``.
     """
-    training_rows = np.flatnonzero(dataset.split == "training")
-    validation_rows = np.flatnonzero(dataset.split == "validation")
-    for split, found in (("training", training_rows), ("validation", validation_rows)):
-        if not len(found):
-            raise DataError(f"{dataset.name}: found no {split} rows, expected some")
-    if rows is not None:
-        labels = dataset.labels[training_rows]
-        least = len(np.unique(labels))
-        if not least <= rows <= len(labels):
-            raise DataError(
-                f"{dataset.name}: a draw of {rows:,} training rows; there are {len(labels):,}, of "
-                f"{least} expressions"
-            )
-        training_rows = training_rows[_draw(labels, rows, seed)]
-    return dataset.take(np.sort(np.concatenate([training_rows, validation_rows])))
+    seen = dataset.without_test()
+    if rows is None:
+        return seen
+    training_rows = np.flatnonzero(seen.split == "training")
+    labels = seen.labels[training_rows]
+    least = len(np.unique(labels))
+    if not least <= rows <= len(labels):
+        raise DataError(
+            f"{seen.name}: a draw of {rows:,} training rows; there are {len(labels):,}, of "
+            f"{least} expressions"
+        )
+    keep = seen.split == "validation"
+    keep[training_rows[_draw(labels, rows, seed)]] = True
+    return seen.take(keep)
 
 
 def open_study(
@@ -290,7 +289,7 @@ def _search(
     import filelock
 
     folder = Path(folder)
-    seen = without_test(dataset, rows, seed=settings.seed)
+    seen = draw_rows(dataset, rows, seed=settings.seed)
     # A space that does not fit the network fails here, not in the first trial.
     settings_with(settings, {one: first_value(values) for one, values in space.searched.items()})
     plan = _plan(seen, settings, space, sampler)
@@ -341,12 +340,7 @@ def _agree(study, plan: dict[str, Any]) -> None:
         return
     # A study may be older than a setting.
     begun = {**begun, "settings": training.complete(begun.get("settings", {}))}
-    for key, value in plan.items():
-        if begun.get(key) != value:
-            raise ModelError(
-                f"study {study.study_name}: was begun with {key} {begun.get(key)!r}, and is asked "
-                f"to go on with {value!r}: take another name"
-            )
+    plans.require_same(f"study {study.study_name}", begun, plan, "take another name")
 
 
 def _queue(study, slots: list[dict[str, float | int]]) -> None:

@@ -116,8 +116,7 @@ def write(path: Path, record: SpeedRecord) -> None:
                     "record another name"
                 )
         record = before.with_parts(record.parts)
-    text = json.dumps(_plain(dataclasses.asdict(record)), indent=1, ensure_ascii=False) + "\n"
-    runtime.write_atomically(path, text.encode())
+    runtime.write_json(path, _plain(dataclasses.asdict(record)))
 
 
 def read(path: Path) -> SpeedRecord:

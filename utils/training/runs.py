@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import gc
 import hashlib
 import itertools
 import json
@@ -18,8 +19,8 @@ from typing import Any
 
 import numpy as np
 
-from utils import datasets, faces, models, records, runtime
-from utils.errors import DataError, ModelError
+from utils import datasets, faces, models, plans, records, runtime
+from utils.errors import DataError
 from utils.training import checkpoints, teaching
 from utils.training.asking import predict
 from utils.training.devices import Spread
@@ -224,14 +225,10 @@ def _begin(
     if (folder / "run.json").is_file():
         info = records.load(folder).info
         info["settings"] = complete(info.get("settings", {}))
-        for key, value in asked.items():
-            if key == "votes_sha256" and key not in info:
-                continue  # records were made before votes were named
-            if info.get(key) != value:
-                raise ModelError(
-                    f"{folder.name}: was started with {key} {info.get(key)!r}, and is asked to go "
-                    f"on with {value!r}: take another name, or delete the folder"
-                )
+        if "votes_sha256" not in info:  # records were made before votes were named
+            asked.pop("votes_sha256", None)
+        instead = "take another name, or delete the folder"
+        plans.require_same(folder.name, info, asked, instead)
         here = _surroundings(spread)
         if spread.is_chief and not (folder / "validation.npz").is_file():
             # Another machine or another commit may take over: the record names every one.
@@ -239,10 +236,8 @@ def _begin(
             info = {**info, "resumed": [*info.get("resumed", []), start]}
             records.write_info(folder, info)
         return info
-    # What cannot be trained is refused before there is a record of it.
-    shape = (settings.size, settings.size, dataset.images.shape[-1])
-    teaching.teachers(settings.teachers, shape, dataset.expressions)
-    training_targets(dataset, dataset.part("training").labels, settings)
+    begun = time.perf_counter()
+    _require_trainable(dataset, settings)
     info = {
         **asked,
         "expressions": list(dataset.expressions),
@@ -251,10 +246,43 @@ def _begin(
         **_surroundings(spread),
         "started": _now(),
         "resumed": [],
+        "start_up_seconds": round(time.perf_counter() - begun, 2),
     }
     if spread.is_chief:
         records.write_info(folder, info)
     return info
+
+
+def _require_trainable(dataset: datasets.FaceDataset, settings: Settings) -> None:
+    """Refuse what cannot be trained, before there is a record of it."""
+    _network(dataset, settings)
+    _teachers(dataset, settings)
+    training_targets(dataset, dataset.part("training").labels, settings)
+    gc.collect()  # networks refer to themselves: they would stay on the device
+
+
+def _network(dataset: datasets.FaceDataset, settings: Settings):
+    """Build the network as it stands before its first epoch."""
+    model = models.build(
+        settings.model,
+        _shape(dataset, settings),
+        len(dataset.expressions),
+        dtype=settings.precision,
+        **settings.network,
+    )
+    if settings.start:
+        checkpoints.take_over(model, models.load(models.find(settings.start)), dataset.expressions)
+    return model
+
+
+def _teachers(dataset: datasets.FaceDataset, settings: Settings) -> list[models.Classifier]:
+    """Load the networks that teach."""
+    return teaching.teachers(settings.teachers, _shape(dataset, settings), dataset.expressions)
+
+
+def _shape(dataset: datasets.FaceDataset, settings: Settings) -> tuple[int, int, int]:
+    """Return the height, width and channels of the faces that a network is trained on."""
+    return settings.size, settings.size, dataset.images.shape[-1]
 
 
 def _surroundings(spread: Spread) -> dict[str, Any]:
@@ -267,8 +295,7 @@ def _start(settings: Settings) -> dict[str, Any]:
     """Name the network that a run starts from by its content: the file may change later."""
     if not settings.start:
         return {}
-    content = models.find(settings.start).read_bytes()
-    return {"start_sha256": hashlib.sha256(content).hexdigest()}
+    return {"start_sha256": runtime.sha256(models.find(settings.start))}
 
 
 def _votes(dataset: datasets.FaceDataset, settings: Settings) -> dict[str, Any]:
@@ -296,8 +323,7 @@ def _fit(
     info["rows"]["training_balanced"] = len(labels)
     if spread.is_chief:
         records.write_info(folder, info)
-    classes = len(dataset.expressions)
-    one_hot = np.eye(classes, dtype=np.float32)
+    one_hot = np.eye(len(dataset.expressions), dtype=np.float32)
     targets = training_targets(dataset, labels, settings)
     weights = np.ones(len(labels), np.float32)
     if class_weights is not None:
@@ -308,18 +334,9 @@ def _fit(
         images = _on_disk(images, folder / "checkpoints" / "faces.npy", spread)
 
     keras.utils.set_random_seed(settings.seed)
-    shape = (settings.size, settings.size, dataset.images.shape[-1])
-    model = models.build(
-        settings.model,
-        shape,
-        classes,
-        dtype=settings.precision,
-        **settings.network,
-    )
-    if settings.start:
-        checkpoints.take_over(model, models.load(models.find(settings.start)), dataset.expressions)
+    model = _network(dataset, settings)
     spread.synchronize(model, True)
-    taught_by = teaching.teachers(settings.teachers, shape, dataset.expressions)
+    taught_by = _teachers(dataset, settings)
     trainer = face_trainer(model, settings, images, targets, weights, validation, spread, taught_by)
     # Balancing, building, putting on the device; the first epoch's seconds hold the compiling.
     earlier = info.get("start_up_seconds", 0.0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -124,6 +125,10 @@ class Settings:
     def __post_init__(self) -> None:
         # A record's JSON holds a list.
         object.__setattr__(self, "teachers", tuple(self.teachers))
+        for one in dataclasses.fields(self):
+            value = getattr(self, one.name)
+            if isinstance(value, float) and not math.isfinite(value):
+                raise ValueError(f"{one.name} is a finite number, not {value}")
         if self.balance not in BALANCES:
             raise ValueError(f"balance is one of {', '.join(BALANCES)}, not {self.balance!r}")
         if self.targets not in TARGETS:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from typing import Any
 
-from utils import models
+from utils import models, runtime
 from utils.errors import ModelError
 
 
@@ -59,8 +58,7 @@ def named_by_content(names: Sequence[str]) -> dict[str, Any]:
     """
     if not names:
         return {}
-    files = [models.find(name).read_bytes() for name in names]
-    return {"teachers_sha256": [hashlib.sha256(content).hexdigest() for content in files]}
+    return {"teachers_sha256": [runtime.sha256(models.find(name)) for name in names]}
 
 
 def answers(classifiers: Sequence[models.Classifier], precision: str, keep):
