@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import gc
 import hashlib
 import itertools
 import json
@@ -258,7 +257,6 @@ def _require_trainable(dataset: datasets.FaceDataset, settings: Settings) -> Non
     _network(dataset, settings)
     _teachers(dataset, settings)
     training_targets(dataset, dataset.part("training").labels, settings)
-    gc.collect()  # networks refer to themselves: they would stay on the device
 
 
 def _network(dataset: datasets.FaceDataset, settings: Settings):
