@@ -131,7 +131,13 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def sha256(path: Path) -> str:
-    """Name a file by its content: SHA-256, 64 hexadecimal digits."""
+    """Name a file by its content: SHA-256, 64 hexadecimal digits.
+
+    Raises
+    ------
+    OSError
+        When it cannot be read.
+    """
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 

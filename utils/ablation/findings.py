@@ -17,6 +17,7 @@ from utils.errors import ModelError
 #: Of a record, beside ``plan.json`` and ``LINE-SEED.validation.npz``.
 ROWS = "lines.csv"
 
+#: What a record's folder is called before its name: ``ablation-NAME``.
 KIND = "ablation"
 
 #: Of ``lines.csv``: a row a line and seed. "n" are validation faces, "accuracy" (0 … 1) and

@@ -20,6 +20,7 @@ from utils.mistakes.catalogue import HONEST, MISTAKES
 #: Of a record, beside ``plan.json`` and ``honest-SEED.npz``.
 RUNS = "runs.csv"
 
+#: What a record's folder is called before its name: ``mistakes-NAME``.
 KIND = "mistakes"
 
 #: Of ``runs.csv``: a row an epoch of a variant with a seed. "steps" are gradient steps so far,
