@@ -24,7 +24,12 @@ def recorded(kind: str, results: Path = runtime.RESULTS) -> list[str]:
     return sorted(file.parent.name.removeprefix(f"{kind}-") for file in files)
 
 
-def folder_of(kind: str, name: str | Path, results: Path = runtime.RESULTS) -> Path:
+def folder(kind: str, name: str, results: Path = runtime.RESULTS) -> Path:
+    """Say where a record of a kind and name lies, or will."""
+    return results / f"{kind}-{name}"
+
+
+def find(kind: str, name: str | Path, results: Path = runtime.RESULTS) -> Path:
     """Find a record's folder.
 
     Parameters
@@ -46,11 +51,11 @@ def folder_of(kind: str, name: str | Path, results: Path = runtime.RESULTS) -> P
     ModelError
         When there is no such record.
     """
-    folder = name if isinstance(name, Path) else results / f"{kind}-{name}"
-    if not (folder / FILE).is_file():
-        there = ", ".join(recorded(kind, folder.parent)) or "none"
-        raise ModelError(f"{folder.name}: no record of {kind} there; recorded: {there}")
-    return folder
+    found = name if isinstance(name, Path) else folder(kind, name, results)
+    if not (found / FILE).is_file():
+        there = ", ".join(recorded(kind, found.parent)) or "none"
+        raise ModelError(f"{found.name}: no record of {kind} there; recorded: {there}")
+    return found
 
 
 def write(folder: Path, plan: Mapping[str, Any]) -> None:

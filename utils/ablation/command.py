@@ -16,7 +16,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from utils import datasets, runtime
+from utils import datasets, plans, runtime
 from utils.ablation import findings, laboratory
 from utils.ablation.lines import LINES
 from utils.ablation.plan import DATA, plan_for
@@ -99,7 +99,7 @@ def main(words: Sequence[str] | None = None) -> int:
         )
         dataset = datasets.load(asked.data, asked.path)
         print(dataset.describe(), flush=True)
-        folder = asked.results / f"ablation-{asked.data}"
+        folder = plans.folder(findings.KIND, asked.data, asked.results)
         seeds = range(asked.seeds)
         found = laboratory.run(
             dataset,

@@ -178,7 +178,7 @@ def load(name: str | Path, results: Path = runtime.RESULTS) -> Ablation:
     ModelError
         When there is no such record, or one of its files is not what it should be.
     """
-    folder = plans.folder_of(KIND, name, results)
+    folder = plans.find(KIND, name, results)
     info = plans.read(folder)
     try:
         titles = {line: described["title"] for line, described in info["lines"].items()}

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from utils import datasets, runtime
+from utils import datasets, plans, runtime
 from utils.errors import DataError, ModelError
 from utils.mistakes import findings, laboratory
 from utils.mistakes.plan import plan_for
@@ -101,7 +101,7 @@ def main(words: Sequence[str] | None = None) -> int:
             parser.error(str(error))
         dataset = datasets.load(asked.data, asked.path)
         print(dataset.describe(), flush=True)
-        folder = asked.results / f"mistakes-{asked.data}"
+        folder = plans.folder(findings.KIND, asked.data, asked.results)
         command = shlex.join(["python", "-m", "utils.mistakes", *words])
         found = laboratory.run(
             dataset, plan, range(asked.seeds), folder, command=command, verbose=asked.verbose

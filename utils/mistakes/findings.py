@@ -401,7 +401,7 @@ def load(name: str | Path, results: Path = runtime.RESULTS) -> Mistakes:
     ModelError
         When there is no such record, or one of its files is not what it should be.
     """
-    folder = plans.folder_of(KIND, name, results)
+    folder = plans.find(KIND, name, results)
     info = plans.read(folder)
     try:
         epochs = int(info["plan"]["epochs"])
