@@ -21,7 +21,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from utils import runtime
-from utils.errors import DataError, ModelError
+from utils.runtime import DataError, ModelError
 
 
 def parser() -> argparse.ArgumentParser:

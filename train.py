@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from utils import runtime
-from utils.errors import DataError, ModelError
+from utils.runtime import DataError, ModelError
 from utils.training import devices
 
 

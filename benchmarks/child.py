@@ -17,7 +17,7 @@ import numpy as np
 
 from benchmarks import data, processes
 from utils import runtime
-from utils.errors import DataError
+from utils.runtime import DataError
 
 Found = dict[str, dict[str, float]]
 

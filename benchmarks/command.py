@@ -35,7 +35,7 @@ from benchmarks.parts import (
 )
 from benchmarks.plan import Plan, plan_for
 from utils import records, runtime, speed
-from utils.errors import DataError, ModelError
+from utils.runtime import DataError, ModelError
 
 
 class Part(NamedTuple):

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from utils import runtime
-from utils.errors import DataError
+from utils.runtime import DataError
 
 _STATUS, _PEAK_RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 

@@ -23,8 +23,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from benchmarks import processes
 from utils import balance, datasets, faces, records, runtime
 from utils.datasets import FaceDataset
-from utils.errors import DataError
 from utils.expressions import EXPRESSIONS
+from utils.runtime import DataError
 
 RECORD = runtime.RESULTS / "benchmarks" / "smote.json"
 #: FER2013's training rows of each expression (Goodfellow et al. 2013), for the substitute.

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from utils.errors import DataError
+from utils.runtime import DataError
 
 #: Seconds of one repetition, which it has done when it returns.
 Way = Callable[[], float]

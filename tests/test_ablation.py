@@ -10,7 +10,7 @@ import pytest
 from utils import ablation, figures, plans, runtime, training
 from utils.augment import Augmentation
 from utils.datasets import FaceDataset
-from utils.errors import DataError, ModelError
+from utils.runtime import DataError, ModelError
 
 LINES = ("recipe", "one_view", "no_mixup")
 TINY = {"filters": [2], "convolutions": 1, "dense": [], "dropout": 0.1}

@@ -18,8 +18,8 @@ from PIL import Image
 from utils import audit, datasets, evaluation, figures, records, sample
 from utils.audit import command, correlation, faults
 from utils.datasets import FaceDataset
-from utils.errors import DataError
 from utils.expressions import EXPRESSIONS
+from utils.runtime import DataError
 from utils.sample.draws import Draws
 from utils.sample.planted import CHANGES, OTHER_LABEL, changed
 

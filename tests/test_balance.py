@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from utils import balance
 from utils.datasets import FaceDataset
-from utils.errors import DataError
+from utils.runtime import DataError
 
 
 def faces(labels, *, images=None, split="training", shape=(4, 4, 1), seed=0):

@@ -17,7 +17,7 @@ from benchmarks.parts import growing
 from benchmarks.plan import Plan, plan_for
 from utils import datasets, figures, records, runtime, speed
 from utils.datasets import fer2013
-from utils.errors import DataError
+from utils.runtime import DataError
 
 SECONDS = st.floats(1e-6, 1e6)
 COMPARED = speed.Comparison("b / a", "b", "a", aimed=True)

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from utils import evaluation
-from utils.errors import DataError
+from utils.runtime import DataError
 
 NAMES = list(evaluation.STATISTICS)
 

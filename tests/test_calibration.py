@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sklearn import metrics
 
 from utils import evaluation
-from utils.errors import DataError
+from utils.runtime import DataError
 
 
 def honest(n=4000, seed=0, sharpness=1.5):

@@ -7,7 +7,7 @@ import pytest
 from drawn import made, of_classes
 
 from utils import evaluation, figures
-from utils.errors import DataError
+from utils.runtime import DataError
 
 RNG = np.random.default_rng(0)
 LABELS = RNG.integers(0, 7, 300)

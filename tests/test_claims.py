@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from utils import claims, datasets, evaluation, figures, records, runtime
 from utils.claims import splits
 from utils.claims.__main__ import main
-from utils.errors import DataError
 from utils.expressions import EXPRESSIONS, FERPLUS_EXPRESSIONS
 from utils.records import Predictions
+from utils.runtime import DataError
 
 ROUND = {"half up": ROUND_HALF_UP, "half even": ROUND_HALF_EVEN, "truncated": ROUND_DOWN}
 FIXED = [split for split in claims.KNOWN_SPLITS if split.counts and split.tolerance == 0]

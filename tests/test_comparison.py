@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from utils import evaluation, figures
-from utils.errors import DataError
 from utils.expressions import EXPRESSIONS
 from utils.records import Predictions
+from utils.runtime import DataError
 
 
 def answers(predicted, labels, rows=None, expressions=EXPRESSIONS):

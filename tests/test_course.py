@@ -8,7 +8,7 @@ import nbformat
 import pytest
 
 from utils import course
-from utils.errors import DataError
+from utils.runtime import DataError
 
 PICTURE = (
     "from IPython.display import Image, display\n"

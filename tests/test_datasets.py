@@ -25,8 +25,8 @@ from PIL import Image
 from utils import datasets, download, faces, runtime
 from utils.datasets import expw, fer2013, ferplus, splits
 from utils.datasets.__main__ import main as report
-from utils.errors import DataError
 from utils.expressions import EXPRESSIONS, FERPLUS_COLUMNS, FERPLUS_EXPRESSIONS
+from utils.runtime import DataError
 
 USAGES = ("Training", "PublicTest", "PrivateTest")
 HEADER = "emotion,pixels,Usage"

@@ -8,8 +8,8 @@ import pytest
 
 import evaluate
 from utils import datasets, evaluation, models, records, runtime, training
-from utils.errors import ModelError
 from utils.expressions import EXPRESSIONS, FERPLUS_EXPRESSIONS
+from utils.runtime import ModelError
 
 SMALL = {"filters": (4, 4, 8, 8, 8), "dense": 16}
 SPLITS = ["Training"] * 3 + ["PublicTest"] + ["PrivateTest"] * 2

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from utils import faces
-from utils.errors import DataError
 from utils.faces import Box, Detection
+from utils.runtime import DataError
 
 coordinates = st.integers(-40, 60) | st.floats(-40, 60, allow_nan=False)
 

@@ -10,10 +10,10 @@ import pytest
 from PIL import Image
 
 from utils import evaluation, figures
-from utils.errors import DataError
 from utils.expressions import COLORS, EXPRESSIONS
 from utils.faces import Box
 from utils.records import Predictions
+from utils.runtime import DataError
 
 RNG = np.random.default_rng(0)
 FACES = RNG.integers(0, 256, (14, 12, 12, 1), dtype=np.uint8)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from utils import notebooks
-from utils.errors import DataError
+from utils.runtime import DataError
 
 COMMITTED = notebooks.paths()
 ADDRESS = "https://github.com/someone/somewhere"

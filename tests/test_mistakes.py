@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from utils import augment, evaluation, figures, mistakes, plans, runtime
 from utils.datasets import SPLITS, FaceDataset
-from utils.errors import DataError, ModelError
 from utils.mistakes import Plan
+from utils.runtime import DataError, ModelError
 
 TINY = Plan(
     network={"filters": [2, 2, 2], "dense": 4, "momentum": 0.5, "dropout": 0.2},

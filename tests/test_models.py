@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from utils import models, runtime
-from utils.errors import ModelError
 from utils.expressions import EXPRESSIONS
+from utils.runtime import ModelError
 
 SMALL = {"filters": (4, 4, 8, 8, 8), "dense": 16}
 

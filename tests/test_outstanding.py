@@ -12,7 +12,7 @@ import pytest
 
 from utils import outstanding, records, runtime
 from utils.ablation.command import LEFT
-from utils.errors import ModelError
+from utils.runtime import ModelError
 
 # ------------------------------------------------------------------------- what was not run
 

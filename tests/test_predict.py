@@ -13,9 +13,9 @@ from PIL import Image
 
 import predict
 from utils import evaluation, faces, figures, models, photos, records, runtime
-from utils.errors import DataError, ModelError
 from utils.expressions import COLORS, EXPRESSIONS, FERPLUS_EXPRESSIONS
 from utils.faces import Box, Detection
+from utils.runtime import DataError, ModelError
 
 SMALL = {"filters": (4, 4, 8, 8, 8), "dense": 16}
 BOX = Box(10, 5, 40, 45)

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from utils import records, runtime
-from utils.errors import ModelError
 from utils.expressions import EXPRESSIONS
+from utils.runtime import ModelError
 
 
 def history(epochs=3, accuracies=None):

@@ -5,7 +5,7 @@ import pytest
 import test_training
 
 from utils import datasets, evaluation, models, records, release, runtime, training
-from utils.errors import DataError, ModelError
+from utils.runtime import DataError, ModelError
 
 RELEASED = sorted(runtime.MODELS.glob("*.keras"))
 

@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 
 from utils import evaluation, records, report
-from utils.errors import DataError
 from utils.expressions import EXPRESSIONS
+from utils.runtime import DataError
 
 
 def record(folder, *, seed=0, dataset="fer2013", copies=0, balance="smote", accuracy=0.7):

@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from utils import datasets, evaluation, figures, records, robustness, runtime
-from utils.errors import DataError, ModelError
 from utils.expressions import EXPRESSIONS
 from utils.records import Predictions
 from utils.robustness import CORRUPTIONS, Corruption, command, corruptions
+from utils.runtime import DataError, ModelError
 
 NAMES = sorted(CORRUPTIONS)
 DRAWN = ("Gaussian noise", "rotation", "gray square")

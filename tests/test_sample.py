@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from utils import runtime, sample
-from utils.errors import DataError
 from utils.expressions import EXPRESSIONS, FERPLUS_COLUMNS
+from utils.runtime import DataError
 from utils.sample import action_units, store
 from utils.sample.__main__ import main
 from utils.sample.draws import Draws

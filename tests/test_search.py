@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from utils import datasets, figures, records, runtime, search, training
 from utils.datasets import FaceDataset
-from utils.errors import DataError, ModelError
+from utils.runtime import DataError, ModelError
 from utils.search import Interval, Space
 
 SMALL = Space(Interval(1e-4, 1e-1, log=True), (16, 32), (2, 4), Interval(0.0, 0.5))

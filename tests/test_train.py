@@ -8,8 +8,8 @@ import pytest
 import train
 from utils import ablation, models, outstanding, records, runtime
 from utils.ablation.command import parser as ablation_parser
-from utils.errors import DataError, ModelError
 from utils.expressions import EXPRESSIONS
+from utils.runtime import DataError, ModelError
 
 SMALL = ["--network", '{"filters": [4, 8, 8], "dense": 8}', "--size", "16", "--verbose", "0"]
 

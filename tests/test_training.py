@@ -16,8 +16,8 @@ import pytest
 from utils import records, runtime
 from utils.augment import Augmentation
 from utils.datasets import FaceDataset
-from utils.errors import DataError, ModelError
 from utils.expressions import FERPLUS_COLUMNS, FOLDER_NAMES
+from utils.runtime import DataError, ModelError
 from utils.training.trainer import face_trainer
 
 TINY = {"filters": [4, 4, 8, 8, 8], "dense": 16}

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from utils import datasets, evaluation, models, records, training
-from utils.errors import ModelError
 from utils.records import Predictions
+from utils.runtime import ModelError
 
 #: FER+ labels another data set's pictures anew, in the same splits.
 SAME_PICTURES = {"ferplus": "fer2013"}

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from utils.datasets import FaceDataset
-from utils.errors import DataError
+from utils.runtime import DataError
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from utils import notebooks, runtime
-from utils.errors import DataError
+from utils.runtime import DataError
 
 #: The notebooks that `make course` runs: the main road.
 MAIN_ROAD = tuple(range(1, 7))

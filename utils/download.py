@@ -20,7 +20,7 @@ from utils import datasets, runtime
 from utils.datasets import ferplus
 from utils.datasets.fer2013 import CSV_NAMES, SPLIT_FOLDERS, find_csv, find_folders
 from utils.datasets.sources import find_files, shown
-from utils.errors import DataError
+from utils.runtime import DataError
 
 #: Where each form of FER2013 lies on Kaggle.
 KAGGLE = {"kaggle-csv": "deadskull7/fer2013", "kaggle-folders": "msambare/fer2013"}

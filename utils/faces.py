@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from utils.errors import DataError
+from utils.runtime import DataError
 
 #: The side of a crop in pixels: what `models.cnn5` takes.
 SIZE = 64

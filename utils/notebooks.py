@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from utils import runtime
-from utils.errors import DataError
+from utils.runtime import DataError
 
 NOTEBOOKS = runtime.ROOT / "notebooks"
 TEMPLATE = NOTEBOOKS / "00_template.ipynb"

@@ -24,7 +24,7 @@ import pandas as pd
 
 from utils import records, runtime
 from utils.ablation.command import LEFT
-from utils.errors import ModelError
+from utils.runtime import ModelError
 
 #: Below ``results/``: rows of the tables that are empty, and why; what wants a GPU.
 NOT_RUN, PLANNED = "not_run.json", "planned.json"

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from utils import evaluation, faces, figures, models, records, runtime, training
-from utils.errors import ModelError
+from utils.runtime import ModelError
 
 #: How far a detector's box is widened, as a fraction of its sides. Measured on ExpW's training and
 #: validation rows (``benchmarks/margin.py``, ``results/photos/margin.json``), with the network

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from utils import records, runtime
-from utils.errors import ModelError
+from utils.runtime import ModelError
 
 FILE = "plan.json"
 
@@ -109,7 +109,7 @@ def require_same(
     --------
     >>> require_same("a run", {"epochs": 2}, {"epochs": 3}, "take another name")
     Traceback (most recent call last):
-    utils.errors.ModelError: a run: was begun with epochs 2, and is asked to go on with 3: take \
+    utils.runtime.ModelError: a run: was begun with epochs 2, and is asked to go on with 3: take \
 another name
     """
     for key, value in asked.items():

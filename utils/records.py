@@ -26,8 +26,8 @@ import numpy as np
 import pandas as pd
 
 from utils import runtime
-from utils.errors import ModelError
 from utils.expressions import EXPRESSIONS
+from utils.runtime import ModelError
 
 if TYPE_CHECKING:
     from utils.datasets import FaceDataset

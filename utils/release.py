@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from utils import evaluation, models, records, runtime
-from utils.errors import ModelError
+from utils.runtime import ModelError
 
 CARD = """\
 # {name}

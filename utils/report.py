@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from utils import evaluation, notebooks, outstanding, records, runtime, speed, training
-from utils.errors import DataError
+from utils.runtime import DataError
 
 README = runtime.ROOT / "README.md"
 #: What is written between ``<!-- NAME:begin -->`` and ``<!-- NAME:end -->``.

@@ -1,4 +1,4 @@
-"""Where things lie, and how a session starts: seeds, backend, logging.
+"""Where things lie, how a session starts, what may go wrong: paths, seeds, backend, errors, files.
 
 `setup` is the only function of the project that changes global state. Call it first, before
 anything imports Keras, because a backend is chosen at Keras's first import.
@@ -15,7 +15,8 @@ import random
 import re
 import sys
 import tempfile
-from collections.abc import Iterator
+import traceback
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,17 @@ RUNS = ROOT / "runs"
 MODELS = ROOT / "models"
 
 BACKENDS = ("tensorflow", "jax", "torch")
+
+#: With this environment variable set to anything, a command line shows where an error came from.
+DEBUG = "FACIAL_EXPRESSION_DEBUG"
+
+
+class DataError(ValueError):
+    """Data that cannot be read as what they claim to be: names file, row, found, expected."""
+
+
+class ModelError(ValueError):
+    """A model file or record that is none of ours, or does not fit what is asked of it."""
 
 
 @dataclass(frozen=True)
@@ -72,10 +84,12 @@ def setup(seed: int = 0, *, backend: str | None = None, onednn: bool = True) -> 
     Raises
     ------
     ValueError
-        For an unknown backend.
+        For an unknown backend, or a seed out of range.
     RuntimeError
-        When Keras has been imported already with another backend.
+        When the backend is not installed, or Keras has been imported already with another one.
     """
+    if not 0 <= seed < 2**32:
+        raise ValueError(f"seed: expected a whole number of 0 … 2³²-1, not {seed}")
     backend = backend or os.environ.get("KERAS_BACKEND") or "tensorflow"
     if backend not in BACKENDS:
         raise ValueError(
@@ -93,17 +107,100 @@ def setup(seed: int = 0, *, backend: str | None = None, onednn: bool = True) -> 
     # JAX tells of each kind of accelerator that is not there.
     logging.getLogger("jax").setLevel(logging.WARNING)
 
-    with _without_start_up_messages():
-        import keras
+    try:
+        with _without_start_up_messages():
+            import keras
+    except ImportError as error:
+        raise RuntimeError(f"the Keras backend {backend!r} cannot be imported: {error}") from error
 
     if keras.backend.backend() != backend:
         raise RuntimeError(
             f"Keras already runs on {keras.backend.backend()}: restart Python to use {backend}"
         )
     random.seed(seed)
-    np.random.seed(seed % 2**32)
+    np.random.seed(seed)
     keras.utils.set_random_seed(seed)
     return Runtime(seed=seed, backend=backend)
+
+
+def run_command(main: Callable[[], int | None]) -> None:
+    """Run a command line and end the process: whatever goes wrong is one sentence on stderr.
+
+    Exit codes: what ``main`` returns (None is 0); 1 for an error; 2 for a wrong command line
+    (argparse's); 130 for Ctrl-C; 141 for a closed pipe, without a word. An unforeseen error is
+    one sentence too; with the environment variable of `DEBUG` its traceback comes before it.
+
+    Parameters
+    ----------
+    main : callable
+        Reads ``sys.argv``, prints, returns an exit code.
+    """
+    name = Path(sys.argv[0]).name
+    code = 1
+    try:
+        code = main() or 0
+        sys.stdout.flush()  # here a full disk is still an error, and not a note at the very end
+    except KeyboardInterrupt:
+        code = 130
+        _say(f"{name}: stopped")
+    except BrokenPipeError:
+        code = 141
+    except (DataError, ModelError) as error:
+        _say(f"{name}: {error}")
+    except OSError as error:
+        where = f": {error.filename}" if error.filename else ""
+        _say(f"{name}: {error.strerror or error}{where}")
+    except Exception as error:
+        if os.environ.get(DEBUG):
+            traceback.print_exc()
+        kind = type(error).__name__
+        _say(f"{name}: {kind}: {error or 'no message'} ({DEBUG}=1 shows where)")
+    try:
+        sys.stdout.flush()
+    except OSError:  # Python would write a traceback of its own while it shuts down
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(code)
+
+
+def _say(sentence: str) -> None:
+    """Write one line to stderr, without a control character out of somebody's file in it."""
+    line = " ".join(printable(sentence).split())
+    with contextlib.suppress(OSError):
+        print(line[:2000], file=sys.stderr, flush=True)
+
+
+def printable(text: str) -> str:
+    r"""Escape what a terminal would act upon.
+
+    >>> printable("a\x1b[2Jb")
+    'a\\x1b[2Jb'
+    """
+    return "".join(
+        letter
+        if letter.isprintable() or letter.isspace()
+        else letter.encode("unicode_escape").decode()
+        for letter in text
+    )
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a record that `write_json` wrote.
+
+    Raises
+    ------
+    ModelError
+        When the file is missing, is no JSON, or holds something else than an object.
+    """
+    title = f"{path.parent.name}/{path.name}"
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ModelError(f"{title}: no such record") from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise ModelError(f"{title}: cannot be read as JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise ModelError(f"{title}: expected a JSON object, found {type(value).__name__}")
+    return value
 
 
 def write_atomically(path: Path, content: bytes) -> None:

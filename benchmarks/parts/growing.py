@@ -11,7 +11,7 @@ from benchmarks import data
 from benchmarks.plan import FER2013_ROWS, FER2013_TRAINING, Plan
 from benchmarks.processes import ask_child, available_megabytes
 from utils import runtime, speed
-from utils.errors import DataError
+from utils.runtime import DataError
 
 #: Training steps that follow the set-up: as many whatever the rows.
 STEPS = 16

@@ -20,7 +20,7 @@ from utils import datasets, plans, runtime
 from utils.ablation import findings, laboratory
 from utils.ablation.lines import LINES
 from utils.ablation.plan import DATA, plan_for
-from utils.errors import DataError, ModelError
+from utils.runtime import DataError, ModelError
 
 #: What the command returns when --minutes were over before its work.
 LEFT = 3

@@ -12,7 +12,7 @@ import pandas as pd
 
 from utils import evaluation, plans, runtime
 from utils.ablation.lines import RECIPE
-from utils.errors import ModelError
+from utils.runtime import ModelError
 
 #: Of a record, beside ``plan.json`` and ``LINE-SEED.validation.npz``.
 ROWS = "lines.csv"

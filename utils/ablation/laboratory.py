@@ -13,7 +13,7 @@ from utils import datasets, evaluation, models, plans, records, runtime, trainin
 from utils.ablation import findings
 from utils.ablation.lines import LINES, RECIPE
 from utils.ablation.plan import Plan
-from utils.errors import ModelError
+from utils.runtime import ModelError
 
 
 class _TimeIsUp(Exception):

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from utils import models
-from utils.errors import ModelError
+from utils.runtime import ModelError
 from utils.training import Settings
 
 #: The line that the others are compared with.

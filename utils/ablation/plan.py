@@ -9,7 +9,7 @@ from typing import Any
 
 from utils import augment, training
 from utils.ablation.lines import LINES, RECIPE
-from utils.errors import ModelError
+from utils.runtime import ModelError
 
 #: Data sets with an official validation split. ExpW has none.
 DATA = ("sample", "fer2013", "ferplus")

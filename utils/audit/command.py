@@ -12,7 +12,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from utils import runtime
-from utils.errors import DataError
+from utils.runtime import DataError
 
 _DESCRIPTION = """\
 Say what is wrong with a set of labelled faces: exact and near copies between its splits, one

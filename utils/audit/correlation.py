@@ -27,7 +27,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from utils.errors import DataError
+from utils.runtime import DataError
 
 #: Pictures of each side that are compared at once: some 40 MB at 48×48.
 BLOCK = 1024

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from utils.errors import DataError
 from utils.expressions import FERPLUS_COLUMNS
+from utils.runtime import DataError
 
 #: A picture whose gray levels deviate from their mean by less than this shows next to nothing.
 #: FER2013 has two such pictures beside its twelve flat ones, at 0.7 and 3.9, both without a face

@@ -12,7 +12,7 @@ import pandas as pd
 from utils.audit import correlation as correlating
 from utils.audit import faults
 from utils.datasets import SPLITS, FaceDataset, first_copies
-from utils.errors import DataError
+from utils.runtime import DataError
 
 #: The correlation from which a pair counts as a near copy, unless told otherwise.
 THRESHOLD = 0.95

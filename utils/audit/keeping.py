@@ -14,7 +14,7 @@ import numpy as np
 
 from utils import runtime
 from utils.audit.findings import Audit
-from utils.errors import DataError
+from utils.runtime import DataError
 
 _ENDING = "-leaks.json"
 

@@ -8,7 +8,7 @@ import pandas as pd
 from utils.audit.correlation import aligned, correlations, mirrored
 from utils.audit.faults import flat
 from utils.audit.findings import THRESHOLD
-from utils.errors import DataError
+from utils.runtime import DataError
 from utils.sample.draws import Draws
 from utils.sample.planted import CHANGES, changed
 

@@ -13,8 +13,8 @@ import numpy as np
 
 from utils import datasets, faces, runtime
 from utils.datasets import USAGES, FaceDataset, expw, fer2013, ferplus, sources
-from utils.errors import DataError
 from utils.expressions import EXPRESSIONS, FOLDER_NAMES
+from utils.runtime import DataError
 
 FORMATS = ("auto", "fer2013", "expw", "pictures")
 #: Data sets that have a name here, beside those that have a path.

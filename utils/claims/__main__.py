@@ -14,7 +14,7 @@ from pathlib import Path
 
 from utils.claims.claim import check_claim
 from utils.claims.splits import DATASETS
-from utils.errors import DataError
+from utils.runtime import DataError
 
 
 def _parser() -> argparse.ArgumentParser:

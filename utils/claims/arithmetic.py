@@ -15,7 +15,7 @@ from fractions import Fraction
 import numpy as np
 
 from utils import evaluation
-from utils.errors import DataError
+from utils.runtime import DataError
 
 #: How a share becomes a figure. Truncation is rare, and a question of its own.
 ROUNDINGS = ("half up", "half even", "truncated")

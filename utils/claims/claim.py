@@ -25,8 +25,8 @@ from utils.claims.reported import PEOPLE, Reported, best, standard_error
 from utils.claims.splits import KnownSplit, known_dataset, official_size, splits_of
 from utils.claims.supports import SplitMatch, expression, match_supports, read_supports
 from utils.claims.tables import TableCheck, check_columns, check_confusion, report_columns
-from utils.errors import DataError
 from utils.expressions import EXPRESSIONS, FERPLUS_EXPRESSIONS
+from utils.runtime import DataError
 
 #: The mean of up to so many runs is tried where one run cannot give the figure.
 MOST_RUNS = 10

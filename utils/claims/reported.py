@@ -10,7 +10,7 @@ import pandas as pd
 
 from utils.claims.arithmetic import interval
 from utils.claims.splits import known_dataset, official_size
-from utils.errors import DataError
+from utils.runtime import DataError
 
 #: How often people agree with FER2013's labels, in percent (Goodfellow et al. 2013).
 PEOPLE = (65.0, 5.0)

@@ -8,8 +8,8 @@ from decimal import Decimal
 import pandas as pd
 
 from utils.claims.arithmetic import ROUNDINGS, by_rounding, percentage, right_answers, solve
-from utils.errors import DataError
 from utils.expressions import EXPRESSIONS, FERPLUS_EXPRESSIONS
+from utils.runtime import DataError
 
 DATASETS = {"fer2013": "FER2013", "ferplus": "FER+", "expw": "ExpW"}
 

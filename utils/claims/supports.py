@@ -13,8 +13,8 @@ import pandas as pd
 
 from utils.claims.arithmetic import whole
 from utils.claims.splits import KNOWN_SPLITS, OFFICIAL, KnownSplit, known_dataset
-from utils.errors import DataError
 from utils.expressions import EXPRESSIONS, FERPLUS_COLUMNS, FERPLUS_EXPRESSIONS, FOLDER_NAMES
+from utils.runtime import DataError
 
 #: Class counts that chance would give more seldom than this are called no random draw.
 SELDOM = 0.001

@@ -13,7 +13,7 @@ import pandas as pd
 from utils import evaluation
 from utils.claims.arithmetic import read_number
 from utils.claims.supports import expression, listed
-from utils.errors import DataError
+from utils.runtime import DataError
 
 
 @dataclass(frozen=True)

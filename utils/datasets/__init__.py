@@ -15,7 +15,7 @@ from utils.datasets.dataset import (
     summary,
 )
 from utils.datasets.ferplus import beside_fer2013, label_agreement, read_agreement, vote_shares
-from utils.errors import DataError
+from utils.runtime import DataError
 
 __all__ = [
     "LOADERS",

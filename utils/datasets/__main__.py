@@ -8,7 +8,7 @@ from pathlib import Path
 
 from utils import datasets, runtime
 from utils.datasets import ferplus
-from utils.errors import DataError
+from utils.runtime import DataError
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -14,7 +14,7 @@ import numpy as np
 
 from utils import runtime
 from utils.datasets.dataset import FaceDataset
-from utils.errors import DataError
+from utils.runtime import DataError
 
 #: Raised by one whenever a parser starts to give other arrays for the same file.
 VERSION = 1

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from utils.errors import DataError
 from utils.expressions import EXPRESSIONS
+from utils.runtime import DataError
 
 SPLITS: tuple[str, ...] = ("training", "validation", "test")
 

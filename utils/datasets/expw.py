@@ -13,8 +13,8 @@ import pandas as pd
 from utils.datasets import cache as caching
 from utils.datasets import sources, splits
 from utils.datasets.dataset import FaceDataset
-from utils.errors import DataError
 from utils.expressions import EXPRESSIONS
+from utils.runtime import DataError
 
 LIST_NAME = "label.lst"
 

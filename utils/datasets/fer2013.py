@@ -13,8 +13,8 @@ from utils.datasets import cache as caching
 from utils.datasets import sources
 from utils.datasets.dataset import USAGES, FaceDataset
 from utils.datasets.splits import hold_out
-from utils.errors import DataError
 from utils.expressions import EXPRESSIONS, FOLDER_NAMES
+from utils.runtime import DataError
 
 #: Kaggle's two names for the same table, then the archives that people keep it in.
 CSV_NAMES = ("fer2013.csv", "icml_face_data.csv")

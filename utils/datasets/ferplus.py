@@ -14,8 +14,8 @@ import pandas as pd
 
 from utils.datasets import fer2013, sources
 from utils.datasets.dataset import SPLITS, USAGES, FaceDataset
-from utils.errors import DataError
 from utils.expressions import EXPRESSIONS, FERPLUS_COLUMNS, FERPLUS_EXPRESSIONS, FOLDER_NAMES
+from utils.runtime import DataError
 
 VOTES_NAME = "fer2013new.csv"
 

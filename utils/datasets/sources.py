@@ -17,7 +17,7 @@ from typing import BinaryIO
 import numpy as np
 
 from utils import runtime
-from utils.errors import DataError
+from utils.runtime import DataError
 
 PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".pgm")
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from utils.errors import DataError
 from utils.evaluation.accuracy import accuracy_interval, wilson_bounds
 from utils.evaluation.checks import check
+from utils.runtime import DataError
 
 if TYPE_CHECKING:
     from utils.records import Predictions

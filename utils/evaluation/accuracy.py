@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from utils.errors import DataError
 from utils.evaluation.checks import check
+from utils.runtime import DataError
 
 if TYPE_CHECKING:
     from utils.records import Predictions

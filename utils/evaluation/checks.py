@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from utils.errors import DataError
+from utils.runtime import DataError
 
 if TYPE_CHECKING:
     from utils.records import Predictions

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from utils.errors import DataError
 from utils.evaluation.checks import EPSILON, Checked, check
+from utils.runtime import DataError
 
 if TYPE_CHECKING:
     from utils.records import Predictions

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from utils.errors import DataError
 from utils.evaluation.calibration import BINS, bin_edges, bin_places
 from utils.evaluation.checks import Checked, check, in_one_order
 from utils.evaluation.probabilities import losses, squared_distances
+from utils.runtime import DataError
 
 if TYPE_CHECKING:
     from utils.records import Predictions

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from utils.errors import DataError
 from utils.evaluation.checks import in_one_order
 from utils.evaluation.classes import AVERAGES, report
+from utils.runtime import DataError
 
 if TYPE_CHECKING:
     from utils.records import Predictions

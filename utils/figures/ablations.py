@@ -10,8 +10,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from utils.errors import DataError
 from utils.figures.style import INK, QUIET, Figure, require_some, set_title, styled
+from utils.runtime import DataError
 
 _NEEDED = ("title", "seeds", "accuracy", "points", "low", "high")
 #: The line that the others are compared with, as `ablation.RECIPE`.

@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from utils.errors import DataError
 from utils.figures.style import (
     INK,
     QUIET,
@@ -21,6 +20,7 @@ from utils.figures.style import (
     show,
     styled,
 )
+from utils.runtime import DataError
 
 #: Colour and hatching of a split's bars; the splits are also named in the legend.
 _SPLITS = {

@@ -13,8 +13,8 @@ from matplotlib.legend_handler import HandlerTuple
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from utils.errors import DataError
 from utils.figures.style import INK, QUIET, Figure, color_of, require_some, set_title, styled
+from utils.runtime import DataError
 
 #: Bars of more runs than these stand too close for their values.
 MOST_LABELLED = 3

@@ -11,9 +11,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from utils.errors import DataError
 from utils.evaluation import wilson_bounds
 from utils.figures.style import INK, QUIET, Figure, require_some, set_title, styled
+from utils.runtime import DataError
 
 if TYPE_CHECKING:
     from utils.evaluation import SeedSpread

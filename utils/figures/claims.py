@@ -6,8 +6,8 @@ import matplotlib
 import numpy as np
 import pandas as pd
 
-from utils.errors import DataError
 from utils.figures.style import INK, QUIET, WRONG, Figure, require_some, set_title, styled
+from utils.runtime import DataError
 
 #: How a reported figure is drawn: by its kind, marker and whether it is filled.
 _KINDS = {"reproduced": ("o", True), "published": ("o", False)}

@@ -8,8 +8,8 @@ import matplotlib
 import pandas as pd
 from matplotlib.ticker import MaxNLocator
 
-from utils.errors import DataError
 from utils.figures.style import Figure, require_some, set_title, styled
+from utils.runtime import DataError
 
 
 @styled

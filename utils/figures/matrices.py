@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from utils.errors import DataError
 from utils.expressions import EXPRESSIONS
 from utils.figures.style import Figure, ink_on, require_some, set_title, styled
+from utils.runtime import DataError
 
 
 @styled

@@ -13,8 +13,8 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MultipleLocator
 
-from utils.errors import DataError
 from utils.figures.style import INK, QUIET, Figure, require_some, set_title, styled
+from utils.runtime import DataError
 
 #: Kind of a mistake → what the legend says, colour and hatching.
 _KINDS = {

@@ -13,7 +13,6 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, NullLocator
 
-from utils.errors import DataError
 from utils.figures.style import (
     INK,
     QUIET,
@@ -24,6 +23,7 @@ from utils.figures.style import (
     show,
     styled,
 )
+from utils.runtime import DataError
 
 if TYPE_CHECKING:
     from utils.robustness import Strip

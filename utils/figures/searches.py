@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
-from utils.errors import DataError
 from utils.figures.style import INK, Figure, require_some, set_title, styled
+from utils.runtime import DataError
 
 #: How a trial's end is drawn: label, marker, face and colour.
 _TRIALS = {

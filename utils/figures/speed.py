@@ -10,8 +10,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator
 
-from utils.errors import DataError
 from utils.figures.style import INK, QUIET, WRONG, Figure, require_some, set_title, styled
+from utils.runtime import DataError
 
 #: The part whose ratios are shares of the most there is; all others say how many times as fast.
 _SHARES = "arithmetic"

@@ -18,9 +18,8 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from PIL import Image
 
-from utils.errors import DataError
 from utils.expressions import COLORS
-from utils.runtime import FIGURES
+from utils.runtime import FIGURES, DataError
 
 STYLE = Path(__file__).with_name("style.mplstyle")
 #: Dots an inch of a figure in a notebook; `save` takes the style's, which are more.

@@ -19,10 +19,10 @@ from pathlib import Path
 import pandas as pd
 
 from utils import datasets, plans, runtime
-from utils.errors import DataError, ModelError
 from utils.mistakes import findings, laboratory
 from utils.mistakes.plan import plan_for
 from utils.mistakes.pools import VARIANTS
+from utils.runtime import DataError, ModelError
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -14,8 +14,8 @@ import numpy as np
 import pandas as pd
 
 from utils import evaluation, plans, records, runtime
-from utils.errors import ModelError
 from utils.mistakes.catalogue import HONEST, MISTAKES
+from utils.runtime import ModelError
 
 #: Of a record, beside ``plan.json`` and ``honest-SEED.npz``.
 RUNS = "runs.csv"

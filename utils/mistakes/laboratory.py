@@ -11,11 +11,11 @@ import numpy as np
 import pandas as pd
 
 from utils import datasets, models, plans, training
-from utils.errors import DataError, ModelError
 from utils.mistakes import findings
 from utils.mistakes.catalogue import HONEST
 from utils.mistakes.plan import Plan
 from utils.mistakes.pools import VARIANTS, Pool, leaked
+from utils.runtime import DataError, ModelError
 
 #: Faces that are asked at once.
 _ASKED_AT_ONCE = 512

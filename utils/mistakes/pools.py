@@ -15,9 +15,9 @@ import numpy as np
 
 from utils import augment, balance, datasets, faces
 from utils.datasets import splits
-from utils.errors import DataError
 from utils.mistakes.catalogue import DROPPED, HONEST
 from utils.mistakes.plan import Plan
+from utils.runtime import DataError
 
 #: Seed of synthetic and moved faces, which are made once for all seeds: it is where a row falls
 #: that decides what leaks, not which blend it is. A run's seed draws split, weights and order.

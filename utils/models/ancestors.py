@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from utils.errors import ModelError
 from utils.models.layers import (
     blocks_of,
     convolution,
@@ -17,6 +16,7 @@ from utils.models.layers import (
     scaled,
     vgg16_base,
 )
+from utils.runtime import ModelError
 
 #: ImageNet's mean colour, blue, green, red, which VGG16's weights expect to be subtracted
 #: (``keras.applications.vgg16.preprocess_input``).

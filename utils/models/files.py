@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from utils import runtime
-from utils.errors import ModelError
 from utils.expressions import EXPRESSIONS
+from utils.runtime import ModelError
 
 #: The member of a ``.keras`` archive that holds what Keras itself has no place for.
 CARD = "expressions.json"

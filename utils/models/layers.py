@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from utils.errors import ModelError
+from utils.runtime import ModelError
 
 
 def require_sides(name: str, shape: tuple[int, int, int], least: int) -> None:

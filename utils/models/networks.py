@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from utils.errors import ModelError
 from utils.models.ancestors import cnn3, cnn4, cnn5, resnet, vgg16
 from utils.models.candidates import best, convnext, vit
+from utils.runtime import ModelError
 
 
 @dataclass(frozen=True)

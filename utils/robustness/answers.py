@@ -11,9 +11,9 @@ import pandas as pd
 
 from utils import evaluation, models, training
 from utils.datasets import FaceDataset
-from utils.errors import DataError
 from utils.records import Predictions
 from utils.robustness.corruptions import Corruption, chosen, corrupt
+from utils.runtime import DataError
 
 
 @dataclass(frozen=True)

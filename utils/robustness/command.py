@@ -14,10 +14,10 @@ from pathlib import Path
 
 from utils import datasets, models, records, runtime
 from utils.datasets import FaceDataset
-from utils.errors import DataError, ModelError
 from utils.robustness.answers import Answers, ask, table
 from utils.robustness.corruptions import chosen
 from utils.robustness.files import FOLDER, recorded, write
+from utils.runtime import DataError, ModelError
 
 
 def measure(

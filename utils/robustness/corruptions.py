@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from utils import faces
-from utils.errors import DataError
+from utils.runtime import DataError
 
 #: What hides a part of a face: the middle of 0 … 255.
 GRAY = 128

@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 
 from utils import evaluation, records, runtime
-from utils.errors import DataError
 from utils.records import Predictions
+from utils.runtime import DataError
 
 
 def at_home_and_away(

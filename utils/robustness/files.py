@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from utils import records, runtime
-from utils.errors import ModelError
 from utils.robustness.answers import Answers
 from utils.robustness.corruptions import Corruption
+from utils.runtime import ModelError
 
 #: Below ``results/``: where answers are recorded.
 FOLDER = "robustness"

@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from utils.errors import DataError
+from utils.runtime import DataError
 from utils.sample import PHOTOS, ROWS, write
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from utils.errors import DataError
 from utils.expressions import EXPRESSIONS, FERPLUS_COLUMNS
+from utils.runtime import DataError
 from utils.sample.photos import PHOTOS, SamplePhoto, render_photos
 from utils.sample.rows import ROWS, SampleRows, render_rows
 from utils.sample.store import VERSION, digest

@@ -7,8 +7,8 @@ import dataclasses
 import numpy as np
 import pandas as pd
 
-from utils.errors import DataError
 from utils.expressions import EXPRESSIONS
+from utils.runtime import DataError
 from utils.sample.draws import Draws
 from utils.sample.rows import SampleRows
 

@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from utils import datasets, runtime, training
-from utils.errors import DataError, ModelError
+from utils.runtime import DataError, ModelError
 from utils.search.findings import describe, record
 from utils.search.space import SETTINGS, Interval, Space, base_settings
 from utils.search.study import STUDIES, draw_rows, grid, tpe

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from utils import augment, records, runtime, training
-from utils.errors import ModelError
+from utils.runtime import ModelError
 from utils.search.quiet import optuna_package, quietly
 from utils.search.space import Space, distributions, settings_with
 

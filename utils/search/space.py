@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from utils import models, training
-from utils.errors import ModelError
+from utils.runtime import ModelError
 from utils.search.quiet import optuna_package
 
 #: What is searched, in this order everywhere.

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from utils import datasets, plans, records, runtime, training
-from utils.errors import DataError, ModelError
+from utils.runtime import DataError, ModelError
 from utils.search.findings import Search, read
 from utils.search.quiet import optuna_package, quietly
 from utils.search.space import Space, distributions, first_value, settings_with, suggest

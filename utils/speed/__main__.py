@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from utils import records, speed
-from utils.errors import DataError, ModelError
+from utils.runtime import DataError, ModelError
 
 
 def main() -> int:

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from utils.errors import DataError
 from utils.records import Run
+from utils.runtime import DataError
 
 #: Shares of the validation split that are named rightly.
 LEVELS = (0.60, 0.65, 0.70, 0.72)

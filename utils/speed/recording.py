@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from utils import runtime
-from utils.errors import DataError
+from utils.runtime import DataError
 from utils.speed.timings import (
     AIMS,
     Comparison,

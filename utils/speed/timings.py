@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from utils.errors import DataError
+from utils.runtime import DataError
 
 #: What the comparisons marked with an aim are to reach: by part, on a processor and on an
 #: accelerator. Where none is said for one of them, there is none.

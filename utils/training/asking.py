@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from utils import datasets, faces, models, records
-from utils.errors import ModelError
+from utils.runtime import ModelError
 
 
 def predict(

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from utils import models, records, runtime
-from utils.errors import ModelError
+from utils.runtime import ModelError
 from utils.training.devices import Spread
 from utils.training.settings import Settings
 

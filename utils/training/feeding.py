@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from utils import balance, datasets, faces
-from utils.errors import DataError
+from utils.runtime import DataError
 from utils.training.settings import Settings
 
 

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from utils import datasets, faces, models, plans, records, runtime
-from utils.errors import DataError
+from utils.runtime import DataError
 from utils.training import checkpoints, teaching
 from utils.training.asking import predict
 from utils.training.devices import Spread

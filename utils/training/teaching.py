@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from utils import models, runtime
-from utils.errors import ModelError
+from utils.runtime import ModelError
 
 
 def teachers(
