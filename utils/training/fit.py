@@ -358,17 +358,17 @@ def _fit(
     """Train from the last finished epoch to the last, and save the best epoch's network."""
     import keras
 
-    from utils.training.model import Batches, TrainingModel
+    from utils.training.model import Batches, TrainingModel, held_out
 
     begun = time.perf_counter()
     images, labels, weights = training_faces(dataset, settings)
     targets = training_targets(dataset, labels, settings)
-    held_out = dataset.part("validation")
-    held_out_targets = np.eye(len(dataset.expressions), dtype=np.float32)[held_out.labels]
-    validation = {
-        "faces": faces.resize(held_out.images, settings.size),
-        "targets": held_out_targets,
-    }
+    validation = dataset.part("validation")
+    validation_data = held_out(
+        faces.resize(validation.images, settings.size),
+        np.eye(len(dataset.expressions), dtype=np.float32)[validation.labels],
+        devices.count,
+    )
     info["rows"]["training_balanced"] = len(labels)
 
     keras.utils.set_random_seed(settings.seed)
@@ -405,8 +405,8 @@ def _fit(
         try:
             model.fit(
                 batches,
-                validation_data=(validation, held_out_targets),
-                validation_batch_size=VALIDATION_BATCH,
+                validation_data=validation_data,
+                validation_batch_size=VALIDATION_BATCH * devices.count,
                 initial_epoch=len(history),
                 epochs=last,
                 callbacks=[
@@ -479,7 +479,7 @@ def _compile(model, settings: Settings, steps: int, *, epochs: int, fine_tuning:
     model.compile(
         optimizer,
         keras.losses.CategoricalCrossentropy(label_smoothing=settings.label_smoothing),
-        metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")],
+        weighted_metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")],
         # XLA's convolutions are several times slower than TensorFlow's on a processor.
         jit_compile=False if _on_a_processor() else "auto",
     )

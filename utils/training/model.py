@@ -70,9 +70,9 @@ class TrainingModel(keras.Model):
         return super().compute_loss(x, targets, probabilities, sample_weight, training)
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
-        """Update the compiled metrics with the step's own targets."""
+        """Update the compiled metrics with the step's own targets; class weights do not count."""
         probabilities, targets = y_pred
-        return super().compute_metrics(x, targets, probabilities, None)
+        return super().compute_metrics(x, targets, probabilities, x.get("counted"))
 
 
 class Batches(keras.utils.PyDataset):
@@ -114,6 +114,29 @@ class Batches(keras.utils.PyDataset):
         if self.weights is None:
             return inputs, targets
         return inputs, targets, self.weights[chosen]
+
+
+def held_out(faces: np.ndarray, targets: np.ndarray, devices: int) -> tuple:
+    """Make the validation data of `fit`, for a `TrainingModel`.
+
+    Devices take equal parts of each batch, so the faces are filled up with copies that count
+    nothing, neither in the loss nor in the metrics.
+
+    Parameters
+    ----------
+    faces : numpy.ndarray
+        (n, height, width, channels) uint8.
+    targets : numpy.ndarray
+        (n, k) float32.
+    devices : int
+        How many share a batch.
+    """
+    count = len(targets)
+    filled = -(-count // devices) * devices
+    places = np.minimum(np.arange(filled), count - 1)
+    counted = (np.arange(filled) < count).astype(np.float32)
+    inputs = {"faces": faces[places], "targets": targets[places], "counted": counted}
+    return inputs, targets[places], counted * (filled / count)
 
 
 def seed_everything(model: keras.Model, seed: int, epoch: int) -> None:
