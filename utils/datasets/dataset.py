@@ -22,7 +22,8 @@ USAGES: dict[str, str] = {
     "PrivateTest": "test",
 }
 
-_ROW_FIELDS = ("images", "labels", "split", "rows", "photos", "votes")
+#: The fields with an entry for each face.
+ROW_FIELDS = ("images", "labels", "split", "rows", "photos", "files", "votes")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -40,17 +41,21 @@ class FaceDataset:
     rows : (n,) int64 array
         The row in the source file, counted from 0 (a header is no row).
     name : str
-        "fer2013", "ferplus", "expw" or "sample".
+        A key of `datasets.LOADERS`.
     source : str
         Where the faces were loaded from; never an absolute path.
     expressions : tuple of str
         Class names, in label order.
     photos : (n,) str array, optional
         The photo that each face was cut from, where faces come from photos.
+    files : (n,) str array, optional
+        The file of each face below its folder, where each has its own.
     votes : (n, 10) int64 array, optional
         FER+'s votes, in the order of `utils.expressions.FERPLUS_COLUMNS`.
     skipped : tuple of (str, int)
         What the loader left out or changed, and how often: (reason, count).
+    note : str
+        What else the loader understood, in words for `describe`.
 
     Raises
     ------
@@ -66,8 +71,10 @@ class FaceDataset:
     source: str = ""
     expressions: tuple[str, ...] = EXPRESSIONS
     photos: np.ndarray | None = None
+    files: np.ndarray | None = None
     votes: np.ndarray | None = None
     skipped: tuple[tuple[str, int], ...] = ()
+    note: str = ""
 
     def __post_init__(self) -> None:
         shape = self.images.shape
@@ -76,7 +83,7 @@ class FaceDataset:
                 f"{self.name}: found images of shape {shape} and type {self.images.dtype}, "
                 "expected (n, height, width, 1 or 3) uint8"
             )
-        for field in _ROW_FIELDS:
+        for field in ROW_FIELDS:
             array = getattr(self, field)
             if array is not None and len(array) != shape[0]:
                 raise DataError(
@@ -123,7 +130,7 @@ class FaceDataset:
             indices = indices.astype(np.int64)
         chosen = {
             field: getattr(self, field)[indices]
-            for field in _ROW_FIELDS
+            for field in ROW_FIELDS
             if getattr(self, field) is not None
         }
         return dataclasses.replace(self, **chosen)
@@ -244,6 +251,8 @@ class FaceDataset:
         origin = f" from {self.source}" if self.source else ""
         color = "gray" if channels == 1 else "color"
         line = f"{self.name}{origin}: {len(self):,} {color} faces of {height}×{width}, {rows}"
+        if self.note:
+            line += f"; {self.note}"
         if self.skipped:
             line += " (" + ", ".join(f"{reason}: {count:,}" for reason, count in self.skipped) + ")"
         return line

@@ -13,8 +13,9 @@ import pandas as pd
 from utils.datasets import cache as caching
 from utils.datasets import sources, splits
 from utils.datasets.dataset import FaceDataset
+from utils.datasets.registry import loader
 from utils.expressions import EXPRESSIONS
-from utils.runtime import DataError
+from utils.runtime import DataError, printable
 
 LIST_NAME = "label.lst"
 
@@ -25,15 +26,9 @@ _LARGEST_FILE = 1 << 26
 _WHOLE = re.compile(r"-?[0-9]{1,9}", re.ASCII)
 
 
+@loader("expw", title="ExpW", help="faces cut out of photos by the boxes of label.lst")
 def load(
-    path: str | os.PathLike | None = None,
-    *,
-    size: int = 64,
-    margin: float = 0.0,
-    square: bool = True,
-    color: bool = False,
-    cache: bool = True,
-    seed: int = 0,
+    path: str | os.PathLike | None = None, *, size: int = 64, cache: bool = True, seed: int = 0
 ) -> FaceDataset:
     """Load ExpW's faces, cut out of their photos by the boxes of ``label.lst``.
 
@@ -42,10 +37,8 @@ def load(
     path : path, optional
         The folder that holds ``label.lst`` and, anywhere inside, the photos; or ``label.lst``
         itself. By default ``data/raw/expw``.
-    size, margin, square
-        As in `utils.faces.crop`.
-    color : bool
-        True keeps three channels, False makes faces gray.
+    size : int
+        Side of the faces in pixels; they are cut as `utils.faces.crop` does it.
     cache : bool
         Whether to keep the crops in ``data/cache``, and to take them from there.
     seed : int
@@ -55,7 +48,7 @@ def load(
     Returns
     -------
     FaceDataset
-        Images (n, size, size, 1 or 3), with `photos`. How many boxes were clipped to their photo
+        Images (n, size, size, 1) gray, with `photos`. How many boxes were clipped to their photo
         is counted in `skipped`.
 
     Raises
@@ -71,22 +64,20 @@ def load(
         "ask for it at mmlab.ie.cuhk.edu.hk/projects/socialrelation, or name a copy: "
         "datasets.load('expw', 'path/to/expw')",
     )
+    folder, listing = path, path
     if path.is_dir():
         found = sources.find_files(path, (LIST_NAME,))
         if not found:
             raise DataError(f"{sources.shown(path)}: found no {LIST_NAME}, expected ExpW's list")
-        folder, listing = path, found[0]
+        listing = found[0]
     else:
-        folder, listing = path.parent, path
+        folder = path.parent
     table = read_list(listing)
     photos = locate_photos(table, folder, title=sources.shown(listing))
-    options = f"size={size} margin={margin} square={square} color={color} seed={seed}"
     return caching.remember(
-        f"expw {listing.absolute()} {options}",
-        lambda: caching.stamp([listing, *photos.values()]),
-        lambda: _cut(
-            table, photos, listing, size=size, margin=margin, square=square, color=color, seed=seed
-        ),
+        f"expw {listing.absolute()} size={size} seed={seed}",
+        [listing, *photos.values()],
+        lambda: _cut(table, photos, sources.shown(listing), size=size, seed=seed),
         cache=cache,
     )
 
@@ -193,33 +184,23 @@ def locate_photos(table: pd.DataFrame, folder: Path, *, title: str = LIST_NAME) 
 
 
 def _cut(
-    table: pd.DataFrame,
-    photos: dict[str, Path],
-    listing: Path,
-    *,
-    size: int,
-    margin: float,
-    square: bool,
-    color: bool,
-    seed: int,
+    table: pd.DataFrame, photos: dict[str, Path], title: str, *, size: int, seed: int
 ) -> FaceDataset:
     from utils import faces  # below this module in the order of the data: only cropping needs it
 
-    images = np.empty((len(table), size, size, 3 if color else 1), dtype=np.uint8)
+    images = np.empty((len(table), size, size, 1), dtype=np.uint8)
     clipped = 0
     for name, boxes in table.groupby("photo", sort=False):
         photo = faces.read_photo(photos[name])
         height, width = photo.shape[:2]
-        for row, top, left, right, bottom in boxes[["top", "left", "right", "bottom"]].itertuples():
+        for row, left, top, right, bottom in boxes[["left", "top", "right", "bottom"]].itertuples():
             try:
-                box = faces.Box(left=left, top=top, right=right, bottom=bottom)
+                box = faces.Box(left, top, right, bottom)
                 clipped += box.clipped(width, height) != box
-                face = faces.crop(photo, box, margin=margin, square=square, size=size)
+                images[row, ..., 0] = faces.to_gray(faces.crop(photo, box, size=size))
             except DataError as error:
-                raise DataError(
-                    f"{sources.shown(listing)}, row {row} (line {row + 1}), {name}: {error}"
-                ) from error
-            images[row] = face if color else faces.to_gray(face)[..., None]
+                where = f"{title}, row {row} (line {row + 1}), {printable(name)}"
+                raise DataError(f"{where}: {error}") from error
     labels = table["label"].to_numpy(np.int64)
     names = table["photo"].to_numpy(str)
     return FaceDataset(
@@ -228,7 +209,7 @@ def _cut(
         split=splits.by_group(labels, names, seed=seed),
         rows=np.arange(len(table), dtype=np.int64),
         name="expw",
-        source=sources.shown(listing),
+        source=title,
         photos=names,
         skipped=(("boxes clipped to their photo", int(clipped)),) if clipped else (),
     )

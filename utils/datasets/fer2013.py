@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,10 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from utils.datasets import cache as caching
-from utils.datasets import sources
+from utils.datasets import folder, sources, splits
 from utils.datasets.dataset import USAGES, FaceDataset
-from utils.datasets.splits import hold_out
-from utils.expressions import EXPRESSIONS, FOLDER_NAMES
+from utils.datasets.registry import loader
+from utils.expressions import EXPRESSIONS
 from utils.runtime import DataError
 
 #: Kaggle's two names for the same table, then the archives that people keep it in.
@@ -30,18 +29,6 @@ ARCHIVE_NAMES = (
 SIDE = 48
 PIXELS = SIDE * SIDE
 
-#: ``train/`` and ``test/`` under the names that releases give them.
-SPLIT_FOLDERS = {
-    "train": "training",
-    "training": "training",
-    "val": "validation",
-    "valid": "validation",
-    "validation": "validation",
-    "publictest": "validation",
-    "test": "test",
-    "privatetest": "test",
-}
-
 _COLUMNS = ("emotion", "pixels", "usage")
 _EMOTIONS = {str(label).encode(): label for label in range(len(EXPRESSIONS))}
 _USAGES = {usage.encode(): split for usage, split in USAGES.items()}
@@ -51,6 +38,7 @@ _MOST_LINES = 400_000
 _ROWS_AT_ONCE = 1024
 
 
+@loader("fer2013", title="FER2013", help="35,887 faces of 48×48: Kaggle's csv, or its folders")
 def load(
     path: str | os.PathLike | None = None, *, cache: bool = True, seed: int = 0
 ) -> FaceDataset:
@@ -86,16 +74,14 @@ def load(
     table = find_csv(path)
     if table is not None:
         return caching.remember(
-            f"fer2013 {table.absolute()}",
-            lambda: caching.stamp([table]),
-            lambda: read_csv(table),
-            cache=cache,
+            f"fer2013 {table.absolute()}", [table], lambda: read_csv(table), cache=cache
         )
     root = find_folders(path)
+    listing = folder.list_pictures(root)
     return caching.remember(
         f"fer2013 {root.absolute()} seed={seed}",
-        lambda: caching.stamp(p for _, _, p in _pictures(root)[0]),
-        lambda: read_folders(root, seed=seed),
+        listing.files,
+        lambda: _read_folders(listing, seed),
         cache=cache,
     )
 
@@ -108,6 +94,32 @@ def find_csv(path: Path) -> Path | None:
     return path
 
 
+def find_folders(path: Path) -> Path:
+    """Find the folder nearest to `path` that holds ``train`` and ``test``."""
+    for parent, folders, _ in sources.walk(path, depth=3):
+        if {"training", "test"} <= {splits.named(name) for name in folders}:
+            return parent
+    raise DataError(
+        f"{sources.shown(path)}: found no FER2013, expected {CSV_NAMES[0]}, an archive such as "
+        f"{ARCHIVE_NAMES[2]}, or the folders train and test (faces in other folders: --data folder)"
+    )
+
+
+def _read_folders(listing: folder.Listing, seed: int) -> FaceDataset:
+    """Read the release as folders: seven classes, 48×48, nothing damaged, no split empty."""
+    dataset = folder.read(listing, name="fer2013", size=SIDE, seed=seed, strict=True)
+    if set(dataset.expressions) != set(EXPRESSIONS):
+        raise DataError(
+            f"{dataset.source}: found the classes {', '.join(dataset.expressions)}, "
+            f"expected {', '.join(EXPRESSIONS)} (other classes: --data folder)"
+        )
+    for split in ("training", "test"):
+        for name, count in dataset.counts()[split].items():
+            if not count:
+                raise DataError(f"{dataset.source}: found no pictures of {name} for {split}")
+    return dataset
+
+
 def read_csv(path: str | os.PathLike) -> FaceDataset:
     """Read ``emotion,pixels,Usage`` rows, without the cache.
 
@@ -115,7 +127,7 @@ def read_csv(path: str | os.PathLike) -> FaceDataset:
     ----------
     path : path
         The csv, or an archive with the csv anywhere inside. Columns are found by name, in any
-        order, spaces around the names ignored.
+        order, spaces and quotes around names and fields ignored.
 
     Returns
     -------
@@ -131,21 +143,24 @@ def read_csv(path: str | os.PathLike) -> FaceDataset:
     images, labels, split = [], [], []
     with sources.open_csv(path, CSV_NAMES) as (file, title):
         lines = _lines(file, title)
-        places = _header(next(lines, b""), title)
-        fields: list[bytes] = []
+        *places, count = _header(next(lines, b""), title)
+        waiting: list[bytes] = []
         for row, line in enumerate(lines):
-            emotion, pixels, usage = _fields(line, places, title, row)
+            fields = line.split(b",")
+            if len(fields) != count:
+                _refuse(title, row, f"{len(fields)} fields", f"{count}")
+            emotion, pixels, usage = (_unquoted(fields[place]) for place in places)
             if emotion not in _EMOTIONS:
                 _refuse(title, row, f"emotion {_text(emotion)}", "a whole number 0 … 6")
             if usage not in _USAGES:
                 _refuse(title, row, f"Usage {_text(usage)}", ", ".join(USAGES))
             labels.append(_EMOTIONS[emotion])
             split.append(_USAGES[usage])
-            fields.append(pixels)
-            if len(fields) == _ROWS_AT_ONCE:
-                images.append(_pixels(fields, title, row + 1 - len(fields)))
-                fields = []
-        images.append(_pixels(fields, title, len(labels) - len(fields)))
+            waiting.append(pixels)
+            if len(waiting) == _ROWS_AT_ONCE:
+                images.append(_pixels(waiting, title, row + 1 - len(waiting)))
+                waiting = []
+        images.append(_pixels(waiting, title, len(labels) - len(waiting)))
     if not labels:
         raise DataError(f"{title}: found no rows after the header, expected emotion,pixels,Usage")
     return FaceDataset(
@@ -180,33 +195,28 @@ def _lines(file, title: str) -> Iterator[bytes]:
     raise DataError(f"{title}: found more than {_MOST_LINES:,} lines, expected some 35,888")
 
 
-def _header(line: bytes, title: str) -> tuple[int, int, int, int]:
+def _header(line: bytes, title: str) -> list[int]:
     """Find the places of emotion, pixels and Usage, and the number of columns."""
+    expected = "expected emotion, pixels and Usage once each"
+    if line.startswith(b"PAR1"):
+        raise DataError(f"{title}: found a parquet file, {expected} in a csv (try --data folder)")
     text = line.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "replace")
+    if not text.replace("\t", " ").isprintable() or "\ufffd" in text:
+        raise DataError(f"{title}, line 1: found bytes that are no text, {expected} in a csv")
     names = [name.strip().strip('"').lower() for name in text.split(",")]
     missing = [name for name in _COLUMNS if names.count(name) != 1]
     if missing:
         hint = ""
         if missing == ["usage"]:
             hint = " (the challenge's train.csv has none: use fer2013.csv or icml_face_data.csv)"
-        raise DataError(
-            f"{title}, line 1: found columns {_text(line)}, "
-            f"expected emotion, pixels and Usage once each{hint}"
-        )
-    emotion, pixels, usage = (names.index(name) for name in _COLUMNS)
-    return emotion, pixels, usage, len(names)
+        raise DataError(f"{title}, line 1: found columns {_text(line)}, {expected}{hint}")
+    return [*(names.index(name) for name in _COLUMNS), len(names)]
 
 
-def _fields(
-    line: bytes, places: tuple[int, int, int, int], title: str, row: int
-) -> tuple[bytes, bytes, bytes]:
-    fields = line.split(b",")
-    if b'"' in line:
-        fields = [f.encode() for f in next(csv.reader([line.decode("utf-8", "replace")]))]
-    emotion, pixels, usage, count = places
-    if len(fields) != count:
-        _refuse(title, row, f"{len(fields)} fields", f"{count}")
-    return fields[emotion].strip(), fields[pixels].strip(), fields[usage].strip()
+def _unquoted(field: bytes) -> bytes:
+    field = field.strip()
+    quoted = len(field) > 1 and field[:1] == field[-1:] == b'"'
+    return field[1:-1].strip() if quoted else field
 
 
 def _pixels(fields: list[bytes], title: str, first_row: int) -> np.ndarray:
@@ -263,116 +273,3 @@ def _text(value: bytes) -> str:
     """Quote bytes as they may stand in a message: short, and printable."""
     text = value.decode("utf-8", "replace")
     return repr(text if len(text) <= 60 else text[:57] + "...")
-
-
-def read_folders(root: str | os.PathLike, *, seed: int = 0) -> FaceDataset:
-    """Read ``train/<expression>/*.jpg`` and ``test/<expression>/*.jpg``, without the cache.
-
-    Parameters
-    ----------
-    root : path
-        The folder that holds ``train`` and ``test``.
-    seed : int
-        Draws the validation tenth, where neither file names nor folders give a validation split.
-
-    Returns
-    -------
-    FaceDataset
-        In sorted order of split folder, class folder and file name. A file name that starts with
-        ``Training_``, ``PublicTest_`` or ``PrivateTest_`` decides the split, else its folder does.
-
-    Raises
-    ------
-    DataError
-        No ``train`` or ``test``; an unknown class folder; a folder without pictures; a picture
-        that is damaged, too large, or not of the others' size.
-    """
-    root = Path(root)
-    found, other = _pictures(root)
-    images = _same_size([path for _, _, path in found])
-    labels = np.array([label for _, label, _ in found], dtype=np.int64)
-    split = np.array([_prefix_split(path.name) or folder for folder, _, path in found])
-    source = sources.shown(root)
-    if not (split == "validation").any():
-        training = np.flatnonzero(split == "training")
-        split = split.astype("<U10")
-        split[training[hold_out(labels[training], 0.1, seed=seed)]] = "validation"
-        source += f" (validation: a tenth of train, seed {seed})"
-    return FaceDataset(
-        images=images,
-        labels=labels,
-        split=split,
-        rows=np.arange(len(labels), dtype=np.int64),
-        name="fer2013",
-        source=source,
-        skipped=(("files that are no pictures", other),) if other else (),
-    )
-
-
-def find_folders(path: Path) -> Path:
-    """Find the folder nearest to `path` that holds ``train`` and ``test``."""
-    for parent, folders, _ in sources.walk(path, depth=3):
-        splits = {SPLIT_FOLDERS.get(name.lower()) for name in folders}
-        if {"training", "test"} <= splits:
-            return parent
-    raise DataError(
-        f"{sources.shown(path)}: found no FER2013, expected {CSV_NAMES[0]}, "
-        f"an archive such as {ARCHIVE_NAMES[2]}, or the folders train and test"
-    )
-
-
-def _pictures(root: Path) -> tuple[list[tuple[str, int, Path]], int]:
-    """List (split, label, file) of every picture, sorted; and count the other files."""
-    found, other = [], 0
-    for split_folder in sorted(p for p in root.iterdir() if p.is_dir()):
-        split = SPLIT_FOLDERS.get(split_folder.name.lower())
-        if split is None:
-            continue
-        for class_folder in sorted(p for p in split_folder.iterdir() if p.is_dir()):
-            if class_folder.name.startswith("."):
-                continue
-            label = FOLDER_NAMES.get(class_folder.name.lower())
-            if label is None:
-                raise DataError(
-                    f"{sources.shown(class_folder)}: found a folder of an unknown class, "
-                    f"expected {', '.join(EXPRESSIONS)}"
-                )
-            files = sorted(p for p in class_folder.iterdir() if p.is_file())
-            pictures = [
-                p
-                for p in files
-                if p.suffix.lower() in sources.PICTURES and not p.name.startswith(".")
-            ]
-            if not pictures:
-                raise DataError(
-                    f"{sources.shown(class_folder)}: found no pictures, "
-                    f"expected {', '.join(sources.PICTURES)}"
-                )
-            found += [(split, label, picture) for picture in pictures]
-            other += len(files) - len(pictures)
-    for split in ("training", "test"):
-        if split not in {s for s, _, _ in found}:
-            raise DataError(
-                f"{sources.shown(root)}: found no pictures for {split}, "
-                "expected train/<expression>/*.jpg and test/<expression>/*.jpg"
-            )
-    return found, other
-
-
-def _prefix_split(name: str) -> str | None:
-    return USAGES.get(name.partition("_")[0]) if "_" in name else None
-
-
-def _same_size(paths: list[Path]) -> np.ndarray:
-    """Read pictures of one size into (n, h, w, 1) uint8."""
-    first = sources.read_gray(paths[0])
-    images = np.empty((len(paths), *first.shape, 1), dtype=np.uint8)
-    for image, path in zip(images, paths, strict=True):
-        pixels = sources.read_gray(path)
-        if pixels.shape != first.shape:
-            raise DataError(
-                f"{sources.shown(path)}: found a picture of {pixels.shape[1]}×{pixels.shape[0]}, "
-                f"expected {first.shape[1]}×{first.shape[0]} as {paths[0].name}"
-            )
-        image[..., 0] = pixels
-    return images

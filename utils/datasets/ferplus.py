@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
-import io
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +12,7 @@ import pandas as pd
 
 from utils.datasets import fer2013, sources
 from utils.datasets.dataset import SPLITS, USAGES, FaceDataset
+from utils.datasets.registry import loader
 from utils.expressions import EXPRESSIONS, FERPLUS_COLUMNS, FERPLUS_EXPRESSIONS, FOLDER_NAMES
 from utils.runtime import DataError
 
@@ -27,6 +26,7 @@ _UNKNOWN, _NO_FACE = 8, 9
 _LARGEST_FILE = 1 << 26
 
 
+@loader("ferplus", title="FER+", help="FER2013's faces, labeled by ten voters each: 8 classes")
 def load(
     path: str | os.PathLike | None = None,
     *,
@@ -134,14 +134,14 @@ def load_both(
         "fer2013",
         "FER+",
         f"run `make data`, then put {VOTES_NAME} of github.com/microsoft/FERPlus beside "
-        "fer2013.csv (python -m utils.download --source ferplus does)",
+        "fer2013.csv (python -m utils.datasets.download --source ferplus does)",
     )
     if path.is_dir():
         found = sources.find_files(path, (VOTES_NAME,))
         if not found:
             raise DataError(
                 f"{sources.shown(path)}: found no {VOTES_NAME}, expected FER+'s votes beside "
-                "fer2013.csv (python -m utils.download --source ferplus fetches them)"
+                "fer2013.csv (python -m utils.datasets.download --source ferplus fetches them)"
             )
         folder, path = path, found[0]
     else:
@@ -281,43 +281,33 @@ def read_votes(path: str | os.PathLike) -> tuple[np.ndarray, np.ndarray]:
     """
     path = Path(path)
     title = sources.shown(path)
-    rows = csv.reader(io.StringIO(sources.read_text(path, largest=_LARGEST_FILE)), strict=True)
-    split, votes = [], []
-    try:
-        header = [name.strip() for name in next(rows, [])]
-        wanted = ("Usage", *FERPLUS_COLUMNS)
-        for name in wanted:
-            if header.count(name) != 1:
-                raise DataError(
-                    f"{title}, line 1: found {header.count(name)} columns {name!r}, "
-                    f"expected {', '.join(wanted)} once each"
-                )
-        places = [header.index(name) for name in wanted]
-        ended = False
-        for row, fields in enumerate(rows):
-            if not fields:
-                ended = True
-                continue
-            where = f"{title}, row {row} (line {rows.line_num})"
-            if ended:
-                raise DataError(f"{where}: found a row after a blank line, expected the end")
-            if len(fields) != len(header):
-                raise DataError(f"{where}: found {len(fields)} fields, expected {len(header)}")
-            usage, *numbers = (fields[place].strip() for place in places)
-            if usage not in USAGES:
-                raise DataError(f"{where}: found Usage {usage!r}, expected {', '.join(USAGES)}")
-            for name, number in zip(FERPLUS_COLUMNS, numbers, strict=True):
-                if number not in _COUNTS:
-                    raise DataError(
-                        f"{where}: found {number!r} votes for {name}, "
-                        "expected a whole number 0 … 10"
-                    )
-            split.append(USAGES[usage])
-            votes.append([_COUNTS[number] for number in numbers])
-    except csv.Error as error:
-        raise DataError(f"{title}, line {rows.line_num}: {error}, expected a csv") from error
-    if not votes:
+    header, *lines = sources.read_text(path, largest=_LARGEST_FILE).rstrip().split("\n")
+    columns, wanted = [name.strip() for name in header.split(",")], ("Usage", *FERPLUS_COLUMNS)
+    if wrong := [name for name in wanted if columns.count(name) != 1]:
+        raise DataError(
+            f"{title}, line 1: found {columns.count(wrong[0])} columns {wrong[0]!r}, "
+            f"expected {', '.join(wanted)} once each"
+        )
+    if not lines:
         raise DataError(f"{title}: found no rows after the header, expected FER+'s votes")
+    places = [columns.index(name) for name in wanted]
+    split, votes = [], []
+    for row, line in enumerate(lines):
+        where = f"{title}, row {row} (line {row + 2})"
+        fields = line.split(",")
+        if len(fields) != len(columns):
+            raise DataError(f"{where}: found {len(fields)} fields, expected {len(columns)}")
+        usage, *numbers = (fields[place].strip() for place in places)
+        if usage not in USAGES:
+            raise DataError(f"{where}: found Usage {usage[:40]!r}, expected {', '.join(USAGES)}")
+        for name, number in zip(FERPLUS_COLUMNS, numbers, strict=True):
+            if number not in _COUNTS:
+                raise DataError(
+                    f"{where}: found {number[:40]!r} votes for {name}, "
+                    "expected a whole number 0 … 10"
+                )
+        split.append(USAGES[usage])
+        votes.append([_COUNTS[number] for number in numbers])
     return np.array(split), np.array(votes, dtype=np.int64)
 
 

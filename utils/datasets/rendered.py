@@ -9,8 +9,10 @@ import numpy as np
 
 from utils.datasets import fer2013
 from utils.datasets.dataset import USAGES, FaceDataset
+from utils.datasets.registry import loader
 
 
+@loader("sample", title="rendered sample faces", help="rendered faces, drawn by a program")
 def load(
     path: str | os.PathLike | None = None,
     *,
@@ -27,10 +29,8 @@ def load(
         faces are rendered.
     count : int, optional
         How many faces to render; by default as many as `utils.sample.render_rows` does.
-    cache : bool
-        Whether to keep the faces in ``data/cache``, and to take them from there.
-    seed : int
-        The same seed renders the same faces.
+    cache, seed
+        As in `datasets.load`. The same seed renders the same faces.
 
     Returns
     -------

@@ -1,10 +1,30 @@
-"""Stratified, seeded splits."""
+"""Stratified, seeded splits, and what folders call them."""
 
 from __future__ import annotations
+
+import re
 
 import numpy as np
 
 from utils.datasets.dataset import SPLITS
+
+#: What folders and files call a split, in lower case and letters alone.
+SPLIT_FOLDERS = {
+    "train": "training",
+    "training": "training",
+    "val": "validation",
+    "valid": "validation",
+    "validation": "validation",
+    "publictest": "validation",
+    "test": "test",
+    "testing": "test",
+    "privatetest": "test",
+}
+
+
+def named(name: str) -> str | None:
+    """Find the split that a folder's name means ("Private Test" is the test split), or None."""
+    return SPLIT_FOLDERS.get(re.sub(r"[^a-z]", "", name.lower()))
 
 
 def hold_out(labels: np.ndarray, fraction: float, *, seed: int = 0) -> np.ndarray:
@@ -53,6 +73,45 @@ def by_group(labels: np.ndarray, groups: np.ndarray, *, seed: int = 0) -> np.nda
         split[order[:test]] = SPLITS[2]
         split[order[test:validation]] = SPLITS[1]
     return split[group]
+
+
+def complete(split: np.ndarray, labels: np.ndarray, *, seed: int = 0) -> tuple[np.ndarray, str]:
+    """Draw the splits that a source does not give, stratified by class.
+
+    Without any split, or with training alone, 70 / 10 / 20 % are drawn. Beside training and test,
+    a tenth of training becomes validation. Beside training and validation, half of validation
+    becomes the test: the faces that were held out stay held out, and those that choose an epoch
+    are not those that grade it. Without training nothing is drawn.
+
+    Parameters
+    ----------
+    split : (n,) str array
+        One of `SPLITS` for each row, or "" for all where there is none.
+    labels : (n,) int array
+    seed : int
+
+    Returns
+    -------
+    split : (n,) str array
+    note : str
+        What was drawn, for people; "" if nothing.
+    """
+    split = split.astype("<U10")
+    present = set(np.unique(split).tolist())
+    how = f"stratified, seed {seed}"
+    if present <= {"", "training"}:
+        drawn = by_group(labels, np.arange(len(labels)), seed=seed)
+        return drawn, f"no split folders: 70 / 10 / 20 % drawn, {how}"
+    parts = {
+        frozenset({"training", "test"}): ("training", "validation", 0.1, "a tenth"),
+        frozenset({"training", "validation"}): ("validation", "test", 0.5, "half"),
+    }
+    if frozenset(present) not in parts:
+        return split, ""
+    origin, target, fraction, words = parts[frozenset(present)]
+    place = np.flatnonzero(split == origin)
+    split[place[hold_out(labels[place], fraction, seed=seed)]] = target
+    return split, f"no {target} split: {words} of {origin} taken for it, {how}"
 
 
 def _shuffled(labels: np.ndarray, seed: int) -> list[np.ndarray]:

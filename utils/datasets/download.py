@@ -1,4 +1,4 @@
-"""Put FER2013 into ``data/raw/fer2013``: ``make data``, or ``python -m utils.download``.
+"""Put FER2013 into ``data/raw/fer2013``: ``make data``, or ``python -m utils.datasets.download``.
 
 The pictures come from Kaggle through `kagglehub`, which needs no account for public sets, or from
 a copy that you name. Before anything is put in place it is read, and its rows are counted against
@@ -11,24 +11,23 @@ import argparse
 import http.client
 import os
 import shutil
-import sys
 import tempfile
 import urllib.request
+from collections.abc import Sequence
 from pathlib import Path
 
 from utils import datasets, runtime
-from utils.datasets import ferplus
-from utils.datasets.fer2013 import CSV_NAMES, SPLIT_FOLDERS, find_csv, find_folders
+from utils.datasets import ferplus, splits
+from utils.datasets.fer2013 import CSV_NAMES, find_csv, find_folders
 from utils.datasets.sources import find_files, shown
 from utils.runtime import DataError
 
 #: Where each form of FER2013 lies on Kaggle.
 KAGGLE = {"kaggle-csv": "deadskull7/fer2013", "kaggle-folders": "msambare/fer2013"}
 
-#: FER+'s votes, in Microsoft's repository.
+#: FER+'s votes, in Microsoft's repository; and how many rows they have.
 FERPLUS_ADDRESS = "https://raw.githubusercontent.com/microsoft/FERPlus/master/fer2013new.csv"
-
-SOURCES = (*KAGGLE, "ferplus")
+FERPLUS_ROWS = 35_887
 
 #: The challenge's own counts: a row a split, a column an expression.
 OFFICIAL_COUNTS = {
@@ -37,17 +36,10 @@ OFFICIAL_COUNTS = {
     "test": (491, 55, 528, 879, 594, 416, 626),
 }
 
-#: Rows of ``fer2013new.csv``.
-FERPLUS_ROWS = 35_887
-
-#: What the folders of a release are called here.
-SPLIT_NAMES = {"training": "train", "validation": "validation", "test": "test"}
-
-_BLOCK = 1 << 16
 _TIMEOUT = 60  # seconds without a byte
 
 
-def fetch(source: str = "kaggle-csv", copy: str | os.PathLike | None = None) -> Path:
+def fetch(source: str = "kaggle-csv", copy: str | os.PathLike | None = None) -> None:
     """Get a data set, check it, and put it into ``data/raw/fer2013``.
 
     Parameters
@@ -57,44 +49,38 @@ def fetch(source: str = "kaggle-csv", copy: str | os.PathLike | None = None) -> 
     copy : path, optional
         A file or folder on this machine to take it from, instead of the network.
 
-    Returns
-    -------
-    Path
-        The folder.
-
     Raises
     ------
     DataError
         When the download fails, or what came is not the whole data set; nothing is put in place
         then.
     """
-    if source not in SOURCES:
-        raise ValueError(f"unknown source {source!r}: expected one of {', '.join(SOURCES)}")
+    if copy is not None and not Path(copy).expanduser().exists():
+        raise DataError(f"{copy}: no such file or folder, expected a copy of the data")
     target = runtime.RAW / "fer2013"
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".download-") as folder:
-        if copy is not None:
-            origin = Path(copy).expanduser()
-            if not origin.exists():
-                raise DataError(f"{copy}: no such file or folder, expected a copy of the data")
-        elif source == "ferplus":
-            origin = Path(folder) / "download.csv"
-            _download(FERPLUS_ADDRESS, origin)
-        else:
-            origin = _from_kaggle(KAGGLE[source])
-        if source == "ferplus":
-            _install_votes(origin, target, Path(folder))
-        else:
-            _install_faces(origin, target, Path(folder))
-    return target
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=runtime.RAW, prefix=".download-") as folder:
+            scratch = Path(folder)
+            if copy is not None:
+                origin = Path(copy).expanduser()
+            elif source == "ferplus":
+                origin = _from_address(FERPLUS_ADDRESS, scratch / "download.csv")
+            else:
+                origin = _from_kaggle(KAGGLE[source])
+            (_install_votes if source == "ferplus" else _install_faces)(origin, target, scratch)
+    except OSError as error:
+        raise DataError(
+            f"{shown(target)}: cannot be written ({error.strerror}: {error.filename}), "
+            "expected a folder with room for the data"
+        ) from error
+    finally:
+        if target.is_dir() and not any(target.iterdir()):
+            target.rmdir()
 
 
 def check(dataset: datasets.FaceDataset) -> None:
     """Hold FER2013's rows against the challenge's own counts.
-
-    Parameters
-    ----------
-    dataset : FaceDataset
 
     Raises
     ------
@@ -130,25 +116,18 @@ def _from_kaggle(handle: str) -> Path:
         ) from error
 
 
-def _download(address: str, target: Path) -> None:
-    from tqdm import tqdm
-
+def _from_address(address: str, target: Path) -> Path:
     try:
-        with urllib.request.urlopen(address, timeout=_TIMEOUT) as answer:
+        with urllib.request.urlopen(address, timeout=_TIMEOUT) as answer, target.open("wb") as file:
             size = int(answer.headers.get("Content-Length") or 0)
-            with (
-                open(target, "wb") as file,
-                tqdm(total=size or None, unit="B", unit_scale=True) as bar,
-            ):
-                while block := answer.read(_BLOCK):
-                    file.write(block)
-                    bar.update(len(block))
-        if size and target.stat().st_size != size:
-            raise DataError(f"{address}: found {target.stat().st_size:,} bytes, expected {size:,}")
+            shutil.copyfileobj(answer, file)
     except (OSError, http.client.HTTPException) as error:  # URLError and time-outs are OSErrors
         raise DataError(
             f"{address} did not come ({error}): try again, or name a copy with --from"
         ) from error
+    if size and target.stat().st_size != size:
+        raise DataError(f"{address}: found {target.stat().st_size:,} bytes, expected {size:,}")
+    return target
 
 
 def _install_faces(origin: Path, target: Path, scratch: Path) -> None:
@@ -162,13 +141,12 @@ def _install_faces(origin: Path, target: Path, scratch: Path) -> None:
         _place(table, target / name, scratch)
         return
     for folder in sorted(find_folders(origin).iterdir()):
-        if folder.name.lower() in SPLIT_FOLDERS and folder.is_dir():
-            place = target / SPLIT_NAMES[SPLIT_FOLDERS[folder.name.lower()]]
-            shutil.copytree(folder, scratch / place.name)
-            target.mkdir(exist_ok=True)
+        if folder.is_dir() and splits.named(folder.name):
+            place, new = target / folder.name.lower(), scratch / folder.name.lower()
+            shutil.copytree(folder, new)
             if place.exists():
                 os.replace(place, scratch / f"old-{place.name}")
-            os.replace(scratch / place.name, place)
+            os.replace(new, place)
 
 
 def _install_votes(origin: Path, target: Path, scratch: Path) -> None:
@@ -194,51 +172,38 @@ def _installed_name(table: Path) -> str:
 
 def _place(origin: Path, target: Path, scratch: Path) -> None:
     """Copy a file; the target is the old one or the whole new one at any moment."""
-    if target.exists() and target.samefile(origin):
-        return
-    target.parent.mkdir(exist_ok=True)
-    shutil.copyfile(origin, scratch / target.name)
-    os.replace(scratch / target.name, target)
+    if not (target.exists() and target.samefile(origin)):
+        shutil.copyfile(origin, scratch / target.name)
+        os.replace(scratch / target.name, target)
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Fetch what the command line asks for, and say in one line what is there now.
+def _checked(name: str) -> datasets.FaceDataset:
+    dataset = datasets.load(name)
+    if name == "fer2013":
+        check(dataset)
+    return dataset
 
-    Returns
-    -------
-    int
-        0, or 1 after a DataError, whose message goes to stderr.
-    """
-    parser = argparse.ArgumentParser(prog="python -m utils.download", description=__doc__)
-    parser.add_argument("--source", choices=SOURCES, default="kaggle-csv")
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Fetch what the command line asks for, and say in one line what is there now."""
+    parser = argparse.ArgumentParser(prog="python -m utils.datasets.download", description=__doc__)
+    parser.add_argument("--source", choices=(*KAGGLE, "ferplus"), default="kaggle-csv")
     parser.add_argument(
         "--from", dest="copy", metavar="PATH", help="take it from this file or folder instead"
     )
     parser.add_argument("--force", action="store_true", help="fetch it even if it is there already")
     chosen = parser.parse_args(arguments)
     name = "ferplus" if chosen.source == "ferplus" else "fer2013"
-    try:
-        if chosen.force or chosen.copy is not None or not _is_there(name):
-            fetch(chosen.source, chosen.copy)
-        dataset = datasets.load(name)
-        if name == "fer2013":
-            check(dataset)
-    except DataError as error:
-        print(error, file=sys.stderr)
-        return 1
-    print(dataset.describe())
-    return 0
-
-
-def _is_there(name: str) -> bool:
-    try:
-        dataset = datasets.load(name)
-        if name == "fer2013":
-            check(dataset)
-    except DataError:
-        return False
-    return True
+    there = False
+    if not chosen.force and chosen.copy is None:
+        try:
+            there = bool(_checked(name))
+        except DataError:
+            there = False
+    if not there:
+        fetch(chosen.source, chosen.copy)
+    print(_checked(name).describe())
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    runtime.run_command(main)
