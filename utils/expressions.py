@@ -1,4 +1,4 @@
-"""The seven expressions in FER2013's order, the orders of FER+ and RAF-DB, and how names are spelled.
+"""The seven expressions in FER2013's order, the orders of FER+ and RAF-DB, and all spellings.
 
 This is the only place that knows an order: every label in the project is an index into a tuple of
 names, whatever the numbering of the file it came from.
@@ -27,7 +27,7 @@ FERPLUS_COLUMNS: tuple[str, ...] = (
 #: FER+'s eight classes: ours in our order, then contempt.
 FERPLUS_EXPRESSIONS: tuple[str, ...] = (*EXPRESSIONS, "contempt")
 
-#: RAF-DB's basic expressions 1 … 7, as its ``list_patition_label.txt`` numbers them (Li et al. 2017).
+#: RAF-DB's basic expressions 1 … 7, as its own list numbers them (Li, Deng and Du 2017).
 RAFDB_EXPRESSIONS: tuple[str, ...] = (
     "surprise",
     "fear",

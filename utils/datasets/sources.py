@@ -53,9 +53,7 @@ def shown(path: str | os.PathLike) -> str:
 
 
 def named_or_default(path: str | os.PathLike | None, folder: str, title: str, hint: str) -> Path:
-    """Choose the caller's path, else ``data/raw/<folder>``; DataError with `hint` if nothing is there.
-
-    There is no fallback.
+    """Choose the caller's path, else ``data/raw/<folder>``; no fallback: DataError with `hint`.
     """
     found = runtime.RAW / folder if path is None else Path(path)
     try:
@@ -66,7 +64,7 @@ def named_or_default(path: str | os.PathLike | None, folder: str, title: str, hi
         problem = error.strerror
     if path is None:
         raise DataError(f"{title} is not in {shown(found)}: {hint}")
-    raise DataError(f"{printable(str(path))}: {problem}, expected {title}")
+    raise DataError(f"{printable(str(path))[:200]}: {problem}, expected {title}")
 
 
 def walk(folder: Path, depth: int = 4) -> Iterator[tuple[Path, list[str], list[str]]]:

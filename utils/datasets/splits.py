@@ -96,22 +96,27 @@ def complete(split: np.ndarray, labels: np.ndarray, *, seed: int = 0) -> tuple[n
     note : str
         What was drawn, for people; "" if nothing.
     """
-    split = split.astype("<U10")
-    present = set(np.unique(split).tolist())
-    how = f"stratified, seed {seed}"
-    if present <= {"", "training"}:
-        drawn = by_group(labels, np.arange(len(labels)), seed=seed)
-        return drawn, f"no split folders: 70 / 10 / 20 % drawn, {how}"
-    parts = {
-        frozenset({"training", "test"}): ("training", "validation", 0.1, "a tenth"),
-        frozenset({"training", "validation"}): ("validation", "test", 0.5, "half"),
+    given = split.astype("<U10")
+    present = set(np.unique(given).tolist())
+    missing = {
+        frozenset({"training", "test"}): ("validation", "training", 0.1, "a tenth"),
+        frozenset({"training", "validation"}): ("test", "validation", 0.5, "half"),
     }
-    if frozenset(present) not in parts:
-        return split, ""
-    origin, target, fraction, words = parts[frozenset(present)]
-    place = np.flatnonzero(split == origin)
-    split[place[hold_out(labels[place], fraction, seed=seed)]] = target
-    return split, f"no {target} split: {words} of {origin} taken for it, {how}"
+    # Where classes are too small to give a face each, all faces count as of one class.
+    for strata in (labels, np.zeros_like(labels)):
+        if present <= {"", "training"}:
+            split = by_group(strata, np.arange(len(labels)), seed=seed)
+            drawn = "no split folders: 70 / 10 / 20 % drawn"
+        elif frozenset(present) in missing:
+            target, origin, fraction, words = missing[frozenset(present)]
+            split, place = given.copy(), np.flatnonzero(given == origin)
+            split[place[hold_out(strata[place], fraction, seed=seed)]] = target
+            drawn = f"no {target} split: {words} of {origin} taken for it"
+        else:
+            return given, ""
+        if set(np.unique(split).tolist()) == set(SPLITS):
+            break
+    return split, f"{drawn}, {'stratified, ' if strata is labels else ''}seed {seed}"
 
 
 def _shuffled(labels: np.ndarray, seed: int) -> list[np.ndarray]:
