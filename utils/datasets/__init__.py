@@ -1,11 +1,13 @@
 """FaceDataset, and the loaders that end in one: ``datasets.load("fer2013")``."""
 
+# ruff: noqa: F401
+
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
 
-from utils.datasets import expw, fer2013, ferplus, folder, rendered, splits  # noqa: F401
+from utils.datasets import expw, folder, rendered, splits
 from utils.datasets.dataset import (
     SPLITS,
     USAGES,
@@ -16,26 +18,8 @@ from utils.datasets.dataset import (
     summary,
 )
 from utils.datasets.ferplus import beside_fer2013, label_agreement, read_agreement, vote_shares
-from utils.datasets.registry import LOADERS, Loader
+from utils.datasets.registry import LOADERS
 from utils.runtime import DataError
-
-__all__ = [
-    "LOADERS",
-    "SPLITS",
-    "USAGES",
-    "DataError",
-    "FaceDataset",
-    "Loader",
-    "beside_fer2013",
-    "contradictions",
-    "copies_in_training",
-    "first_copies",
-    "label_agreement",
-    "load",
-    "read_agreement",
-    "summary",
-    "vote_shares",
-]
 
 
 def load(
@@ -47,16 +31,15 @@ def load(
     seed: int = 0,
     **options,
 ) -> FaceDataset:
-    """Load a data set by its name.
+    """Load a data set by its name, a key of `LOADERS`.
 
     Parameters
     ----------
     name : str
-        A key of `LOADERS`.
     path : path, optional
         A file or folder; by default the one under ``data/raw``. Nothing else is tried.
     classes : sequence of str, optional
-        "folder" only: what numbered class folders, or numbers in a parquet file, stand for.
+        "folder" only: what numbered classes stand for, from the lowest number up.
     cache : bool
         Whether to keep the arrays in ``data/cache``, and to take them from there.
     seed : int
@@ -67,8 +50,7 @@ def load(
     Raises
     ------
     DataError
-        For an unknown name; when there is nothing at that path, or something else than the data
-        set.
+        For an unknown name; when there is nothing at that path, or something else.
     """
     if name not in LOADERS:
         raise DataError(f"found data set {name!r}, expected one of {', '.join(LOADERS)}")

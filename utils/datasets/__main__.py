@@ -6,7 +6,6 @@ import argparse
 from collections.abc import Sequence
 
 from utils import datasets, runtime
-from utils.datasets import ferplus
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -41,8 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     runtime.write_json(target, datasets.summary(dataset))
     print(f"wrote {target.relative_to(runtime.RESULTS.parent).as_posix()}")
     if chosen.name == "ferplus":
-        faces, votes = ferplus.load_both(chosen.path)
-        table = ferplus.label_agreement(faces.labels, votes, faces.split)
+        faces = datasets.beside_fer2013(chosen.path)
+        table = datasets.label_agreement(faces.labels, faces.votes, faces.split)
         beside = target.with_name("ferplus-agreement.csv")
         runtime.write_atomically(beside, table.to_csv().encode())
         print(f"wrote {beside.name}")

@@ -25,21 +25,9 @@ def remember(
 ) -> FaceDataset:
     """Give `build`'s data set, from the cache if the same source was built before.
 
-    Parameters
-    ----------
-    key : str
-        What is being loaded, with every option that changes the result.
-    paths : iterable of Path
-        The source's files. Their paths, sizes and times of change tell whether it has changed;
-        their content is not read for that.
-    build : callable
-        Reads the source; called when the cache has nothing, or something old or damaged.
-    cache : bool
-        Whether to read and write the cache at all.
-
-    Returns
-    -------
-    FaceDataset
+    `key` says what is loaded, with every option that changes the result. The paths, sizes and
+    times of change of `paths` tell whether the source has changed; its content is not read for
+    that. `build` is called when the cache has nothing, or something old or damaged.
     """
     if not cache:
         return build()

@@ -18,6 +18,8 @@ from utils.runtime import DataError
 
 VOTES_NAME = "fer2013new.csv"
 
+_BESIDE = f" and {VOTES_NAME}"
+
 #: FER+'s vote columns → index into `FERPLUS_EXPRESSIONS`; the last two stand for no class.
 _CLASSES = [
     FOLDER_NAMES.get(name, FERPLUS_EXPRESSIONS.index("contempt")) for name in FERPLUS_COLUMNS[:8]
@@ -36,16 +38,13 @@ def load(
 ) -> FaceDataset:
     """Load FER2013's faces with the majority of FER+'s votes as labels.
 
-    The two files are joined row by row. The number inside ``Image name`` is not the row: most
-    pictures without a face have no name there and are skipped in its numbering.
-
     Parameters
     ----------
     path : path, optional
         The folder that holds ``fer2013new.csv`` and FER2013's csv (or an archive of it), or
         ``fer2013new.csv`` itself with the other beside it. By default ``data/raw/fer2013``.
     contempt : bool
-        True keeps FER+'s eight classes; False leaves out the rows labelled contempt.
+        True keeps FER+'s eight classes; False leaves out the rows labeled contempt.
     cache : bool
         As in `fer2013.load`.
     seed : int
@@ -61,21 +60,19 @@ def load(
     DataError
         When one of the files is missing or malformed, or they differ in rows or Usage.
     """
-    faces, votes = load_both(path, cache=cache)
-    labels, reasons = majority(votes)
+    faces = beside_fer2013(path, cache=cache)
+    labels, reasons = majority(faces.votes)
     if not contempt:
         reasons = np.where(labels == len(EXPRESSIONS), "contempt", reasons)
     kept = reasons == ""
-    names, counts = np.unique(reasons[~kept], return_counts=True)
+    left_out = zip(*np.unique(reasons[~kept], return_counts=True), strict=True)
     joined = dataclasses.replace(
         faces,
         labels=np.where(kept, labels, 0),
-        votes=votes,
         name="ferplus",
-        source=f"{VOTES_NAME} and {faces.source}",
+        source=f"{VOTES_NAME} and {faces.source.removesuffix(_BESIDE)}",
         expressions=FERPLUS_EXPRESSIONS if contempt else EXPRESSIONS,
-        skipped=faces.skipped
-        + tuple((str(name), int(count)) for name, count in zip(names, counts, strict=True)),
+        skipped=faces.skipped + tuple((str(name), int(count)) for name, count in left_out),
     )
     return joined.take(kept)
 
@@ -108,26 +105,13 @@ def majority(votes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.where(reasons == "", classes[top], -1), reasons
 
 
-def load_both(
-    path: str | os.PathLike | None = None, *, cache: bool = True
-) -> tuple[FaceDataset, np.ndarray]:
-    """Load FER2013 as it is, and FER+'s votes of the same rows, joined row by row.
+def beside_fer2013(path: str | os.PathLike | None = None, *, cache: bool = True) -> FaceDataset:
+    """Load FER2013 as it is, all rows and its own labels, with FER+'s votes beside them.
 
-    Parameters
-    ----------
-    path, cache
-        As in `load`.
+    The two files are joined row by row. The number inside ``Image name`` is not the row: most
+    pictures without a face have no name there and are skipped in its numbering.
 
-    Returns
-    -------
-    faces : FaceDataset
-        FER2013, with its own labels.
-    votes : (n, 10) int64 array
-
-    Raises
-    ------
-    DataError
-        As in `load`.
+    Parameters and errors are those of `load`; the data set is named "fer2013" and has `votes`.
     """
     path = sources.named_or_default(
         path,
@@ -165,30 +149,7 @@ def load_both(
             f"{sources.shown(path)}, row {row} (line {row + 2}): found a Usage for {usages[row]}, "
             f"expected {faces.split[row]}, as in {faces.source}"
         )
-    return faces, votes
-
-
-def beside_fer2013(path: str | os.PathLike | None = None, *, cache: bool = True) -> FaceDataset:
-    """Load FER2013 as it is, all rows and its own labels, with FER+'s votes beside them.
-
-    Parameters
-    ----------
-    path, cache
-        As in `load`.
-
-    Returns
-    -------
-    FaceDataset
-        Named "fer2013", with `votes`.
-
-    Raises
-    ------
-    DataError
-        As in `load`.
-    """
-    faces, votes = load_both(path, cache=cache)
-    source = f"{faces.source} and {VOTES_NAME}"
-    return dataclasses.replace(faces, votes=votes, source=source)
+    return dataclasses.replace(faces, votes=votes, source=faces.source + _BESIDE)
 
 
 def label_agreement(labels: np.ndarray, votes: np.ndarray, split: np.ndarray) -> pd.DataFrame:

@@ -12,19 +12,9 @@ from utils.runtime import DataError
 
 @dataclass(frozen=True)
 class Loader:
-    """A data set that can be loaded by its name.
+    """A data set by its `name`: the `title` of figures, one line of `help`, and what loads it.
 
-    Attributes
-    ----------
-    name : str
-        What ``--data`` and `datasets.load` call it.
-    title : str
-        What figures and sentences call it.
-    help : str
-        One line for a command line's help.
-    load : callable
-        Takes a path (or None) and, by keyword, at least ``cache`` and ``seed``; gives a
-        `FaceDataset`.
+    `load` takes a path or None and, by keyword, at least ``cache`` and ``seed``.
     """
 
     name: str
@@ -46,7 +36,7 @@ LOADERS: dict[str, Loader] = {}
 
 
 def loader(name: str, *, title: str, help: str) -> Callable[[Callable], Callable]:
-    """Enter the decorated function into `LOADERS`; see `Loader` for what it takes."""
+    """Enter the decorated function into `LOADERS`; see `Loader`."""
 
     def enter(load: Callable[..., FaceDataset]) -> Callable[..., FaceDataset]:
         LOADERS[name] = Loader(name, title, help, load)

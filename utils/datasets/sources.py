@@ -53,8 +53,7 @@ def shown(path: str | os.PathLike) -> str:
 
 
 def named_or_default(path: str | os.PathLike | None, folder: str, title: str, hint: str) -> Path:
-    """Choose the caller's path, else ``data/raw/<folder>``; no fallback: DataError with `hint`.
-    """
+    """Choose the caller's path, else ``data/raw/<folder>``; no fallback: DataError with `hint`."""
     found = runtime.RAW / folder if path is None else Path(path)
     try:
         if found.is_file() or found.is_dir():

@@ -28,7 +28,7 @@ def named(name: str) -> str | None:
 
 
 def hold_out(labels: np.ndarray, fraction: float, *, seed: int = 0) -> np.ndarray:
-    """Choose a stratified, seeded fraction of the rows.
+    """Choose a stratified, seeded fraction of the rows, the same on any machine.
 
     Parameters
     ----------
@@ -37,7 +37,6 @@ def hold_out(labels: np.ndarray, fraction: float, *, seed: int = 0) -> np.ndarra
     fraction : float
         The part of each stratum to take, 0 … 1, rounded to whole rows.
     seed : int
-        The same seed takes the same rows on any machine.
 
     Returns
     -------
@@ -49,7 +48,7 @@ def hold_out(labels: np.ndarray, fraction: float, *, seed: int = 0) -> np.ndarra
 
 
 def by_group(labels: np.ndarray, groups: np.ndarray, *, seed: int = 0) -> np.ndarray:
-    """Split 70 / 10 / 20 %, stratified, whole groups at a time.
+    """Split 70 / 10 / 20 %, stratified and seeded, whole groups at a time.
 
     Parameters
     ----------
@@ -59,7 +58,6 @@ def by_group(labels: np.ndarray, groups: np.ndarray, *, seed: int = 0) -> np.nda
         Rows of one group (faces of one photo) come into one split. A group counts as of its
         first row's class.
     seed : int
-        The same seed gives the same split on any machine.
 
     Returns
     -------
@@ -83,18 +81,8 @@ def complete(split: np.ndarray, labels: np.ndarray, *, seed: int = 0) -> tuple[n
     becomes the test: the faces that were held out stay held out, and those that choose an epoch
     are not those that grade it. Without training nothing is drawn.
 
-    Parameters
-    ----------
-    split : (n,) str array
-        One of `SPLITS` for each row, or "" for all where there is none.
-    labels : (n,) int array
-    seed : int
-
-    Returns
-    -------
-    split : (n,) str array
-    note : str
-        What was drawn, for people; "" if nothing.
+    Takes (n,) splits, "" for none, and (n,) labels; gives the splits, and a note for people on
+    what was drawn, "" if nothing.
     """
     given = split.astype("<U10")
     present = set(np.unique(given).tolist())
