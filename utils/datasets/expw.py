@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import re
 from pathlib import Path
@@ -14,6 +13,7 @@ from utils.datasets import cache as caching
 from utils.datasets import sources, splits
 from utils.datasets.dataset import FaceDataset
 from utils.datasets.registry import loader
+from utils.datasets.sources import refuse
 from utils.expressions import EXPRESSIONS
 from utils.runtime import DataError, printable
 
@@ -22,8 +22,7 @@ LIST_NAME = "label.lst"
 #: The fields of a line of ``label.lst``. Mind the order: top before left, right before bottom.
 COLUMNS = ("photo", "face", "top", "left", "right", "bottom", "confidence", "label")
 
-_LARGEST_FILE = 1 << 26
-_WHOLE = re.compile(r"-?[0-9]{1,9}", re.ASCII)
+_LABELS = {str(label): label for label in range(len(EXPRESSIONS))}
 
 
 @loader("expw", title="ExpW", help="faces cut out of photos by the boxes of label.lst")
@@ -68,7 +67,7 @@ def load(
     if path.is_dir():
         found = sources.find_files(path, (LIST_NAME,))
         if not found:
-            raise DataError(f"{sources.shown(path)}: found no {LIST_NAME}, expected ExpW's list")
+            refuse(sources.shown(path), f"no {LIST_NAME}", "ExpW's list")
         listing = found[0]
     else:
         folder = path.parent
@@ -85,10 +84,6 @@ def load(
 def read_list(path: str | os.PathLike) -> pd.DataFrame:
     """Read ``label.lst``: one face a line, eight fields with spaces between.
 
-    Parameters
-    ----------
-    path : path
-
     Returns
     -------
     DataFrame
@@ -101,66 +96,38 @@ def read_list(path: str | os.PathLike) -> pd.DataFrame:
         A line with another number of fields, a number that is none, a label outside 0 … 6, a box
         without area, an empty file.
     """
-    path = Path(path)
     title = sources.shown(path)
-    lines = sources.read_text(path, largest=_LARGEST_FILE).split("\n")
-    while lines and not lines[-1].strip():
-        lines.pop()
-    if not lines:
-        raise DataError(f"{title}: found an empty file, expected lines of {' '.join(COLUMNS)}")
-    records = [
-        _record(line, f"{title}, row {row} (line {row + 1})") for row, line in enumerate(lines)
-    ]
-    return pd.DataFrame(records, columns=list(COLUMNS))
+    lines = sources.read_text(Path(path)).rstrip().split("\n")
+    return pd.DataFrame(
+        [_record(line, f"{title}, row {row} (line {row + 1})") for row, line in enumerate(lines)],
+        columns=list(COLUMNS),
+    )
 
 
 def _record(line: str, where: str) -> tuple:
     fields = line.split()
     if len(fields) != len(COLUMNS):
-        raise DataError(
-            f"{where}: found {len(fields)} fields, expected {len(COLUMNS)}: {' '.join(COLUMNS)}"
-        )
+        refuse(where, f"{len(fields)} fields", f"{len(COLUMNS)}: {' '.join(COLUMNS)}")
     photo, *numbers, confidence, label = fields
     for name, number in zip(COLUMNS[1:6], numbers, strict=True):
-        if not _WHOLE.fullmatch(number):
-            raise DataError(f"{where}: found {name} {number[:40]!r}, expected a whole number")
-    face, top, left, right, bottom = map(int, numbers)
-    try:
-        sure = float(confidence)
-    except ValueError:
-        sure = math.nan
-    if not math.isfinite(sure):
-        raise DataError(f"{where}: found confidence {confidence[:40]!r}, expected a number")
+        if not re.fullmatch(r"-?[0-9]{1,9}", number):
+            refuse(where, f"{name} {number[:40]!r}", "a whole number")
+    if not re.fullmatch(r"-?[0-9]{1,20}(\.[0-9]{0,20})?(e[-+]?[0-9]{1,2})?", confidence):
+        refuse(where, f"confidence {confidence[:40]!r}", "a number")
     if label not in _LABELS:
-        raise DataError(f"{where}: found label {label[:40]!r}, expected a whole number 0 … 6")
+        refuse(where, f"label {label[:40]!r}", "a whole number 0 … 6")
+    face, top, left, right, bottom = map(int, numbers)
     if right <= left or bottom <= top:
-        raise DataError(
-            f"{where}: found a box without area (left {left}, top {top}, right {right}, "
-            f"bottom {bottom}), expected left < right and top < bottom"
-        )
-    return photo, face, top, left, right, bottom, sure, _LABELS[label]
-
-
-_LABELS = {str(label): label for label in range(len(EXPRESSIONS))}
+        found = f"a box without area (left {left}, top {top}, right {right}, bottom {bottom})"
+        refuse(where, found, "left < right and top < bottom")
+    return photo, face, top, left, right, bottom, float(confidence), _LABELS[label]
 
 
 def locate_photos(table: pd.DataFrame, folder: Path, *, title: str = LIST_NAME) -> dict[str, Path]:
-    """Find the file of each photo that a list names.
+    """Find the file of each photo that a list (`read_list`), called `title` in messages, names.
 
-    Parameters
-    ----------
-    table : DataFrame
-        As `read_list` gives it.
-    folder : Path
-        Searched with the folders inside. For a folder named ``label`` the one above is searched:
-        the release keeps ``label/label.lst`` beside ``image/origin/*.jpg``.
-    title : str
-        What to call the list in messages.
-
-    Returns
-    -------
-    dict of str to Path
-        Photo name → file.
+    The folder is searched with the folders inside. For a folder named ``label`` the one above is
+    searched: the release keeps ``label/label.lst`` beside ``image/origin/*.jpg``.
 
     Raises
     ------
@@ -174,12 +141,10 @@ def locate_photos(table: pd.DataFrame, folder: Path, *, title: str = LIST_NAME) 
         for name in wanted.intersection(names):
             files.setdefault(name, []).append(parent / name)
     for row, name in zip(table.index, table["photo"], strict=True):
-        found = files.get(name, [])
-        if len(found) != 1:
-            raise DataError(
-                f"{title}, row {row} (line {row + 1}): found {len(found)} files named {name!r} "
-                f"in {sources.shown(folder)}, expected one"
-            )
+        if len(files.get(name, [])) != 1:
+            where = f"{title}, row {row} (line {row + 1})"
+            found = f"{len(files.get(name, []))} files named {name[:80]!r}"
+            refuse(where, f"{found} in {sources.shown(folder)}", "one")
     return {name: found[0] for name, found in files.items()}
 
 

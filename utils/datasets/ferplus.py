@@ -13,19 +13,24 @@ import pandas as pd
 from utils.datasets import fer2013, sources
 from utils.datasets.dataset import SPLITS, USAGES, FaceDataset
 from utils.datasets.registry import loader
+from utils.datasets.sources import refuse
 from utils.expressions import EXPRESSIONS, FERPLUS_COLUMNS, FERPLUS_EXPRESSIONS, FOLDER_NAMES
-from utils.runtime import DataError
+from utils.runtime import DataError, printable
 
 VOTES_NAME = "fer2013new.csv"
 
 _BESIDE = f" and {VOTES_NAME}"
+_HINT = (
+    f"put {VOTES_NAME} of github.com/microsoft/FERPlus beside fer2013.csv "
+    "(python -m utils.datasets.download --source ferplus does)"
+)
 
 #: FER+'s vote columns → index into `FERPLUS_EXPRESSIONS`; the last two stand for no class.
 _CLASSES = [
     FOLDER_NAMES.get(name, FERPLUS_EXPRESSIONS.index("contempt")) for name in FERPLUS_COLUMNS[:8]
 ]
 _UNKNOWN, _NO_FACE = 8, 9
-_LARGEST_FILE = 1 << 26
+_COUNTS = {str(count): count for count in range(11)}
 
 
 @loader("ferplus", title="FER+", help="FER2013's faces, labeled by ten voters each: 8 classes")
@@ -45,10 +50,8 @@ def load(
         ``fer2013new.csv`` itself with the other beside it. By default ``data/raw/fer2013``.
     contempt : bool
         True keeps FER+'s eight classes; False leaves out the rows labeled contempt.
-    cache : bool
-        As in `fer2013.load`.
-    seed : int
-        Not used: FER+ comes split.
+    cache, seed
+        As in `datasets.load`; the seed has no use, for FER+ comes split.
 
     Returns
     -------
@@ -113,63 +116,38 @@ def beside_fer2013(path: str | os.PathLike | None = None, *, cache: bool = True)
 
     Parameters and errors are those of `load`; the data set is named "fer2013" and has `votes`.
     """
-    path = sources.named_or_default(
-        path,
-        "fer2013",
-        "FER+",
-        f"run `make data`, then put {VOTES_NAME} of github.com/microsoft/FERPlus beside "
-        "fer2013.csv (python -m utils.datasets.download --source ferplus does)",
-    )
+    path = sources.named_or_default(path, "fer2013", "FER+", f"run `make data`, then {_HINT}")
     if path.is_dir():
         found = sources.find_files(path, (VOTES_NAME,))
         if not found:
-            raise DataError(
-                f"{sources.shown(path)}: found no {VOTES_NAME}, expected FER+'s votes beside "
-                "fer2013.csv (python -m utils.datasets.download --source ferplus fetches them)"
-            )
+            refuse(sources.shown(path), f"no {VOTES_NAME}", f"FER+'s votes: {_HINT}")
         folder, path = path, found[0]
     else:
         folder = path.parent
     usages, votes = read_votes(path)
+    title = sources.shown(path)
     if fer2013.find_csv(folder) is None:
-        raise DataError(
-            f"{sources.shown(folder)}: found no fer2013.csv, expected it beside {VOTES_NAME}: "
-            "votes are joined by its rows, which the release as folders does not keep"
+        refuse(
+            sources.shown(folder),
+            "no fer2013.csv",
+            f"it beside {VOTES_NAME}: votes are joined by its rows, which folders do not keep",
         )
     faces = fer2013.load(folder, cache=cache)
     if len(faces) != len(votes):
-        raise DataError(
-            f"{sources.shown(path)}: found {len(votes):,} rows, expected {len(faces):,}, "
-            f"as in {faces.source}"
-        )
-    differs = np.flatnonzero(usages != faces.split)
-    if differs.size:
-        row = int(differs[0])
-        raise DataError(
-            f"{sources.shown(path)}, row {row} (line {row + 2}): found a Usage for {usages[row]}, "
-            f"expected {faces.split[row]}, as in {faces.source}"
-        )
+        refuse(title, f"{len(votes):,} rows", f"{len(faces):,}, as in {faces.source}")
+    for row in np.flatnonzero(usages != faces.split):
+        where = f"{title}, row {row} (line {row + 2})"
+        found, expected = f"a Usage for {usages[row]}", f"{faces.split[row]}, as in {faces.source}"
+        refuse(where, found, expected)
     return dataclasses.replace(faces, votes=votes, source=faces.source + _BESIDE)
 
 
 def label_agreement(labels: np.ndarray, votes: np.ndarray, split: np.ndarray) -> pd.DataFrame:
     """Count what FER+'s voters call the faces of each of FER2013's expressions.
 
-    Parameters
-    ----------
-    labels : (n,) int array
-        FER2013's, an index into `EXPRESSIONS`.
-    votes : (n, 10) int array
-        FER+'s, of the same rows.
-    split : (n,) str array
-        Of the same rows.
-
-    Returns
-    -------
-    DataFrame of int
-        A row a split and an expression of FER2013 (index ``split``, ``fer2013``); a column for
-        each of `FERPLUS_EXPRESSIONS` by `majority`, and "no majority", "unknown", "no face".
-        It sums to n.
+    Takes (n,) labels, an index into `EXPRESSIONS`, (n, 10) votes and (n,) splits of the same rows.
+    A row a split and an expression of FER2013 (index ``split``, ``fer2013``), a column for each of
+    `FERPLUS_EXPRESSIONS` by `majority`, and "no majority", "unknown", "no face"; sums to n.
     """
     found, reasons = majority(votes)
     called = np.where(reasons == "", np.array(FERPLUS_EXPRESSIONS)[found], reasons)
@@ -180,19 +158,14 @@ def label_agreement(labels: np.ndarray, votes: np.ndarray, split: np.ndarray) ->
 
 
 def read_agreement(path: str | os.PathLike) -> pd.DataFrame:
-    """Read what ``python -m utils.datasets ferplus --record`` wrote of `label_agreement`.
-
-    Raises
-    ------
-    DataError
-        When the file is none of these.
-    """
+    """Read what ``python -m utils.datasets ferplus --record`` wrote of `label_agreement`."""
+    title = sources.shown(path)
     try:
         table = pd.read_csv(path, index_col=["split", "fer2013"])
     except (OSError, ValueError) as error:
-        raise DataError(f"{sources.shown(Path(path))}: {error}, expected label counts") from error
+        raise DataError(f"{title}: {printable(str(error))}, expected label counts") from error
     if "no majority" not in table.columns:
-        raise DataError(f"{sources.shown(Path(path))}: found no column 'no majority'")
+        refuse(title, "no column 'no majority'", "label counts")
     return table
 
 
@@ -221,12 +194,7 @@ def vote_shares(votes: np.ndarray, expressions: Sequence[str] = FERPLUS_EXPRESSI
 
 
 def read_votes(path: str | os.PathLike) -> tuple[np.ndarray, np.ndarray]:
-    """Read ``fer2013new.csv``.
-
-    Parameters
-    ----------
-    path : path
-        Columns are found by name: Usage and the ten of `FERPLUS_COLUMNS`.
+    """Read ``fer2013new.csv``, its columns by name: Usage and the ten of `FERPLUS_COLUMNS`.
 
     Returns
     -------
@@ -242,34 +210,27 @@ def read_votes(path: str | os.PathLike) -> tuple[np.ndarray, np.ndarray]:
     """
     path = Path(path)
     title = sources.shown(path)
-    header, *lines = sources.read_text(path, largest=_LARGEST_FILE).rstrip().split("\n")
+    header, *lines = sources.read_text(path).rstrip().split("\n")
     columns, wanted = [name.strip() for name in header.split(",")], ("Usage", *FERPLUS_COLUMNS)
-    if wrong := [name for name in wanted if columns.count(name) != 1]:
-        raise DataError(
-            f"{title}, line 1: found {columns.count(wrong[0])} columns {wrong[0]!r}, "
-            f"expected {', '.join(wanted)} once each"
-        )
+    for name in wanted:
+        if columns.count(name) != 1:
+            found = f"{columns.count(name)} columns {name!r}"
+            refuse(f"{title}, line 1", found, f"{', '.join(wanted)} once each")
     if not lines:
-        raise DataError(f"{title}: found no rows after the header, expected FER+'s votes")
+        refuse(title, "no rows after the header", "FER+'s votes")
     places = [columns.index(name) for name in wanted]
     split, votes = [], []
     for row, line in enumerate(lines):
-        where = f"{title}, row {row} (line {row + 2})"
-        fields = line.split(",")
+        where, fields = f"{title}, row {row} (line {row + 2})", line.split(",")
         if len(fields) != len(columns):
-            raise DataError(f"{where}: found {len(fields)} fields, expected {len(columns)}")
+            refuse(where, f"{len(fields)} fields", f"{len(columns)}")
         usage, *numbers = (fields[place].strip() for place in places)
         if usage not in USAGES:
-            raise DataError(f"{where}: found Usage {usage[:40]!r}, expected {', '.join(USAGES)}")
+            refuse(where, f"Usage {usage[:40]!r}", ", ".join(USAGES))
         for name, number in zip(FERPLUS_COLUMNS, numbers, strict=True):
             if number not in _COUNTS:
-                raise DataError(
-                    f"{where}: found {number[:40]!r} votes for {name}, "
-                    "expected a whole number 0 … 10"
-                )
+                found = f"{number[:40]!r} votes for {name}"
+                refuse(where, found, "a whole number 0 … 10")
         split.append(USAGES[usage])
         votes.append([_COUNTS[number] for number in numbers])
     return np.array(split), np.array(votes, dtype=np.int64)
-
-
-_COUNTS = {str(count): count for count in range(11)}

@@ -296,7 +296,7 @@ def list_rafdb(path: Path, root: Path, classes: Sequence[str] | None = None) -> 
     names = RAFDB_EXPRESSIONS if classes is None else tuple(classes)
     files = {n: p / n for p, _, inner in sources.walk(root, depth=_DEEPEST) for n in inner}
     listing = Listing(title)
-    for row, line in enumerate(sources.read_text(path, largest=1 << 26).rstrip().split("\n")):
+    for row, line in enumerate(sources.read_text(path).rstrip().split("\n")):
         where = f"{title}, row {row} (line {row + 1})"
         picture, _, number = line.strip().rpartition(" ")
         if not picture or number not in map(str, range(1, len(names) + 1)):

@@ -15,7 +15,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NoReturn
 
 import numpy as np
 
@@ -43,6 +43,11 @@ LARGEST_PICTURE, LARGEST_FILE = 50_000_000, 1 << 26
 _TAR_BLOCK = 512
 #: Formats that Pillow hands to other programs, or cannot decode by itself.
 _FOREIGN = {"EPS", "WMF", "MPEG", "BUFR", "GRIB", "HDF5"}
+
+
+def refuse(where: str, found: str, expected: str) -> NoReturn:
+    """Raise DataError: every refusal of data has this one form."""
+    raise DataError(f"{where}: found {found}, expected {expected}")
 
 
 def shown(path: str | os.PathLike) -> str:
@@ -100,19 +105,9 @@ def find_files(folder: Path, names: tuple[str, ...]) -> list[Path]:
 
 @contextmanager
 def open_csv(path: Path, names: tuple[str, ...]) -> Iterator[tuple[BinaryIO, str]]:
-    """Open a csv, or the csv inside a zip, gzip or tar archive.
+    """Open a csv, or the csv inside a zip, gzip or tar archive; give it and its name for messages.
 
-    Parameters
-    ----------
-    path : Path
-        The csv or the archive.
-    names : tuple of str
-        The csv names to prefer inside an archive, in this order; a lone csv may have any name.
-
-    Yields
-    ------
-    (binary file, str)
-        The csv, and what to call it in messages.
+    Inside an archive the csv of the first of `names` is taken; a lone csv may have any name.
 
     Raises
     ------
@@ -232,26 +227,23 @@ def _choose(members: list[str], names: tuple[str, ...], title: str) -> str:
     )
 
 
-def read_text(path: Path, *, largest: int) -> str:
-    """Read a UTF-8 text file of at most `largest` bytes, with line feeds as line ends.
+def read_text(path: Path) -> str:
+    """Read a UTF-8 text file of at most `LARGEST_FILE` bytes, with line feeds as line ends.
 
-    Raises
-    ------
-    DataError
-        When it is empty, larger, unreadable, or no text.
+    DataError when it is empty, larger, unreadable, or no text.
     """
     title = shown(path)
     try:
         size = path.stat().st_size
-        if not 0 < size <= largest:
-            raise DataError(f"{title}: found {size:,} bytes, expected 1 … {largest:,}")
+        if not 0 < size <= LARGEST_FILE:
+            refuse(title, f"{size:,} bytes", f"1 … {LARGEST_FILE:,}")
         text = path.read_bytes().decode("utf-8-sig")
     except OSError as error:
         raise DataError(f"{title}: cannot be read ({error.strerror}), expected a text") from error
     except UnicodeDecodeError as error:
         raise DataError(f"{title}: found bytes that are no UTF-8, expected a text") from error
     if "\0" in text:
-        raise DataError(f"{title}: found a NUL character, expected a text")
+        refuse(title, "a NUL character", "a text")
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
@@ -290,36 +282,32 @@ def read_gray(file: Path | bytes, title: str | None = None) -> np.ndarray:
     from PIL import Image, ImageOps, UnidentifiedImageError
 
     title = title or shown(file)
-    bound = f"expected a picture of at most {LARGEST_PICTURE:,} pixels and {LARGEST_FILE:,} bytes"
+    bound = f"a picture of at most {LARGEST_PICTURE:,} pixels and {LARGEST_FILE:,} bytes"
     try:
         size = len(file) if isinstance(file, bytes) else file.is_file() and file.stat().st_size
         if not 0 < size <= LARGEST_FILE:
-            raise DataError(f"{title}: found {size:,} bytes, {bound}")
+            refuse(title, f"{size:,} bytes", bound)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of odd metadata, and of sizes under our own bound
             source = io.BytesIO(file) if isinstance(file, bytes) else file
             with Image.open(source, formats=picture_formats()[0]) as picture:
                 if picture.width * picture.height > LARGEST_PICTURE:
-                    raise DataError(f"{title}: found {picture.width:,}×{picture.height:,}, {bound}")
-                return _gray(ImageOps.exif_transpose(picture), title)
+                    refuse(title, f"{picture.width:,}×{picture.height:,}", bound)
+                picture = ImageOps.exif_transpose(picture)
+                if picture.mode.startswith("I;16"):
+                    return (np.asarray(picture) >> 8).astype(np.uint8)
+                if picture.mode in ("I", "F"):
+                    refuse(title, f"picture mode {picture.mode}", "8 or 16 bits")
+                if picture.has_transparency_data:
+                    white = Image.new("RGBA", picture.size, "white")
+                    picture = Image.alpha_composite(white, picture.convert("RGBA"))
+                return np.array(picture.convert("L"), dtype=np.uint8)
     except DataError:
         raise
-    except Image.DecompressionBombError as error:
-        raise DataError(f"{title}: found a decompression bomb, {bound}") from error
-    except UnidentifiedImageError as error:
-        raise DataError(f"{title}: found no picture that can be read, {bound}") from error
     except Exception as error:  # Pillow's decoders raise a dozen kinds for damaged files
-        raise DataError(f"{title}: found a damaged picture ({error}), {bound}") from error
-
-
-def _gray(picture, title: str) -> np.ndarray:
-    from PIL import Image
-
-    if picture.mode.startswith("I;16"):
-        return (np.asarray(picture) >> 8).astype(np.uint8)
-    if picture.mode in ("I", "F"):
-        raise DataError(f"{title}: found picture mode {picture.mode}, expected 8 or 16 bits")
-    if picture.has_transparency_data:
-        white = Image.new("RGBA", picture.size, "white")
-        picture = Image.alpha_composite(white, picture.convert("RGBA"))
-    return np.array(picture.convert("L"), dtype=np.uint8)
+        kinds = {
+            Image.DecompressionBombError: "a decompression bomb",
+            UnidentifiedImageError: "no picture that can be read",
+        }
+        found = kinds.get(type(error), f"a damaged picture ({printable(str(error))})")
+        raise DataError(f"{title}: found {found}, expected {bound}") from error
