@@ -608,7 +608,7 @@ def test_names_are_matched_when_all_mean_an_expression(tmp_path, folders, expect
 def test_numbered_folders_need_names_and_no_order_is_guessed(tmp_path):
     root = write_own(tmp_path / "mine", {"train/10": 2, "train/2": 3, "test/1": 1})
     refused(r"numbers, 1, 2, 10, .*--classes.*AffectNet.*RAF-DB", "folder", root)
-    refused("names for them: a, b; expected 3", "folder", root, classes=["a", "b"])
+    refused("names for them: a, b, expected 3", "folder", root, classes=["a", "b"])
     refused("expected 3", "folder", root, classes=["a", "b", "a"])
     dataset = datasets.load("folder", root, classes=["x", "b", "a"])
     assert dataset.expressions == ("a", "b", "x")

@@ -10,14 +10,9 @@ from utils import datasets, runtime
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Load a data set, print its line and its counts, and with ``--record`` write its summary."""
-    loaders = datasets.LOADERS.values()
-    parser = argparse.ArgumentParser(
-        prog="python -m utils.datasets",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog="\n".join(f"{loader.name:8} {loader.help}" for loader in loaders),
-    )
-    parser.add_argument("name", choices=tuple(datasets.LOADERS))
+    parser = argparse.ArgumentParser(prog="python -m utils.datasets", description=__doc__)
+    known = "; ".join(f"{loader.name}: {loader.help}" for loader in datasets.LOADERS.values())
+    parser.add_argument("name", choices=tuple(datasets.LOADERS), help=known)
     parser.add_argument("path", nargs="?", help="a file or folder (default: under data/raw)")
     parser.add_argument(
         "--classes",
@@ -26,9 +21,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         help="what the numbered folders of your own faces stand for, from the lowest number up",
     )
     parser.add_argument(
-        "--record",
-        action="store_true",
-        help="write the numbers, no pictures, to results/data/NAME.json",
+        "--record", action="store_true", help="write the numbers to results/data/NAME.json"
     )
     chosen = parser.parse_args(arguments)
     dataset = datasets.load(chosen.name, chosen.path, classes=chosen.classes)

@@ -19,7 +19,7 @@ from pathlib import Path
 from utils import datasets, runtime
 from utils.datasets import ferplus, splits
 from utils.datasets.fer2013 import CSV_NAMES, find_csv, find_folders
-from utils.datasets.sources import find_files, shown
+from utils.datasets.sources import find_files, refuse, shown
 from utils.runtime import DataError
 
 #: Where each form of FER2013 lies on Kaggle.
@@ -42,12 +42,8 @@ _TIMEOUT = 60  # seconds without a byte
 def fetch(source: str = "kaggle-csv", copy: str | os.PathLike | None = None) -> None:
     """Get a data set, check it, and put it into ``data/raw/fer2013``.
 
-    Parameters
-    ----------
-    source : {"kaggle-csv", "kaggle-folders", "ferplus"}
-        FER2013 as one csv, as folders of pictures, or FER+'s votes.
-    copy : path, optional
-        A file or folder on this machine to take it from, instead of the network.
+    `source` is "kaggle-csv", "kaggle-folders" or "ferplus"; `copy` is a file or folder on this
+    machine to take it from, instead of the network.
 
     Raises
     ------
@@ -80,35 +76,23 @@ def fetch(source: str = "kaggle-csv", copy: str | os.PathLike | None = None) -> 
 
 
 def check(dataset: datasets.FaceDataset) -> None:
-    """Hold FER2013's rows against the challenge's own counts.
-
-    Raises
-    ------
-    DataError
-        When a class of a split has more or fewer rows than it should.
-    """
-    counts = dataset.counts()
+    """Hold FER2013's rows against the challenge's own counts; DataError where they differ."""
     for split, expected in OFFICIAL_COUNTS.items():
-        for expression, number in zip(dataset.expressions, expected, strict=True):
-            found = int(counts.loc[expression, split])
+        for (expression, found), number in zip(
+            dataset.counts()[split].items(), expected, strict=True
+        ):
             if found != number:
-                raise DataError(
-                    f"{dataset.source}: found {found:,} {split} faces of {expression}, "
-                    f"expected {number:,} as in FER2013"
-                )
+                what = f"{found:,} {split} faces of {expression}"
+                refuse(dataset.source, what, f"{number:,} as in FER2013")
 
 
 def _from_kaggle(handle: str) -> Path:
     try:
         import kagglehub
-    except ImportError as error:
-        raise DataError(
-            "kagglehub is not installed: run `pip install kagglehub`, or name a copy with --from"
-        ) from error
-    try:
+
         # Shows its own progress bar, resumes what was cut off, and checks Kaggle's checksum.
         return Path(kagglehub.dataset_download(handle))
-    except Exception as error:  # network, quota, Kaggle's own: the remedy is the same
+    except Exception as error:  # not installed, network, quota, Kaggle's own: the same remedy
         raise DataError(
             f"{handle} did not come from Kaggle ({type(error).__name__}: {error}): try again, or "
             f"get it from https://www.kaggle.com/datasets/{handle} in a browser and name the copy "
@@ -126,7 +110,7 @@ def _from_address(address: str, target: Path) -> Path:
             f"{address} did not come ({error}): try again, or name a copy with --from"
         ) from error
     if size and target.stat().st_size != size:
-        raise DataError(f"{address}: found {target.stat().st_size:,} bytes, expected {size:,}")
+        refuse(address, f"{target.stat().st_size:,} bytes", f"{size:,}")
     return target
 
 
@@ -153,11 +137,11 @@ def _install_votes(origin: Path, target: Path, scratch: Path) -> None:
     if origin.is_dir():
         found = find_files(origin, (ferplus.VOTES_NAME,))
         if not found:
-            raise DataError(f"{origin.name}: found no {ferplus.VOTES_NAME}, expected FER+'s votes")
+            refuse(origin.name, f"no {ferplus.VOTES_NAME}", "FER+'s votes")
         origin = found[0]
     _, votes = ferplus.read_votes(origin)
     if len(votes) != FERPLUS_ROWS:
-        raise DataError(f"{origin.name}: found {len(votes):,} rows, expected {FERPLUS_ROWS:,}")
+        refuse(origin.name, f"{len(votes):,} rows", f"{FERPLUS_ROWS:,}")
     _place(origin, target / ferplus.VOTES_NAME, scratch)
 
 
@@ -194,15 +178,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--force", action="store_true", help="fetch it even if it is there already")
     chosen = parser.parse_args(arguments)
     name = "ferplus" if chosen.source == "ferplus" else "fer2013"
-    there = False
-    if not chosen.force and chosen.copy is None:
-        try:
-            there = bool(_checked(name))
-        except DataError:
-            there = False
-    if not there:
+    try:
+        if chosen.force or chosen.copy is not None:
+            raise DataError("it is wanted anew")
+        dataset = _checked(name)
+    except DataError:
         fetch(chosen.source, chosen.copy)
-    print(_checked(name).describe())
+        dataset = _checked(name)
+    print(dataset.describe())
 
 
 if __name__ == "__main__":

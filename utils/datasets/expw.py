@@ -38,11 +38,9 @@ def load(
         itself. By default ``data/raw/expw``.
     size : int
         Side of the faces in pixels; they are cut as `utils.faces.crop` does it.
-    cache : bool
-        Whether to keep the crops in ``data/cache``, and to take them from there.
-    seed : int
-        Draws the split: 70 / 10 / 20 % of the photos, stratified; all faces of one photo come
-        into one split.
+    cache, seed
+        As in `datasets.load`. The seed draws the split: 70 / 10 / 20 % of the photos, stratified;
+        all faces of one photo come into one split.
 
     Returns
     -------
@@ -56,13 +54,11 @@ def load(
         A malformed line; a missing, damaged or huge photo; a box without area, or wholly outside
         its photo: names file and row.
     """
-    path = sources.named_or_default(
-        path,
-        "expw",
-        "ExpW",
+    hint = (
         "ask for it at mmlab.ie.cuhk.edu.hk/projects/socialrelation, or name a copy: "
-        "datasets.load('expw', 'path/to/expw')",
+        "datasets.load('expw', 'path/to/expw')"
     )
+    path = sources.named_or_default(path, "expw", "ExpW", hint)
     folder, listing = path, path
     if path.is_dir():
         found = sources.find_files(path, (LIST_NAME,))

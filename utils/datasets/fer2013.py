@@ -12,8 +12,8 @@ from utils.datasets import cache as caching
 from utils.datasets import folder, sources, splits
 from utils.datasets.dataset import USAGES, FaceDataset
 from utils.datasets.registry import loader
+from utils.datasets.sources import refuse
 from utils.expressions import EXPRESSIONS
-from utils.runtime import DataError
 
 #: Kaggle's two names for the same table, then the archives that people keep it in.
 CSV_NAMES = ("fer2013.csv", "icml_face_data.csv")
@@ -50,10 +50,9 @@ def load(
         The csv; a zip, gzip or tar archive with the csv anywhere inside; or a folder that holds
         one of these, or ``train/<expression>/*.jpg`` and ``test/…``. By default
         ``data/raw/fer2013``.
-    cache : bool
-        Whether to keep the arrays in ``data/cache``, and to take them from there.
-    seed : int
-        Draws the validation tenth of a folder release whose file names do not say their split.
+    cache, seed
+        As in `datasets.load`. The seed draws the validation tenth of a folder release whose file
+        names do not say their split.
 
     Returns
     -------
@@ -65,12 +64,8 @@ def load(
     DataError
         For anything that is not FER2013 in one of these forms: names file, row and expectation.
     """
-    path = sources.named_or_default(
-        path,
-        "fer2013",
-        "FER2013",
-        "run `make data`, or name a copy: datasets.load('fer2013', 'path/to/fer2013.csv')",
-    )
+    hint = "run `make data`, or name a copy: datasets.load('fer2013', 'path/to/fer2013.csv')"
+    path = sources.named_or_default(path, "fer2013", "FER2013", hint)
     table = find_csv(path)
     if table is not None:
         return caching.remember(
@@ -96,42 +91,37 @@ def find_csv(path: Path) -> Path | None:
 
 def find_folders(path: Path) -> Path:
     """Find the folder nearest to `path` that holds ``train`` and ``test``."""
-    for parent, folders, _ in sources.walk(path, depth=3):
-        if {"training", "test"} <= {splits.named(name) for name in folders}:
-            return parent
-    raise DataError(
-        f"{sources.shown(path)}: found no FER2013, expected {CSV_NAMES[0]}, an archive such as "
-        f"{ARCHIVE_NAMES[2]}, or the folders train and test (faces in other folders: --data folder)"
-    )
+    found = [
+        parent
+        for parent, folders, _ in sources.walk(path, depth=3)
+        if {"training", "test"} <= {splits.named(name) for name in folders}
+    ]
+    if not found:
+        expected = (
+            f"{CSV_NAMES[0]}, an archive such as {ARCHIVE_NAMES[2]}, or folders train and test"
+        )
+        refuse(sources.shown(path), "no FER2013", f"{expected} (other faces: --data folder)")
+    return found[0]
 
 
 def _read_folders(listing: folder.Listing, seed: int) -> FaceDataset:
     """Read the release as folders: seven classes, 48×48, nothing damaged, no split empty."""
     dataset = folder.read(listing, name="fer2013", size=SIDE, seed=seed, strict=True)
     if set(dataset.expressions) != set(EXPRESSIONS):
-        raise DataError(
-            f"{dataset.source}: found the classes {', '.join(dataset.expressions)}, "
-            f"expected {', '.join(EXPRESSIONS)} (other classes: --data folder)"
-        )
+        found = f"the classes {', '.join(dataset.expressions)}"
+        refuse(dataset.source, found, f"{', '.join(EXPRESSIONS)} (others: --data folder)")
     for split in ("training", "test"):
         for name, count in dataset.counts()[split].items():
             if not count:
-                raise DataError(f"{dataset.source}: found no pictures of {name} for {split}")
+                refuse(dataset.source, f"no pictures of {name} for {split}", "some")
     return dataset
 
 
 def read_csv(path: str | os.PathLike) -> FaceDataset:
     """Read ``emotion,pixels,Usage`` rows, without the cache.
 
-    Parameters
-    ----------
-    path : path
-        The csv, or an archive with the csv anywhere inside. Columns are found by name, in any
-        order, spaces and quotes around names and fields ignored.
-
-    Returns
-    -------
-    FaceDataset
+    The path is the csv, or an archive with the csv anywhere inside. Columns are found by name, in
+    any order, spaces and quotes around names and fields ignored.
 
     Raises
     ------
@@ -148,12 +138,12 @@ def read_csv(path: str | os.PathLike) -> FaceDataset:
         for row, line in enumerate(lines):
             fields = line.split(b",")
             if len(fields) != count:
-                _refuse(title, row, f"{len(fields)} fields", f"{count}")
+                refuse(_row(title, row), f"{len(fields)} fields", f"{count}")
             emotion, pixels, usage = (_unquoted(fields[place]) for place in places)
             if emotion not in _EMOTIONS:
-                _refuse(title, row, f"emotion {_text(emotion)}", "a whole number 0 … 6")
+                refuse(_row(title, row), f"emotion {_text(emotion)}", "a whole number 0 … 6")
             if usage not in _USAGES:
-                _refuse(title, row, f"Usage {_text(usage)}", ", ".join(USAGES))
+                refuse(_row(title, row), f"Usage {_text(usage)}", ", ".join(USAGES))
             labels.append(_EMOTIONS[emotion])
             split.append(_USAGES[usage])
             waiting.append(pixels)
@@ -162,7 +152,7 @@ def read_csv(path: str | os.PathLike) -> FaceDataset:
                 waiting = []
         images.append(_pixels(waiting, title, len(labels) - len(waiting)))
     if not labels:
-        raise DataError(f"{title}: found no rows after the header, expected emotion,pixels,Usage")
+        refuse(title, "no rows after the header", "emotion,pixels,Usage")
     return FaceDataset(
         images=np.concatenate(images).reshape(-1, SIDE, SIDE, 1),
         labels=np.array(labels, dtype=np.int64),
@@ -181,35 +171,32 @@ def _lines(file, title: str) -> Iterator[bytes]:
         if not line:
             return
         if len(line) == _LONGEST_LINE:
-            raise DataError(
-                f"{title}, line {number}: found a line of more than {_LONGEST_LINE:,} bytes, "
-                f"expected emotion, {PIXELS:,} pixels and Usage"
-            )
+            found = f"a line of more than {_LONGEST_LINE:,} bytes"
+            refuse(f"{title}, line {number}", found, f"emotion, {PIXELS:,} pixels and Usage")
         line = line.rstrip(b"\r\n")
         if not line.strip():
             blank = blank or number
         elif blank:
-            raise DataError(f"{title}, line {blank}: found a blank line, expected a row")
+            refuse(f"{title}, line {blank}", "a blank line", "a row")
         else:
             yield line
-    raise DataError(f"{title}: found more than {_MOST_LINES:,} lines, expected some 35,888")
+    refuse(title, f"more than {_MOST_LINES:,} lines", "some 35,888")
 
 
 def _header(line: bytes, title: str) -> list[int]:
     """Find the places of emotion, pixels and Usage, and the number of columns."""
-    expected = "expected emotion, pixels and Usage once each"
+    expected = "emotion, pixels and Usage once each"
     if line.startswith(b"PAR1"):
-        raise DataError(f"{title}: found a parquet file, {expected} in a csv (try --data folder)")
+        refuse(title, "a parquet file", f"{expected} in a csv (try --data folder)")
     text = line.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "replace")
     if not text.replace("\t", " ").isprintable() or "\ufffd" in text:
-        raise DataError(f"{title}, line 1: found bytes that are no text, {expected} in a csv")
+        refuse(f"{title}, line 1", "bytes that are no text", f"{expected} in a csv")
     names = [name.strip().strip('"').lower() for name in text.split(",")]
     missing = [name for name in _COLUMNS if names.count(name) != 1]
+    if missing == ["usage"]:
+        expected += " (the challenge's train.csv has none: use fer2013.csv or icml_face_data.csv)"
     if missing:
-        hint = ""
-        if missing == ["usage"]:
-            hint = " (the challenge's train.csv has none: use fer2013.csv or icml_face_data.csv)"
-        raise DataError(f"{title}, line 1: found columns {_text(line)}, {expected}{hint}")
+        refuse(f"{title}, line 1", f"columns {_text(line)}", expected)
     return [*(names.index(name) for name in _COLUMNS), len(names)]
 
 
@@ -222,11 +209,11 @@ def _unquoted(field: bytes) -> bytes:
 def _pixels(fields: list[bytes], title: str, first_row: int) -> np.ndarray:
     """Turn texts of 2,304 numbers into (n, 2304) uint8."""
     pixels = _fast_pixels(fields)
-    if pixels is None:
-        # Something is unusual: the slow way says what, or reads it if it only looks odd.
-        rows = [_slow_pixels(f, title, first_row + i) for i, f in enumerate(fields)]
-        pixels = np.array(rows, dtype=np.uint8).reshape(-1, PIXELS)
-    return pixels
+    if pixels is not None:
+        return pixels
+    # Something is unusual: the slow way says what, or reads it if it only looks odd.
+    rows = [_slow_pixels(f, title, first_row + i) for i, f in enumerate(fields)]
+    return np.array(rows, dtype=np.uint8).reshape(-1, PIXELS)
 
 
 def _fast_pixels(fields: list[bytes]) -> np.ndarray | None:
@@ -258,15 +245,14 @@ def _slow_pixels(field: bytes, title: str, row: int) -> list[int]:
     numbers = field.split()
     for place, number in enumerate(numbers):
         if not number.isdigit() or len(number) > 9 or int(number) > 255:
-            _refuse(title, row, f"pixel {place} = {_text(number)}", "a whole number 0 … 255")
+            refuse(_row(title, row), f"pixel {place} = {_text(number)}", "a whole number 0 … 255")
     if len(numbers) != PIXELS:
-        _refuse(title, row, f"{len(numbers):,} pixels", f"{PIXELS:,} ({SIDE}×{SIDE})")
+        refuse(_row(title, row), f"{len(numbers):,} pixels", f"{PIXELS:,} ({SIDE}×{SIDE})")
     return [int(number) for number in numbers]
 
 
-def _refuse(title: str, row: int, found: str, expected: str) -> None:
-    # The header is line 1, so row 0 is line 2.
-    raise DataError(f"{title}, row {row} (line {row + 2}): found {found}, expected {expected}")
+def _row(title: str, row: int) -> str:
+    return f"{title}, row {row} (line {row + 2})"  # the header is line 1
 
 
 def _text(value: bytes) -> str:

@@ -16,6 +16,7 @@ from utils.datasets import cache as caching
 from utils.datasets import sources, splits
 from utils.datasets.dataset import USAGES, FaceDataset
 from utils.datasets.registry import loader
+from utils.datasets.sources import refuse
 from utils.expressions import FERPLUS_EXPRESSIONS, RAFDB_EXPRESSIONS, meaning
 from utils.runtime import DataError, printable
 
@@ -28,27 +29,18 @@ _DEEPEST = 32
 _IMAGE_COLUMNS = ("image", "img", "picture", "pixels", "file", "bytes")
 _LABEL_COLUMNS = ("label", "labels", "emotion", "expression", "class")
 _EXPECTED = (
-    "expected pictures in class folders, with or without train, validation and test above them, "
+    "pictures in class folders, with or without train, validation and test above them, "
     "RAF-DB's list, or parquet"
 )
 
 
 @dataclass
 class Listing:
-    """What a source holds, before any picture of it is read.
+    """What a source called `title` holds, before any picture is read.
 
-    Attributes
-    ----------
-    title : str
-        What to call the source.
-    files : list of Path
-        Where the pictures lie; a change of one of them is a change of the source.
-    faces : list of (str, str, str)
-        Split ("" where there is none), class as it is written, and name of each face.
-    skipped : dict of str to list of str
-        What is left out: reason → names.
-    pictures : callable, optional
-        Gives each face's picture in order, a path or bytes; by default the `files`.
+    `files` are where the pictures lie, `faces` their (split or "", class as written, name),
+    `skipped` what is left out (reason → names). `pictures` gives each face's path or bytes, in
+    order; by default the `files`.
     """
 
     title: str
@@ -71,7 +63,7 @@ def load(
     cache: bool = True,
     seed: int = 0,
 ) -> FaceDataset:
-    """Load labelled faces of anyone's.
+    """Load labeled faces of anyone's.
 
     ::
 
@@ -113,27 +105,26 @@ def load(
     if not 8 <= size <= 1024:
         raise DataError(f"size is {size}, expected 8 … 1,024 pixels")
     path = sources.named_or_default(path, "folder", "a folder of faces, or a parquet file", "")
-    listing = find(path, classes)
+    listing = _find(path, classes)
     key = f"folder {path.absolute()} size={size} seed={seed} classes={classes}"
     return caching.remember(
         key, listing.files, lambda: read(listing, classes, size=size, seed=seed), cache=cache
     )
 
 
-def find(path: Path, classes: Sequence[str] | None = None) -> Listing:
-    """List the faces of a folder, a parquet file, or RAF-DB's list, whichever it is."""
+def _find(path: Path, classes: Sequence[str] | None) -> Listing:
     if path.is_file():
         if path.suffix.lower() == ".parquet":
-            return list_parquet(path.parent, [path])
+            return _list_parquet(path.parent, [path])
         if path.name.lower() in RAFDB_LISTS:
-            return list_rafdb(path, path.parent.parent, classes)
-        raise DataError(f"{sources.shown(path)}: found a file, {_EXPECTED} (a csv: --data fer2013)")
+            return _list_rafdb(path, path.parent.parent, classes)
+        refuse(sources.shown(path), "a file", f"{_EXPECTED} (a csv: --data fer2013)")
     lists = sources.find_files(path, RAFDB_LISTS)
     if lists:
-        return list_rafdb(lists[0], path, classes)
+        return _list_rafdb(lists[0], path, classes)
     listing = list_pictures(path)
     tables = [p / n for p, _, names in sources.walk(path) for n in names if n.endswith(".parquet")]
-    return list_parquet(path, tables) if tables and not listing.faces else listing
+    return _list_parquet(path, tables) if tables and not listing.faces else listing
 
 
 def read(
@@ -148,44 +139,40 @@ def read(
     """Read a listing's pictures; `strict` refuses what is damaged or of another size."""
     from utils import faces  # below this module in the order of the data
 
-    if not listing.faces:
-        left_out = "; ".join(f"{len(v):,} {k}" for k, v in listing.skipped.items())
-        raise DataError(f"{listing.title}: found no faces ({left_out or 'empty'}), {_EXPECTED}")
-    if len(listing.faces) > MOST_FACES or len(listing.faces) * size**2 > MOST_PIXELS:
-        raise DataError(
-            f"{listing.title}: found {len(listing.faces):,} faces, expected at most "
-            f"{min(MOST_FACES, MOST_PIXELS // size**2):,} of {size}×{size}"
-        )
-    expressions, numbers = name_classes([label for _, label, _ in listing.faces], classes, listing)
-    images = np.empty((len(listing.faces), size, size, 1), dtype=np.uint8)
-    kept, sizes, damaged = [], set(), []
+    count = len(listing.faces)
+    if not count:
+        left_out = "; ".join(f"{len(names):,} {why}" for why, names in listing.skipped.items())
+        refuse(listing.title, f"no faces ({left_out or 'nothing'})", _EXPECTED)
+    if count > MOST_FACES or count * size**2 > MOST_PIXELS:
+        bound = f"at most {min(MOST_FACES, MOST_PIXELS // size**2):,} of {size}×{size}"
+        refuse(listing.title, f"{count:,} faces", bound)
+    expressions, numbers = _name_classes(listing, classes)
+    images = np.empty((count, size, size, 1), dtype=np.uint8)
+    kept, sizes = [], set()
     pictures = listing.pictures() if listing.pictures else listing.files
     for row, (picture, (_, _, title)) in enumerate(zip(pictures, listing.faces, strict=True)):
         try:
             gray = sources.read_gray(picture, title)
             if strict and gray.shape != (size, size):
-                found = f"{gray.shape[1]}×{gray.shape[0]}"
-                raise DataError(f"{title}: found a picture of {found}, expected {size}×{size}")
+                found = f"a picture of {gray.shape[1]}×{gray.shape[0]}"
+                refuse(title, found, f"{size}×{size}")
         except DataError:
             if strict:
                 raise
-            damaged.append(title)
+            listing.skip("unreadable pictures", title)
             continue
         images[len(kept), ..., 0] = faces.resize(gray[None], size)[0]
         sizes.add(gray.shape)
         kept.append(row)
-    skipped = {**listing.skipped, **({"unreadable pictures": damaged} if damaged else {})}
     if not kept:
-        raise DataError(f"{listing.title}: found no picture that can be read, {_EXPECTED}")
-    chosen = [listing.faces[row] for row in kept]
-    labels = np.array([numbers[label] for _, label, _ in chosen], dtype=np.int64)
-    split, drawn = splits.complete(np.array([s for s, _, _ in chosen]), labels, seed=seed)
+        refuse(listing.title, "no picture that can be read", _EXPECTED)
+    split, written, files = (np.array(column) for column in zip(*listing.faces, strict=True))
+    labels = np.array([numbers[label] for label in written[kept].tolist()], dtype=np.int64)
+    split, drawn = splits.complete(split[kept], labels, seed=seed)
     few = ", ".join(expressions[:12]) + (", …" if len(expressions) > 12 else "")
-    notes = [f"{len(expressions)} classes: {few}", drawn]
-    if sizes != {(size, size)}:
-        (low, high), s = (min(sizes), max(sizes)), "" if len(sizes) == 1 else "s"
-        between = f"{low[0]}×{low[1]}" + (f" … {high[0]}×{high[1]}" if s else "")
-        notes.append(f"resized from {between}")
+    ends = [f"{height}×{width}" for height, width in (min(sizes), max(sizes))]
+    resized = f"resized from {' … '.join(dict.fromkeys(ends))}" if sizes != {(size, size)} else ""
+    skipped = [(f"{why}, first {names[0]}", len(names)) for why, names in listing.skipped.items()]
     return FaceDataset(
         images=images[: len(kept)],
         labels=labels,
@@ -194,53 +181,45 @@ def read(
         name=name,
         source=listing.title,
         expressions=expressions,
-        files=np.array([title for _, _, title in chosen]),
-        skipped=tuple((f"{why}, first {names[0]}", len(names)) for why, names in skipped.items()),
-        note="; ".join(filter(None, notes)),
+        files=files[kept],
+        skipped=tuple(skipped),
+        note="; ".join(filter(None, [f"{len(expressions)} classes: {few}", drawn, resized])),
     )
 
 
-def name_classes(
-    written: Sequence[str], classes: Sequence[str] | None, listing: Listing
+def _name_classes(
+    listing: Listing, classes: Sequence[str] | None
 ) -> tuple[tuple[str, ...], dict[str, int]]:
     """Put classes in order: the names, and the label of each class as it is written."""
-    names = sorted(set(written))
+    names = sorted({written for _, written, _ in listing.faces})
     named = {name: name for name in names}
     if all(re.fullmatch(r"-?[0-9]{1,9}", name) for name in names):
         numbers = sorted({int(name) for name in names})
-        if classes is None or len(classes) != len(numbers) or len(set(classes)) != len(classes):
-            given = "none" if classes is None else ", ".join(classes)
-            raise DataError(
-                f"{listing.title}: found classes that are numbers, {', '.join(map(str, numbers))}, "
-                f"and these names for them: {given}; expected {len(numbers)} (--classes a,b,…), in "
-                "the numbers' order: it is not guessed, since 3 is surprise in AffectNet and "
-                "disgust in RAF-DB"
+        if classes is None or len(set(classes)) != len(numbers) or len(classes) != len(numbers):
+            refuse(
+                listing.title,
+                f"classes that are numbers, {', '.join(map(str, numbers))}, and these names for "
+                f"them: {', '.join(classes or ['none'])}",
+                f"{len(numbers)} (--classes a,b,…), in the numbers' order: it is not guessed, for "
+                "3 is surprise in AffectNet and disgust in RAF-DB",
             )
         named = {name: classes[numbers.index(int(name))] for name in names}
-    elif classes is not None and {meaning(c) or c for c in classes} != {
-        meaning(name) or name for name in names
-    }:
-        raise DataError(
-            f"{listing.title}: found the classes {', '.join(names)}, expected those that were "
-            f"named: {', '.join(classes)}"
-        )
+    elif classes and {meaning(c) or c for c in classes} != {meaning(n) or n for n in names}:
+        found = printable(f"the classes {', '.join(names)}")
+        refuse(listing.title, found, f"those that were named: {', '.join(classes)}")
     meant = {name: meaning(label) for name, label in named.items()}
-    if all(meant.values()):
-        order = [label for label in FERPLUS_EXPRESSIONS if label in meant.values()]
-    else:
+    order = [label for label in FERPLUS_EXPRESSIONS if label in meant.values()]
+    if not all(meant.values()):
         meant = {name: " ".join(printable(label).split()) for name, label in named.items()}
         order = sorted(set(meant.values()))
     return tuple(order), {name: order.index(label) for name, label in meant.items()}
 
 
-# ---------------------------------------------------------------------------------- class folders
-
-
 def list_pictures(root: Path) -> Listing:
-    """List the pictures of class folders, with or without split folders above them.
+    """List the pictures of class folders, with or without split folders, sorted by their paths.
 
-    In sorted order of their paths. Below split folders a name that starts with ``Training_``,
-    ``PublicTest_`` or ``PrivateTest_`` decides the split before its folder does.
+    Below split folders a name that starts with ``Training_``, ``PublicTest_`` or ``PrivateTest_``
+    decides the split before its folder does.
     """
     base, folders = _layout(root)
     endings = sources.picture_formats()[1]
@@ -283,44 +262,33 @@ def _below(file: Path, root: Path) -> str:
     return printable(file.relative_to(root).as_posix())
 
 
-# ----------------------------------------------------------------------------------------- RAF-DB
-
-
-def list_rafdb(path: Path, root: Path, classes: Sequence[str] | None = None) -> Listing:
+def _list_rafdb(path: Path, root: Path, classes: Sequence[str] | None) -> Listing:
     """List the faces that RAF-DB's list names: ``train_00001.jpg 5``, one a line.
 
     The numbers 1 … 7 are `RAFDB_EXPRESSIONS`, unless `classes` names them from 1 up, as the
     compound expressions need it. ``train_00001_aligned.jpg`` is taken before ``train_00001.jpg``.
     """
-    title = sources.shown(path)
-    names = RAFDB_EXPRESSIONS if classes is None else tuple(classes)
+    names = tuple(classes or RAFDB_EXPRESSIONS)
+    numbers = {str(number): name for number, name in enumerate(names, start=1)}
     files = {n: p / n for p, _, inner in sources.walk(root, depth=_DEEPEST) for n in inner}
-    listing = Listing(title)
+    listing = Listing(sources.shown(path))
     for row, line in enumerate(sources.read_text(path).rstrip().split("\n")):
-        where = f"{title}, row {row} (line {row + 1})"
+        where = f"{listing.title}, row {row} (line {row + 1})"
         picture, _, number = line.strip().rpartition(" ")
-        if not picture or number not in map(str, range(1, len(names) + 1)):
-            raise DataError(
-                f"{where}: found {line[:60]!r}, expected a picture and a number 1 … {len(names)} "
-                "(other numbers, such as the compound expressions': name them with --classes)"
-            )
+        if not picture or number not in numbers:
+            expected = f"a picture and a number 1 … {len(names)} (other classes: --classes)"
+            refuse(where, repr(line[:60]), expected)
         split = splits.named(picture.partition("_")[0])
-        stem, dot, ending = picture.rpartition(".")
-        file = files.get(f"{stem}_aligned{dot}{ending}") or files.get(picture)
+        file = files.get("_aligned.".join(picture.rsplit(".", 1))) or files.get(picture)
         if split is None or file is None:
-            raise DataError(
-                f"{where}: found {'no file' if split else 'no split'} for {picture[:60]!r}, "
-                f"expected train_… or test_…, as {stem[:60]!r}_aligned.{ending[:8]!r} or itself"
-            )
+            found = f"{'no file' if split else 'no split'} for {picture[:60]!r}"
+            refuse(where, found, "train_… or test_…, as …_aligned.jpg or by that name")
         listing.files.append(file)
-        listing.faces.append((split, names[int(number) - 1], printable(picture)))
+        listing.faces.append((split, numbers[number], printable(picture)))
     return listing
 
 
-# ---------------------------------------------------------------------------------------- parquet
-
-
-def list_parquet(root: Path, files: list[Path]) -> Listing:
+def _list_parquet(root: Path, files: list[Path]) -> Listing:
     """List the faces of parquet files: a column of picture bytes, and one of labels.
 
     The split is in a file's name (``train-00000-of-00001.parquet``) or its folder's. Whole
@@ -337,30 +305,27 @@ def list_parquet(root: Path, files: list[Path]) -> Listing:
             parquet = reader(file)
             groups = [parquet.metadata.row_group(g) for g in range(parquet.num_row_groups)]
             if any(group.total_byte_size > LARGEST_GROUP for group in groups):
-                raise DataError(f"{title}: found a row group of over {LARGEST_GROUP:,} bytes")
+                refuse(title, "a row group", f"at most {LARGEST_GROUP:,} bytes in each")
             if parquet.metadata.num_rows + len(listing.faces) > MOST_FACES:
-                raise DataError(f"{title}: found more than {MOST_FACES:,} rows")
+                refuse(title, f"{parquet.metadata.num_rows:,} rows", f"at most {MOST_FACES:,}")
             image, label, names = _columns(parquet.schema_arrow, title)
             labels = parquet.read(columns=[label])[label].to_pylist()
-        kept = []
+        kept = [value is not None and (names is None or value != -1) for value in labels]
         for row, value in enumerate(labels):
-            nameless = value is None or (names is not None and value == -1)
-            if nameless:
-                listing.skip("faces without a label", f"{title}, row {row}")
-            elif names is not None and not 0 <= value < len(names):
-                raise DataError(
-                    f"{title}, row {row}: found label {value}, expected 0 … {len(names) - 1}"
-                )
-            else:
-                written = str(value) if names is None else str(names[value])
-                listing.faces.append((found[file] or "", written, f"{title}, row {row}"))
-            kept.append(not nameless)
+            where = f"{title}, row {row}"
+            if not kept[row]:
+                listing.skip("faces without a label", where)
+                continue
+            if names is not None and not 0 <= value < len(names):
+                refuse(where, f"label {value}", f"0 … {len(names) - 1}")
+            written = str(value if names is None else names[value])
+            listing.faces.append((found[file] or "", written, where))
         tables.append((file, title, image, kept))
 
     def pictures() -> Iterator[bytes]:
         for file, title, image, kept in tables:
+            wanted = iter(kept)
             with _opening(title) as reader:
-                wanted = iter(kept)
                 for batch in reader(file).iter_batches(256, columns=[image]):
                     for cell in batch.column(0).to_pylist():
                         content = cell.get("bytes") if isinstance(cell, dict) else cell
@@ -404,20 +369,19 @@ def _columns(schema, title: str) -> tuple[str, str, list[str] | None]:
 
     def choose(fits: Callable, usual: tuple[str, ...], what: str) -> str:
         fitting = [column.name for column in schema if fits(column.type)]
-        known = [name for name in usual if name in fitting] or fitting
-        if not known or (len(known) > 1 and known == fitting and known[0] not in usual):
-            columns = printable(", ".join(schema.names))[:200]
-            raise DataError(f"{title}: found the columns {columns}, expected one of {what}")
-        return known[0]
+        known = [name for name in usual if name in fitting]
+        if not known and len(fitting) != 1:
+            refuse(
+                title, f"the columns {printable(', '.join(schema.names))[:200]}", f"one of {what}"
+            )
+        return (known or fitting)[0]
 
     image = choose(holds_pictures, _IMAGE_COLUMNS, "picture bytes")
     label = choose(holds_labels, _LABEL_COLUMNS, "labels (whole numbers or names)")
-    kind = schema.field(label).type
-    if not types.is_integer(kind):
-        return image, label, None
     try:
-        features = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
+        features = json.loads(schema.metadata[b"huggingface"])["info"]["features"]
         names = features[label]["names"]
     except (KeyError, TypeError, ValueError):
-        return image, label, None
-    return image, label, names if isinstance(names, list) and names else None
+        names = None
+    numbered = types.is_integer(schema.field(label).type) and isinstance(names, list)
+    return image, label, names if numbered and names else None
