@@ -25,6 +25,7 @@ SMALLEST = {
     "vgg16": {"dense": (8,)},
     "resnet": {"filters": (4, 4, 8, 8), "blocks": (1, 1, 1, 1)},
     "best": {"filters": (4, 4, 8, 8), "dense": (8,)},
+    "resnet8": {"stem": 4, "filters": (4, 8), "blocks": (1, 1)},
     "convnext": {"filters": (4, 8), "blocks": (1, 2)},
     "vit": {"patch": 8, "width": 12, "depth": 2, "heads": 3},
 }
@@ -51,8 +52,8 @@ def test_an_unknown_name_lists_those_there_are():
 
 
 def test_a_setting_that_a_network_lacks_is_said():
-    with pytest.raises(ModelError, match=r"cnn3 cannot be built so.*colour"):
-        models.build("cnn3", colour="blue")
+    with pytest.raises(ModelError, match=r"cnn3 cannot be built so.*color"):
+        models.build("cnn3", color="blue")
     with pytest.raises(ModelError, match="4 widths and 3 stages"):
         models.build("resnet", blocks=(2, 2, 2))
     with pytest.raises(ModelError, match="1 or 3 channels"):
@@ -78,6 +79,27 @@ def test_faces_too_small_for_the_poolings_are_refused(name, side):
         models.build(name, (side, side - 1, 1), **SMALLEST[name])
 
 
+def test_a_network_is_added_by_one_decorated_function():
+    from utils import training
+
+    @models.network(size=24, source="this test", recipe={"epochs": 3})
+    def perceptron(input_shape, classes, *, units=4):
+        import keras
+
+        inputs = keras.Input(input_shape)
+        values = keras.layers.Flatten()(inputs)
+        values = keras.layers.Dense(units)(values)
+        outputs = keras.layers.Dense(classes, activation="softmax")(values)
+        return keras.Model(inputs, outputs)
+
+    try:
+        assert models.build("perceptron", units=5).input_shape == (None, 24, 24, 1)
+        assert training.recipe("perceptron").epochs == 3
+        assert models.networks_table(["perceptron"]).loc["perceptron", "dense_layers"] == 2
+    finally:
+        del models.NETWORKS["perceptron"]
+
+
 def test_the_networks_are_as_they_are_described():
     table = models.networks_table()
     assert table["input"].to_dict() == {
@@ -97,8 +119,13 @@ def test_the_networks_are_as_they_are_described():
 
 
 def test_our_own_networks_are_as_they_are_described():
-    table = models.networks_table(tuple(models.CANDIDATES))
-    assert table["convolutions"].to_dict() == {"best": 8, "convnext": 3, "vit": 1}
+    table = models.networks_table(("best", "convnext", "vit", "resnet8"))
+    assert table["convolutions"].to_dict() == {
+        "best": 8,
+        "convnext": 3,
+        "vit": 1,
+        "resnet8": 10,
+    }
     # 64 tokens: 4 projections of 192×192 a token, 2 products of 64×64 tokens of 192 numbers.
     attention = models.layers_table(models.build("vit")).loc["block_1_attention", "multiply_adds"]
     assert attention == 64 * 4 * 192 * 192 + 2 * 64 * 64 * 192
@@ -217,7 +244,7 @@ from test_models import SMALLEST
 rng = np.random.default_rng(0)
 images = rng.integers(0, 256, (8, 32, 32, 1)).astype("float32")
 one_hot = np.eye(7, dtype="float32")[np.arange(8) % 7]
-for name in {**models.NETWORKS, **models.CANDIDATES}:
+for name in models.NETWORKS:
     model = models.build(name, (32, 32, 1), **SMALLEST[name])
     before = model.get_weights()
     model.compile(keras.optimizers.AdamW(1e-3), "categorical_crossentropy")
@@ -246,7 +273,7 @@ def test_every_network_learns_on_both_backends_and_its_file_loads_here(backend, 
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == "stepped"
     images = np.random.default_rng(0).integers(0, 256, (8, 32, 32, 1)).astype("float32")
-    for name in {**models.NETWORKS, **models.CANDIDATES}:
+    for name in models.NETWORKS:
         classifier = models.load(tmp_path / f"{name}.keras")
         assert classifier.expressions == EXPRESSIONS
         assert classifier.input_shape == (32, 32, 1)
@@ -337,12 +364,6 @@ def test_a_saved_network_comes_back_whole(classifier, pixels, tmp_path, dtype, t
     assert [file.name for file in path.parent.iterdir()] == ["net.keras"]
 
 
-def test_float16_halves_the_file(classifier, tmp_path):
-    half = models.save(classifier, tmp_path / "half.keras").stat().st_size
-    whole = models.save(classifier, tmp_path / "whole.keras", dtype="float32").stat().st_size
-    assert half < whole
-
-
 def test_an_optimizer_is_not_saved(classifier, pixels, tmp_path):
     plain = models.save(classifier, tmp_path / "plain.keras")
     trained = models.build("cnn5", (32, 32, 1), **SMALL)
@@ -363,31 +384,6 @@ def test_faces_of_another_size_are_refused(classifier, shape):
         classifier.predict(np.zeros(shape, np.uint8))
 
 
-def damage_nothing_there(path):
-    path.unlink()
-
-
-def damage_folder(path):
-    path.unlink()
-    path.mkdir()
-
-
-def damage_empty(path):
-    path.write_bytes(b"")
-
-
-def damage_truncated(path):
-    path.write_bytes(path.read_bytes()[:-200])
-
-
-def damage_picture(path):
-    path.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(100))
-
-
-def damage_pickle(path):
-    path.write_bytes(pickle.dumps({"weights": [1, 2, 3]}))
-
-
 def rewrite(path, change):
     with zipfile.ZipFile(path) as archive:
         members = {name: archive.read(name) for name in archive.namelist()}
@@ -397,34 +393,35 @@ def rewrite(path, change):
             archive.writestr(name, content)
 
 
-def damage_no_names(path):
-    rewrite(path, lambda members: members.pop(models.CARD))
+def member(name, content):
+    """Damage one member of the archive; None takes it out."""
+
+    def change(members):
+        members.pop(name)
+        if content is not None:
+            members[name] = content
+
+    return lambda path: rewrite(path, change)
 
 
-def damage_names_for_fewer(path):
-    rewrite(path, lambda members: members.update({models.CARD: b'{"expressions": ["happy"]}'}))
+DAMAGES = {
+    "not there": lambda path: path.unlink(),
+    "a folder": lambda path: (path.unlink(), path.mkdir()),
+    "empty": lambda path: path.write_bytes(b""),
+    "cut off": lambda path: path.write_bytes(path.read_bytes()[:-200]),
+    "a picture": lambda path: path.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(100)),
+    "a pickle": lambda path: path.write_bytes(pickle.dumps({"weights": [1, 2, 3]})),
+    "no names": member(models.CARD, None),
+    "names for fewer": member(models.CARD, b'{"expressions": ["happy"]}'),
+    "names that are numbers": member(models.CARD, b'{"expressions": [1, 2]}'),
+    "names no JSON": member(models.CARD, b"happy, sad"),
+    "no weights": member("model.weights.h5", None),
+    "weights no HDF5": member("model.weights.h5", b"weights"),
+    "no architecture": member("config.json", b"{}"),
+}
 
 
-def damage_names_that_are_numbers(path):
-    rewrite(path, lambda members: members.update({models.CARD: b'{"expressions": [1, 2]}'}))
-
-
-def damage_names_no_json(path):
-    rewrite(path, lambda members: members.update({models.CARD: b"happy, sad"}))
-
-
-def damage_no_weights(path):
-    rewrite(path, lambda members: members.pop("model.weights.h5"))
-
-
-def damage_no_architecture(path):
-    rewrite(path, lambda members: members.update({"config.json": b"{}"}))
-
-
-DAMAGES = [value for name, value in list(globals().items()) if name.startswith("damage_")]
-
-
-@pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.__name__[7:])
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
 def test_a_file_that_is_none_of_ours_says_so(classifier, tmp_path, damage):
     path = models.save(classifier, tmp_path / "net.keras")
     damage(path)
@@ -432,19 +429,100 @@ def test_a_file_that_is_none_of_ours_says_so(classifier, tmp_path, damage):
         models.load(path)
 
 
-def test_code_inside_a_model_file_is_not_run(tmp_path):
-    """A Lambda layer is a program in a file; Keras's safe mode refuses it, and so do we."""
+def test_weights_in_another_file_are_not_read(classifier, tmp_path):
+    """HDF5 can point to any file of the user's: external storage, and links."""
+    import h5py
+
+    secret = tmp_path / "secret"
+    secret.write_bytes(bytes(64))
+    path = models.save(classifier, tmp_path / "net.keras")
+    for trick in ("storage", "link"):
+        outside = tmp_path / f"{trick}.h5"
+        with h5py.File(outside, "w") as file:
+            if trick == "storage":
+                file.create_dataset("kernel", (16,), "f4", external=[(str(secret), 0, 64)])
+            else:
+                file["kernel"] = h5py.ExternalLink(str(secret), "/weights")
+        member("model.weights.h5", outside.read_bytes())(path)
+        with pytest.raises(ModelError, match=r"net\.keras.*(in another file|to another place)"):
+            models.load(path)
+
+
+def saved(path, build):
+    """Save any network with the course's names, as a stranger might."""
     import keras
 
     inputs = keras.Input((8, 8, 1))
-    flat = keras.layers.Flatten()(keras.layers.Lambda(lambda value: value * 2)(inputs))
-    model = keras.Model(inputs, keras.layers.Dense(7, activation="softmax")(flat))
-    path = tmp_path / "net.keras"
-    model.save(path)
+    build(inputs, keras.layers).save(path)
     with zipfile.ZipFile(path, "a") as archive:
         archive.writestr(models.CARD, json.dumps({"expressions": list(EXPRESSIONS)}))
+    return path
+
+
+def answering(last):
+    import keras
+
+    return lambda inputs, layers: keras.Model(inputs, last(layers.Flatten()(inputs), layers))
+
+
+@pytest.mark.parametrize("count", [1, 3, 40])
+def test_answers_that_are_no_probabilities_are_refused(tmp_path, count):
+    sigmoid = answering(lambda flat, layers: layers.Dense(7, activation="sigmoid")(flat))
+    images = np.full((count, 8, 8, 1), 9, np.uint8)
+    broken = models.load(saved(tmp_path / "sigmoid.keras", sigmoid))
+    with pytest.raises(ModelError, match=r"no probabilities.*sums to"):
+        broken.predict(images)
+    softmax = answering(lambda flat, layers: layers.Dense(7, activation="softmax")(flat))
+    broken = models.load(saved(tmp_path / "nan.keras", softmax))
+    broken.model.set_weights([np.full_like(one, np.nan) for one in broken.model.get_weights()])
+    with pytest.raises(ModelError, match=r"no probabilities: found \d+ rows with NaN"):
+        broken.predict(images)
+
+
+def test_networks_of_another_form_are_refused(tmp_path):
+    import keras
+
+    def a_map(inputs, layers):
+        return keras.Model(inputs, layers.Conv2D(7, 1, activation="softmax")(inputs))
+
+    def five_classes(inputs, layers):
+        return answering(lambda flat, layers: layers.Dense(5, activation="softmax")(flat))(
+            inputs, layers
+        )
+
+    def flat_rows(inputs, layers):
+        rows = keras.Input((64,))
+        return keras.Model(rows, layers.Dense(7, activation="softmax")(rows))
+
+    for build, message in (
+        (a_map, "answers in the shape"),
+        (five_classes, "answers in the shape"),
+        (flat_rows, r"takes inputs of shape \(None, 64\), expected height, width, and 1 or 3"),
+    ):
+        with pytest.raises(ModelError, match=message):
+            models.load(saved(tmp_path / f"{build.__name__}.keras", build))
+
+
+def test_a_network_answers_some_of_its_expressions_in_any_order(classifier, pixels):
+    some = models.restrict(classifier, ("sad", "happy"))
+    whole = classifier.predict(pixels)[:, [4, 3]]
+    np.testing.assert_allclose(
+        some.predict(pixels), whole / whole.sum(axis=1, keepdims=True), rtol=1e-4
+    )
+    for names in (("happy",), ("happy", "bored")):
+        with pytest.raises(ModelError, match="expected two or more of its own"):
+            models.restrict(classifier, names)
+
+
+def test_code_inside_a_model_file_is_not_run(tmp_path):
+    """A Lambda layer is a program in a file; Keras's safe mode refuses it, and so do we."""
+    program = answering(
+        lambda flat, layers: layers.Dense(7, activation="softmax")(
+            layers.Lambda(lambda value: value * 2)(flat)
+        )
+    )
     with pytest.raises(ModelError, match=r"net\.keras"):
-        models.load(path)
+        models.load(saved(tmp_path / "net.keras", program))
 
 
 def test_an_archive_that_unpacks_to_too_much_is_not_opened(classifier, tmp_path, monkeypatch):

@@ -153,7 +153,7 @@ def restrict(classifier: Classifier, expressions: Sequence[str]) -> Classifier:
     places = np.array([known.index(name) for name in expressions])
     shares = keras.ops.take(classifier.model.outputs[0], places, axis=1)
     shares = shares / keras.ops.sum(shares, axis=1, keepdims=True)
-    return Classifier(keras.Model(classifier.model.inputs, shares), tuple(expressions))
+    return Classifier(keras.Model(classifier.model.input, shares), tuple(expressions))
 
 
 def save(classifier: Classifier, path: Path | str, *, dtype: str = "float16") -> Path:
@@ -366,4 +366,4 @@ def with_dtype(model, dtype: str, *, fused: bool = False):
     copy = keras.models.clone_model(model, clone_function=same_layer)
     copy.set_weights(model.get_weights())
     # Keras compiles the copy of a compiled model, and would save its optimizer: thrice the size.
-    return keras.Model(copy.inputs, copy.outputs, name=model.name)
+    return keras.Model(copy.input, copy.output, name=model.name)
