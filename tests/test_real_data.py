@@ -78,8 +78,7 @@ def test_fer2013_loads_in_bounded_memory():
 
 
 @pytest.mark.parametrize(
-    ("contempt", "published"),
-    [(True, (25_060, 3_199, 3_153)), (False, (24_941, 3_186, 3_137))],
+    ("contempt", "published"), [(True, (25_060, 3_199, 3_153)), (False, (24_941, 3_186, 3_137))]
 )
 def test_ferplus_keeps_the_published_rows(contempt, published):
     dataset = load("ferplus", contempt=contempt)
