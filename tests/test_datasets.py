@@ -1,22 +1,23 @@
 """The loaders, on small files that the tests write: what they read, and what they refuse."""
 
+import dataclasses
 import functools
 import gzip
 import io
 import json
 import os
 import re
-import struct
 import subprocess
 import sys
 import tarfile
 import types
 import zipfile
-import zlib
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -113,25 +114,16 @@ def test_part_take_and_counts_agree():
     ("fields", "message"),
     [
         ({"images": np.zeros((2, 48, 48, 1), np.float32)}, "float32"),
-        ({"images": np.zeros((2, 48, 48), np.uint8)}, "expected"),
         ({"labels": np.array([0, 7])}, "0 … 6"),
-        ({"labels": np.array([0, -1])}, "0 … 6"),
         ({"labels": np.array([0])}, "1 labels for 2 images"),
         ({"labels": np.array([0.0, 1.0])}, "int64"),
         ({"split": np.array(["training", "Training"])}, "'Training'"),
-        ({"photos": np.array(["a.jpg"])}, "1 photos for 2 images"),
     ],
 )
 def test_arrays_that_do_not_fit_together_are_refused(fields, message):
-    good = {
-        "images": np.zeros((2, 48, 48, 1), np.uint8),
-        "labels": np.array([0, 1]),
-        "split": np.array(["training", "test"]),
-        "rows": np.arange(2),
-        "name": "x",
-    }
+    good = dataset_of(make_faces(2)[..., None], [0, 1], ["training", "test"])
     with pytest.raises(DataError, match=message):
-        datasets.FaceDataset(**{**good, **fields})
+        dataclasses.replace(good, **fields)
 
 
 def test_the_fingerprint_depends_on_pixels_labels_and_split_alone():
@@ -171,6 +163,17 @@ def test_copies_and_contradictions_are_found():
 # ------------------------------------------------------------------------------- FER2013's csv
 
 
+def test_rows_come_back_across_the_parser_s_blocks(tmp_path):
+    images = np.repeat(make_faces(7), 300, axis=0)
+    images[:, 0, 0] = np.arange(2100) % 256
+    path = tmp_path / "long.csv"
+    text = make_csv(images)
+    path.write_text(text)
+    np.testing.assert_array_equal(fer2013.read_csv(path).images[..., 0], images)
+    path.write_text(change_row(text, 1900, **first_pixel("x1")))
+    refused(r"long\.csv, row 1900 \(line 1902\): found pixel 0", "fer2013", path)
+
+
 def test_a_csv_gives_its_pixels_labels_and_splits(csv_file):
     dataset = datasets.load("fer2013", csv_file)
     np.testing.assert_array_equal(dataset.images[..., 0], make_faces())
@@ -181,18 +184,6 @@ def test_a_csv_gives_its_pixels_labels_and_splits(csv_file):
     assert dataset.describe() == (
         "fer2013 from fer2013.csv: 12 gray faces of 48×48, 4 training, 4 validation, 4 test"
     )
-
-
-def test_rows_come_back_across_the_parser_s_blocks(tmp_path):
-    images = np.repeat(make_faces(7), 300, axis=0)
-    images[:, 0, 0] = np.arange(2100) % 256
-    path = tmp_path / "long.csv"
-    path.write_text(make_csv(images))
-    np.testing.assert_array_equal(fer2013.read_csv(path).images[..., 0], images)
-    text = path.read_text().splitlines()
-    text[1900 + 1] = text[1900 + 1].replace(" ", " x", 1)
-    path.write_text("\n".join(text))
-    refused(r"long\.csv, row 1900 \(line 1902\): found pixel 1", "fer2013", path)
 
 
 CORRUPTIONS = st.one_of(
@@ -218,9 +209,10 @@ def outcome(read, path):
     try:
         return read(path), None
     except DataError as error:
-        assert path.name in str(error)
-        assert str(error).isprintable()
-        return None, str(error)
+        refusal = str(error)
+    assert path.name in refusal
+    assert refusal.isprintable()
+    return None, refusal
 
 
 def plain_reading(content: bytes):
@@ -275,15 +267,11 @@ def first_pixel(text):
     [
         ({"pixels": lambda p: p.rsplit(" ", 1)[0]}, "2,303 pixels", "2,304"),
         ({"pixels": lambda p: p + " 7"}, "2,305 pixels", "2,304"),
-        ({"pixels": lambda p: ""}, "0 pixels", "2,304"),
-        ({"pixels": lambda p: p.rsplit(" ", 1)[0] + " 999"}, "pixel 2303 = '999'", "0 … 255"),
         (first_pixel("256"), "pixel 0 = '256'", "0 … 255"),
         (first_pixel("-1"), "pixel 0 = '-1'", "0 … 255"),
-        (first_pixel("1.5"), "pixel 0 = '1.5'", "0 … 255"),
         (first_pixel("٣"), "pixel 0 = '٣'", "0 … 255"),
         ({"pixels": lambda p: '1 "2\r' + p}, """pixel 1 = '"2'""", "0 … 255"),
         ({"emotion": "7"}, "emotion '7'", "0 … 6"),
-        ({"emotion": ""}, "emotion ''", "0 … 6"),
         ({"emotion": "\x1b[2J"}, r"emotion '\x1b[2J'", "0 … 6"),
         ({"usage": "Test"}, "Usage 'Test'", "Training, PublicTest, PrivateTest"),
         ({"usage": "Training,1"}, "4 fields", "3"),
@@ -301,10 +289,8 @@ def test_a_bad_row_is_named_with_what_was_found_and_expected(tmp_path, change, f
     ("text", "message"),
     [
         ("", "empty file"),
-        ("\n\n", "columns ''"),
         (HEADER + "\n", "no rows"),
         ("emotion,pixels\n0,1 2\n", "train.csv"),
-        ("emotion,Usage\n0,Training\n", "expected emotion, pixels and Usage"),
         ("emotion,pixels,Usage,Usage\n0,1,Training,Training\n", "once each"),
         ("0,1 2 3,Training\n", "line 1"),
         ("\x1b]0;title\x07" * 50, "bytes that are no text"),
@@ -402,14 +388,10 @@ def test_an_archive_s_csv_is_read_and_a_damaged_one_refused(name, corruption, tm
         np.testing.assert_array_equal(dataset.images[..., 0], make_faces())
 
 
-def test_an_archive_without_the_csv_says_what_is_inside(tmp_path):
-    path = tmp_path / "archive.zip"
+def test_an_archive_without_the_csv_or_with_a_name_that_is_no_text_is_named(tmp_path):
+    path = tmp_path / "fer2013.zip"
     path.write_bytes(zipped({"train.csv": b"x", "te\x1bst.csv": b"y", "train/angry/a.jpg": b""}))
     refused(r"te\\x1bst\.csv, train\.csv; expected fer2013\.csv", "fer2013", path)
-
-
-def test_an_archive_with_a_name_that_is_no_text_is_named(tmp_path):
-    path = tmp_path / "fer2013.zip"
     path.write_bytes(zipped({"é.txt": b"", "fer2013.csv": b""}).replace("é".encode(), b"\xff\xfe"))
     refused(r"^fer2013\.zip: cannot be read", "fer2013", path)
 
@@ -496,16 +478,6 @@ def test_fer2013_s_folders_without_prefixes_hold_out_a_stratified_tenth(tmp_path
     assert "a tenth of training taken for it, stratified, seed 0" in dataset.describe()
 
 
-def bomb():
-    """A few bytes that claim to be 900 million pixels."""
-    size = struct.pack(">II5B", 30_000, 30_000, 8, 0, 0, 0, 0)
-    chunks = [(b"IHDR", size), (b"IDAT", zlib.compress(b"\0" * 1000)), (b"IEND", b"")]
-    packed = [
-        struct.pack(">I", len(c)) + k + c + struct.pack(">I", zlib.crc32(k + c)) for k, c in chunks
-    ]
-    return b"\x89PNG\r\n\x1a\n" + b"".join(packed)
-
-
 def picture(pixels, kind="PNG"):
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, kind)
@@ -516,7 +488,6 @@ BAD_PICTURES = {
     "found no picture that can be read": b"this is no picture",
     "found 0 bytes": b"",
     "found a damaged picture": picture(make_faces(1)[0])[:-1000],
-    "found a decompression bomb": bomb(),
     "found picture mode F": picture(np.zeros((48, 48), np.float32), "TIFF"),
 }
 
@@ -582,7 +553,7 @@ def test_splits_are_the_folders_own_or_drawn_and_said(tmp_path, parts, expected,
 
 
 def test_few_faces_still_fill_every_split(tmp_path):
-    root = write_own(tmp_path / "few", {name: 1 for name in EXPRESSIONS})
+    root = write_own(tmp_path / "few", dict.fromkeys(EXPRESSIONS, 1))
     assert min(splits_of(datasets.load("folder", root))) > 0
 
 
@@ -722,18 +693,15 @@ def test_raf_db_is_read_by_its_own_list_and_numbers(tmp_path):
 
 
 def write_parquet(path, labels, names=None, column="image", struct=True):
-    pyarrow = pytest.importorskip("pyarrow")
-    import pyarrow.parquet
-
     pictures = [picture(image) for image in make_faces(len(labels))]
     cells = [{"bytes": p, "path": "x.png"} for p in pictures] if struct else pictures
-    table = pyarrow.table({"id": [0.5] * len(labels), column: cells, "label": labels})
+    table = pa.table({"id": [0.5] * len(labels), column: cells, "label": labels})
     if names:
         features = {column: {"_type": "Image"}, "label": {"names": names, "_type": "ClassLabel"}}
         told = json.dumps({"info": {"features": features}})
         table = table.replace_schema_metadata({"huggingface": told})
     path.parent.mkdir(parents=True, exist_ok=True)
-    pyarrow.parquet.write_table(table, path)
+    pq.write_table(table, path)
     return path
 
 
@@ -968,6 +936,13 @@ def test_bad_votes_are_refused(ferplus_folder, old, new, message):
     refused(message, "ferplus", ferplus_folder)
 
 
+def test_votes_need_the_rows_of_a_csv(ferplus_folder):
+    (ferplus_folder / "fer2013.csv").unlink()
+    refused(r"expected it beside fer2013new\.csv", "ferplus", ferplus_folder)
+    (ferplus_folder / "fer2013new.csv").unlink()
+    refused(r"found no fer2013new\.csv", "ferplus", ferplus_folder)
+
+
 @settings(max_examples=100, deadline=None)
 @given(corruption=CORRUPTIONS)
 def test_corrupt_votes_and_lists_are_refused_or_read_as_they_stand(corruption, tmp_path_factory):
@@ -988,14 +963,6 @@ def test_corrupt_votes_and_lists_are_refused_or_read_as_they_stand(corruption, t
         numbers = table[["face", "top", "left", "right", "bottom"]].to_numpy().tolist()
         assert [[int(n) for n in row.split()[1:6]] for row in lines] == numbers
         assert table["label"].between(0, 6).all()
-
-
-def test_votes_need_the_rows_of_a_csv(tmp_path):
-    write_folders(tmp_path)
-    (tmp_path / "fer2013new.csv").write_text(votes_csv([VOTES[0][0]], ["Training"]))
-    refused(r"expected it beside fer2013new\.csv", "ferplus", tmp_path)
-    (tmp_path / "fer2013new.csv").unlink()
-    refused(r"found no fer2013new\.csv", "ferplus", tmp_path)
 
 
 # ----------------------------------------------------------------------------------------- ExpW
@@ -1044,9 +1011,7 @@ def test_the_release_s_own_folders_are_read(tmp_path):
     ("line", "message"),
     [
         ("a.jpg 0 10 20 60 50 3", "found 7 fields, expected 8"),
-        ("", "found 0 fields, expected 8"),
         ("a.jpg 0 10 20 60 x 43.5 3", "found bottom 'x', expected a whole number"),
-        ("a.jpg 0 10.5 20 60 50 43.5 3", "found top '10.5'"),
         ("a.jpg 0 10 20 60 50 nan 3", "found confidence 'nan'"),
         ("a.jpg 0 10 20 60 50 43.5 7", "found label '7'"),
         ("a.jpg 0 10 20 20 50 43.5 3", "found a box without area"),

@@ -4,17 +4,15 @@ Needs FER2013 with FER+'s votes in ``data/raw/fer2013`` and ExpW in ``data/raw/e
 is not there is skipped, and says so.
 """
 
-import json
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from utils import datasets, download, runtime
-from utils.datasets import expw, fer2013
+from utils import datasets, runtime
+from utils.datasets import download, expw, fer2013
 from utils.expressions import EXPRESSIONS
 
 pytestmark = pytest.mark.real_data
@@ -41,6 +39,20 @@ def test_fer2013_has_the_challenge_s_own_counts(fer):
     assert fer.skipped == ()
 
 
+@pytest.mark.parametrize("name", ["fer2013", "ferplus", "expw"])
+def test_the_records_are_of_these_pictures(name):
+    recorded = runtime.read_json(runtime.RESULTS / "data" / f"{name}.json")
+    dataset = load(name)
+    # A copy put together from another release differs in some pixels, so in its fingerprint.
+    if dataset.fingerprint() != recorded["fingerprint"]:
+        pytest.skip("another copy than the recorded one")
+    assert datasets.summary(dataset) == recorded
+    for file in runtime.RESULTS.glob("*/run.json"):
+        run = runtime.read_json(file)
+        if run["dataset"] == name:
+            assert run["fingerprint"] == recorded["fingerprint"], file
+
+
 def test_what_is_wrong_with_fer2013_is_counted(fer):
     audit = datasets.summary(fer)
     assert audit["repeats"] == 1_851
@@ -49,47 +61,24 @@ def test_what_is_wrong_with_fer2013_is_counted(fer):
     assert audit["flat"] == 12
 
 
-def test_the_record_is_of_these_pictures(fer):
-    record = runtime.RESULTS / "data" / "fer2013.json"
-    recorded = json.loads(record.read_text(encoding="utf-8"))
-    audit = datasets.summary(fer)
-    # A copy put together from another release differs in some pixels, so in its fingerprint.
-    if audit["fingerprint"] != recorded["fingerprint"]:
-        pytest.skip("another copy of FER2013 than the recorded one")
-    assert audit == recorded
-
-
-def test_fer2013_loads_in_bounded_time_and_memory(fer):
-    """10 s and 1 GB from the csv, 1 s from the cache.
-
-    Seconds of the processor, not of the clock: what else the machine does must not fail a test.
-    """
+def test_fer2013_loads_in_bounded_memory():
+    """1 GB from the csv; VmHWM, not getrusage: that one counts what a process was forked from."""
     path = fer2013.find_csv(runtime.RAW / "fer2013")
-    if path is None or path.suffix != ".csv":
-        pytest.skip("no csv in data/raw/fer2013")
     status = Path("/proc/self/status")
-    if not status.is_file():
-        pytest.skip("peak memory is read from /proc")
-    # VmHWM, not getrusage: that one counts what the process was forked from, too.
+    if path is None or path.suffix != ".csv" or not status.is_file():
+        pytest.skip("needs the csv, and /proc")
     code = (
-        "import time; from utils import datasets; start = time.process_time(); "
-        "datasets.load('fer2013', cache=False); print(time.process_time() - start); "
+        "from utils import datasets; datasets.load('fer2013', cache=False); "
         f"print(next(line.split()[1] for line in open('{status}') if line.startswith('VmHWM')))"
     )
     answer = subprocess.run(
         [sys.executable, "-c", code], cwd=runtime.ROOT, capture_output=True, text=True, check=True
     )
-    seconds, peak = map(float, answer.stdout.split())
-    assert seconds < 10
-    assert peak * 1024 < 1e9
-    start = time.process_time()
-    datasets.load("fer2013")
-    assert time.process_time() - start < 1
+    assert float(answer.stdout) * 1024 < 1e9
 
 
 @pytest.mark.parametrize(
-    ("contempt", "published"),
-    [(True, (25_060, 3_199, 3_153)), (False, (24_941, 3_186, 3_137))],
+    ("contempt", "published"), [(True, (25_060, 3_199, 3_153)), (False, (24_941, 3_186, 3_137))]
 )
 def test_ferplus_keeps_the_published_rows(contempt, published):
     dataset = load("ferplus", contempt=contempt)
@@ -102,17 +91,12 @@ def test_ferplus_keeps_the_published_rows(contempt, published):
     assert (dataset.counts()["all"] > 0).all()
 
 
-def test_ferplus_rows_show_the_pictures_of_the_same_rows(fer):
-    dataset = load("ferplus")
-    np.testing.assert_array_equal(dataset.images[::97], fer.images[dataset.rows[::97]])
-
-
-def test_ferplus_agrees_with_fer2013_about_happy_faces(fer):
+def test_ferplus_labels_the_pictures_of_the_same_rows(fer):
     """A join that slips by a row would agree by chance: a quarter of the time."""
     dataset = load("ferplus")
+    np.testing.assert_array_equal(dataset.images[::97], fer.images[dataset.rows[::97]])
     happy = dataset.labels == EXPRESSIONS.index("happy")
-    agree = fer.labels[dataset.rows[happy]] == EXPRESSIONS.index("happy")
-    assert agree.mean() > 0.9
+    assert (fer.labels[dataset.rows[happy]] == EXPRESSIONS.index("happy")).mean() > 0.9
 
 
 def test_expw_boxes_and_labels():

@@ -36,8 +36,6 @@ OFFICIAL_COUNTS = {
     "test": (491, 55, 528, 879, 594, 416, 626),
 }
 
-_TIMEOUT = 60  # seconds without a byte
-
 
 def fetch(source: str = "kaggle-csv", copy: str | os.PathLike | None = None) -> None:
     """Get a data set, check it, and put it into ``data/raw/fer2013``.
@@ -102,15 +100,12 @@ def _from_kaggle(handle: str) -> Path:
 
 def _from_address(address: str, target: Path) -> Path:
     try:
-        with urllib.request.urlopen(address, timeout=_TIMEOUT) as answer, target.open("wb") as file:
-            size = int(answer.headers.get("Content-Length") or 0)
-            shutil.copyfileobj(answer, file)
+        with urllib.request.urlopen(address, timeout=60) as answer:
+            target.write_bytes(answer.read())  # IncompleteRead, an HTTPException, if cut off
     except (OSError, http.client.HTTPException) as error:  # URLError and time-outs are OSErrors
         raise DataError(
             f"{address} did not come ({error}): try again, or name a copy with --from"
         ) from error
-    if size and target.stat().st_size != size:
-        refuse(address, f"{target.stat().st_size:,} bytes", f"{size:,}")
     return target
 
 
@@ -118,7 +113,11 @@ def _install_faces(origin: Path, target: Path, scratch: Path) -> None:
     check(datasets.load("fer2013", origin, cache=False))
     table = find_csv(origin)
     if table is not None:
-        name = _installed_name(table)
+        # By the form of the file, a name that the loader looks for.
+        name, ending = table.name.lower(), table.suffix.lower()
+        forms = {".zip": "fer2013.zip", ".gz": "fer2013.csv.gz", ".tar": "fer2013.tar"}
+        tarred = name.endswith((".tar.gz", ".tgz"))
+        name = "fer2013.tar.gz" if tarred else forms.get(ending, "fer2013.csv")
         others = [file for file in find_files(target, CSV_NAMES) if file.name.lower() != name]
         if others and not others[0].samefile(table):
             raise DataError(f"{shown(others[0])} is there too and would be read first: remove it")
@@ -134,24 +133,13 @@ def _install_faces(origin: Path, target: Path, scratch: Path) -> None:
 
 
 def _install_votes(origin: Path, target: Path, scratch: Path) -> None:
-    if origin.is_dir():
-        found = find_files(origin, (ferplus.VOTES_NAME,))
-        if not found:
-            refuse(origin.name, f"no {ferplus.VOTES_NAME}", "FER+'s votes")
-        origin = found[0]
-    _, votes = ferplus.read_votes(origin)
+    found = find_files(origin, (ferplus.VOTES_NAME,)) if origin.is_dir() else [origin]
+    if not found:
+        refuse(origin.name, f"no {ferplus.VOTES_NAME}", "FER+'s votes")
+    _, votes = ferplus.read_votes(found[0])
     if len(votes) != FERPLUS_ROWS:
-        refuse(origin.name, f"{len(votes):,} rows", f"{FERPLUS_ROWS:,}")
-    _place(origin, target / ferplus.VOTES_NAME, scratch)
-
-
-def _installed_name(table: Path) -> str:
-    """Choose a name that the loader looks for, by the form of the file."""
-    name = table.name.lower()
-    if name.endswith((".tar.gz", ".tgz")):
-        return "fer2013.tar.gz"
-    known = {".zip": "fer2013.zip", ".gz": "fer2013.csv.gz", ".tar": "fer2013.tar"}
-    return known.get(table.suffix.lower(), "fer2013.csv")
+        refuse(found[0].name, f"{len(votes):,} rows", f"{FERPLUS_ROWS:,}")
+    _place(found[0], target / ferplus.VOTES_NAME, scratch)
 
 
 def _place(origin: Path, target: Path, scratch: Path) -> None:

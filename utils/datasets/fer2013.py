@@ -207,47 +207,38 @@ def _unquoted(field: bytes) -> bytes:
 
 
 def _pixels(fields: list[bytes], title: str, first_row: int) -> np.ndarray:
-    """Turn texts of 2,304 numbers into (n, 2304) uint8."""
-    pixels = _fast_pixels(fields)
-    if pixels is not None:
-        return pixels
-    # Something is unusual: the slow way says what, or reads it if it only looks odd.
-    rows = [_slow_pixels(f, title, first_row + i) for i, f in enumerate(fields)]
-    return np.array(rows, dtype=np.uint8).reshape(-1, PIXELS)
+    """Turn texts of 2,304 numbers into (n, 2304) uint8, many rows in a few array operations.
 
-
-def _fast_pixels(fields: list[bytes]) -> np.ndarray | None:
-    """Read all numbers of many rows in a few array operations; None unless all is as it should be.
-
-    Each number ends at a space: its digits stand 1, 2 and 3 places to the left of it.
+    Each number ends at a space: its digits stand 1, 2 and 3 places to the left of it. Where
+    anything is unusual, the slow way says what, or reads it if it only looks odd.
     """
     if not fields:
         return np.empty((0, PIXELS), dtype=np.uint8)
-    if any(field.count(b" ") != PIXELS - 1 for field in fields):
-        return None
     text = np.frombuffer(b" " + b" ".join(fields) + b" ", dtype=np.uint8)
     digits = text - np.uint8(48)  # a space wraps around to 240
     spaces = np.flatnonzero(digits > 9)
-    if not (text[spaces] == 32).all():
-        return None
     ends, width = spaces[1:], np.diff(spaces) - 1
-    if width.min() < 1 or width.max() > 3:
-        return None
-    values = digits[ends - 1].astype(np.uint16)
-    values += np.where(width > 1, digits[ends - 2], 0) * np.uint16(10)
-    values += np.where(width > 2, digits[ends - 3], 0) * np.uint16(100)
-    if values.max() > 255:
-        return None
-    return values.astype(np.uint8).reshape(len(fields), PIXELS)
+    if (
+        all(field.count(b" ") == PIXELS - 1 for field in fields)
+        and (text[spaces] == 32).all()
+        and 1 <= width.min() <= width.max() <= 3
+    ):
+        values = digits[ends - 1].astype(np.uint16)
+        values += np.where(width > 1, digits[ends - 2], 0) * np.uint16(10)
+        values += np.where(width > 2, digits[ends - 3], 0) * np.uint16(100)
+        if values.max() <= 255:
+            return values.astype(np.uint8).reshape(len(fields), PIXELS)
+    rows = [_slow_pixels(f, _row(title, first_row + i)) for i, f in enumerate(fields)]
+    return np.array(rows, dtype=np.uint8).reshape(-1, PIXELS)
 
 
-def _slow_pixels(field: bytes, title: str, row: int) -> list[int]:
+def _slow_pixels(field: bytes, where: str) -> list[int]:
     numbers = field.split()
     for place, number in enumerate(numbers):
         if not number.isdigit() or len(number) > 9 or int(number) > 255:
-            refuse(_row(title, row), f"pixel {place} = {_text(number)}", "a whole number 0 … 255")
+            refuse(where, f"pixel {place} = {_text(number)}", "a whole number 0 … 255")
     if len(numbers) != PIXELS:
-        refuse(_row(title, row), f"{len(numbers):,} pixels", f"{PIXELS:,} ({SIDE}×{SIDE})")
+        refuse(where, f"{len(numbers):,} pixels", f"{PIXELS:,} ({SIDE}×{SIDE})")
     return [int(number) for number in numbers]
 
 

@@ -81,15 +81,10 @@ def load(
 
 
 def majority(votes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Apply the published majority rule of FER+.
+    """Apply FER+'s published majority rule to (n, 10) votes, in the order of `FERPLUS_COLUMNS`.
 
     A lone vote counts as none. A row has a label when one class holds more than half of what is
     left, and is neither "unknown" nor "NF" (no face).
-
-    Parameters
-    ----------
-    votes : (n, 10) int array
-        In the order of `FERPLUS_COLUMNS`.
 
     Returns
     -------
@@ -170,22 +165,15 @@ def read_agreement(path: str | os.PathLike) -> pd.DataFrame:
 
 
 def vote_shares(votes: np.ndarray, expressions: Sequence[str] = FERPLUS_EXPRESSIONS) -> np.ndarray:
-    """Divide each face's votes among the classes.
+    """Divide each face's votes, (n, 10) in the order of `FERPLUS_COLUMNS`, among k classes.
 
     A lone vote counts as none, as in `majority`; votes for "unknown", for "no face" and for
     classes that are not asked about are left out.
 
-    Parameters
-    ----------
-    votes : (n, 10) int array
-        In the order of `FERPLUS_COLUMNS`.
-    expressions : sequence of str
-        k names out of `FERPLUS_EXPRESSIONS`: the columns of the result.
-
     Returns
     -------
     (n, k) float64 array
-        Rows sum to one; NaN where no vote is left.
+        A column for each of `expressions`; rows sum to one, NaN where no vote is left.
     """
     columns = [_CLASSES.index(FERPLUS_EXPRESSIONS.index(name)) for name in expressions]
     kept = np.where(votes == 1, 0, votes)[:, columns].astype(np.float64)

@@ -343,7 +343,9 @@ def _opening(title: str) -> Iterator[Callable]:
 
     try:
         yield pyarrow.parquet.ParquetFile
-    except (pyarrow.ArrowException, OSError) as error:
+    except DataError:
+        raise
+    except Exception as error:  # pyarrow's own, and OSError, UnicodeDecodeError, …
         reason = " ".join(printable(str(error)).split())[:200]
         raise DataError(f"{title}: found no whole parquet file ({reason})") from error
 

@@ -10,15 +10,9 @@ from utils.datasets.dataset import SPLITS
 
 #: What folders and files call a split, in lower case and letters alone.
 SPLIT_FOLDERS = {
-    "train": "training",
-    "training": "training",
-    "val": "validation",
-    "valid": "validation",
-    "validation": "validation",
-    "publictest": "validation",
-    "test": "test",
-    "testing": "test",
-    "privatetest": "test",
+    **dict.fromkeys(("train", "training"), "training"),
+    **dict.fromkeys(("val", "valid", "validation", "publictest"), "validation"),
+    **dict.fromkeys(("test", "testing", "privatetest"), "test"),
 }
 
 
