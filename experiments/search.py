@@ -22,8 +22,8 @@ import shlex
 import shutil
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from importlib import metadata
 from pathlib import Path
@@ -35,8 +35,7 @@ import pandas as pd
 from utils import datasets, models, records, runtime, training
 from utils.runtime import DataError, ModelError
 
-#: What is searched: intervals, and values. ``filters`` is the first block's number; the other
-#: blocks keep their proportion to it.
+#: What is searched. ``filters`` is the first block's number; the others keep their proportion.
 SPACE: dict[str, Any] = {
     "learning_rate": {"low": 3e-4, "high": 1e-2, "log": True},
     "batch_size": [32, 64, 128],
@@ -49,7 +48,7 @@ UNPRUNED_TRIALS = 4  # complete ones, before another one can be pruned
 TABLE = ["trial", "state", "val_accuracy", "epochs", "seconds", "worker"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Search:
     """A search: what was asked, and what each trial gave.
 
@@ -60,20 +59,19 @@ class Search:
     info : dict
         ``search.json``: sampler, pruner, model, data and their fingerprint, rows, settings, space.
     trials : pandas.DataFrame
-        A row a trial: trial (its number), state (complete, pruned, failed, running, waiting),
-        val_accuracy (of its best epoch, 0 … 1), epochs (that it ran), seconds, worker (process
-        number), and each setting.
+        trial (its number), state (complete, pruned, failed, running, waiting), val_accuracy (of
+        its best epoch, 0 … 1), epochs (that it ran), seconds, worker (process), each setting.
     epochs : pandas.DataFrame
-        A row an epoch of a trial: trial, epoch (from 1), val_accuracy.
+        trial, epoch (from 1), val_accuracy.
     right : pandas.DataFrame
         (validation rows, complete trials) bool: the faces that each trial classified correctly.
     """
 
     name: str
-    info: dict[str, Any] = field(repr=False)
-    trials: pd.DataFrame = field(repr=False)
-    epochs: pd.DataFrame = field(repr=False)
-    right: pd.DataFrame = field(repr=False)
+    info: dict[str, Any]
+    trials: pd.DataFrame
+    epochs: pd.DataFrame
+    right: pd.DataFrame
 
     @property
     def complete(self) -> pd.DataFrame:
@@ -132,13 +130,13 @@ def settings_with(settings: training.Settings, chosen: Mapping[str, Any]) -> tra
 def _distributions(space: Mapping[str, Any]) -> dict[str, Any]:
     """Describe a space to Optuna; an empty list is not searched."""
     with _optuna() as optuna:
+        interval = optuna.distributions.FloatDistribution
+        choice = optuna.distributions.CategoricalDistribution
+        searched = {name: values for name, values in space.items() if values}
         try:
             return {
-                name: optuna.distributions.FloatDistribution(**values)
-                if isinstance(values, dict)
-                else optuna.distributions.CategoricalDistribution(values)
-                for name, values in space.items()
-                if values
+                name: interval(**values) if isinstance(values, dict) else choice(values)
+                for name, values in searched.items()
             }
         except ValueError as error:
             raise ModelError(f"the search space: {error}") from error
@@ -154,22 +152,22 @@ def masked(url: str) -> str:
         return "URL"
 
 
-def open_study(name: str, url: str = "", *, folder: Path = STUDIES, heartbeat: int = 20):
-    """Open the `optuna.Study` of a name in a database, or begin it.
+def open_study(name: str, url: str = "", *, heartbeat: int = 20):
+    """Open the `optuna.Study` of a name, or begin it, in a database (``runs/search/NAME.db``).
 
-    Without a ``url`` it lies in ``folder``/NAME.db. A worker that gives no sign of life for three
-    ``heartbeat`` (seconds) is taken for dead. A `ModelError` says what cannot be opened.
+    A worker that gives no sign of life for three ``heartbeat`` (seconds) is taken for dead.
+    A `ModelError` says what cannot be opened.
     """
     import filelock
-    import sqlalchemy
+    from sqlalchemy import event
 
     if not name or name != Path(name).name or name.startswith("."):
         raise ModelError(f"study {name!r}: expected a name without a folder")
-    folder.mkdir(parents=True, exist_ok=True)
-    url = url or f"sqlite:///{folder / name}.db"
+    STUDIES.mkdir(parents=True, exist_ok=True)
+    url = url or f"sqlite:///{STUDIES / name}.db"
     sqlite = url.startswith("sqlite")
-    lock = filelock.FileLock(folder / f".{name}.lock")  # two processes cannot make its tables
-    with _optuna() as optuna, lock:
+    # Two processes cannot make the tables of one database.
+    with _optuna() as optuna, filelock.FileLock(STUDIES / f".{name}.lock"):
         try:
             database = optuna.storages.RDBStorage(
                 url,
@@ -181,11 +179,11 @@ def open_study(name: str, url: str = "", *, folder: Path = STUDIES, heartbeat: i
             if sqlite:
                 # SQLAlchemy's recipe: unless a transaction begins with the write lock, two
                 # processes can both read that a trial is waiting, and both begin it.
-                @sqlalchemy.event.listens_for(database.engine, "connect")
+                @event.listens_for(database.engine, "connect")
                 def leave_transactions_to_us(connection, _):
                     connection.isolation_level = None
 
-                @sqlalchemy.event.listens_for(database.engine, "begin")
+                @event.listens_for(database.engine, "begin")
                 def begin_with_the_write_lock(connection):
                     connection.exec_driver_sql("BEGIN IMMEDIATE")
 
@@ -219,30 +217,24 @@ def run_search(
     sampler: str = "tpe",
     trials: int = 20,
     minutes: float = math.inf,
-    folder: Path = STUDIES,
-    callbacks: Sequence[Callable] = (),
 ) -> Search:
     """Work on a study until all of its trials are done, by this process and by others.
 
     Parameters
     ----------
     study : optuna.Study
-        From `open_study`. Raises `ModelError` where it was begun with other settings.
+        From `open_study`. A `ModelError` says when it was begun with other settings.
     dataset : FaceDataset
         From `draw_rows`, without test rows.
     settings : Settings
         Everything that is not searched; their seed is every trial's.
     space : mapping
-        What may be chosen, like `SPACE`.
+        What may be chosen, like `SPACE`; a grid's has no intervals.
     sampler : {"tpe", "grid"}
         The tree-structured Parzen estimator (Bergstra et al. 2011) with the median pruner; or
-        every combination of the values (a space without intervals), each to the last epoch.
+        every combination of the values, each to the last epoch.
     trials, minutes : int, float
         TPE's trials, which may be raised later; after so long none is begun.
-    folder : path
-        Trials are trained in ``folder``/STUDY, and removed from there at their end.
-    callbacks : sequence
-        Called with the study and each trial that has ended.
     """
     space = {one: space[one] for one in _distributions(space)}
     intervals = [one for one, values in space.items() if isinstance(values, dict)]
@@ -254,10 +246,10 @@ def run_search(
         raise ModelError(f"expected a trial and a setting or more: {trials} trials of {space}")
     for one, values in space.items():  # what does not fit fails here, not in a trial
         settings_with(settings, {one: values["low"] if one in intervals else values[0]})
-    spared = max(2, math.ceil(settings.epochs / 4))
+    first_judged = max(2, math.ceil(settings.epochs / 4)) + 1
     plan = {
         "sampler": sampler,
-        "pruner": f"median, from epoch {spared + 1}" if sampler == "tpe" else "none",
+        "pruner": f"median, from epoch {first_judged}" if sampler == "tpe" else "none",
         "model": settings.model,
         "dataset": dataset.name,
         "fingerprint": dataset.fingerprint(),
@@ -269,13 +261,14 @@ def run_search(
     }
     plan = json.loads(json.dumps(plan))
     begun = study.user_attrs.get("plan", plan)
-    if other := [key for key in plan if begun.get(key) != plan[key]]:
-        found = f"was begun with {other[0]} {begun.get(other[0])}, not {plan[other[0]]}"
-        raise ModelError(f"study {study.study_name} {found}: take another name")
+    for key in plan:
+        if begun.get(key) != plan[key]:
+            found = f"was begun with {key} {begun.get(key)}, not {plan[key]}"
+            raise ModelError(f"study {study.study_name} {found}: take another name")
     study.set_user_attr("plan", plan)
 
     with _optuna() as optuna:
-        study.pruner = optuna.pruners.MedianPruner(UNPRUNED_TRIALS, spared)
+        study.pruner = optuna.pruners.MedianPruner(UNPRUNED_TRIALS, first_judged)
         if sampler == "grid":
             study.sampler = optuna.samplers.GridSampler(space, seed=settings.seed)
             study.pruner = optuna.pruners.NopPruner()
@@ -288,10 +281,9 @@ def run_search(
                 raise optuna.TrialPruned
             trial.set_user_attr("worker", str(os.getpid()))
             if sampler == "tpe":  # with one seed a process, two processes would draw the same
+                seed = settings.seed + trial.number
                 study.sampler = optuna.samplers.TPESampler(
-                    n_startup_trials=RANDOM_TRIALS,
-                    multivariate=False,
-                    seed=settings.seed + trial.number,
+                    n_startup_trials=RANDOM_TRIALS, multivariate=False, seed=seed
                 )
             chosen = {
                 one: trial.suggest_float(one, **values)
@@ -299,15 +291,14 @@ def run_search(
                 else trial.suggest_categorical(one, values)
                 for one, values in space.items()
             }
-            place = folder / study.study_name
-            return _train(study, trial, dataset, settings_with(settings, chosen), place)
+            return _train(study, trial, dataset, settings_with(settings, chosen))
 
         end = time.monotonic() + 60 * minutes
         while time.monotonic() < end:
             optuna.storages.fail_stale_trials(study)
             states = {one.state.name for one in _trials(study)}
             if "WAITING" in states or len(counted()) < trials:
-                study.optimize(objective, n_trials=1, callbacks=callbacks)
+                study.optimize(objective, n_trials=1)
             elif "RUNNING" in states:
                 time.sleep(1)  # another process is at it; if it dies, its trial comes back
             else:
@@ -315,7 +306,7 @@ def run_search(
     return read(study)
 
 
-def _train(study, trial, dataset, settings: training.Settings, place: Path) -> float:
+def _train(study, trial, dataset, settings: training.Settings) -> float:
     """Train one trial in a folder of its own, and return its best validation accuracy."""
     import keras
     import optuna
@@ -323,10 +314,11 @@ def _train(study, trial, dataset, settings: training.Settings, place: Path) -> f
     everyone = study.get_trials(deepcopy=False)
     retried = optuna.storages.RetryHeartbeatStaleTrialCallback.retried_trial_number
     number = retried(everyone[trial.number])
-    first = everyone[trial.number if number is None else number]
+    number = trial.number if number is None else number
     # With the time, because a study that is deleted and begun again has the same numbers.
-    place = place / f"{first.number:03d}-{first.datetime_start:%Y%m%d%H%M%S}"
-    for row in records.read_history(place).itertuples():  # of a worker that died
+    begun = f"{number:03d}-{everyone[number].datetime_start:%Y%m%d%H%M%S}"
+    folder = STUDIES / study.study_name / begun
+    for row in records.read_history(folder).itertuples():  # of a worker that died
         trial.report(row.val_accuracy, row.epoch)
 
     def report_and_prune(epoch: int, logs: dict[str, float]) -> None:
@@ -335,21 +327,25 @@ def _train(study, trial, dataset, settings: training.Settings, place: Path) -> f
             raise optuna.TrialPruned
 
     keras.backend.clear_session()  # or the graphs of all trials stay in memory
-    callback = keras.callbacks.LambdaCallback(on_epoch_end=report_and_prune)
+    callbacks = [keras.callbacks.LambdaCallback(on_epoch_end=report_and_prune)]
     try:
         run = training.train(
-            dataset, settings, folder=place, verbose=0, test=False, callbacks=[callback]
+            dataset, settings, folder=folder, verbose=0, test=False, callbacks=callbacks
         )
-    except optuna.exceptions.OptunaError:  # pruned, or taken over by another process
-        shutil.rmtree(place, ignore_errors=True)
+    except optuna.TrialPruned:
+        shutil.rmtree(folder, ignore_errors=True)
         raise
+    except optuna.exceptions.UpdateFinishedTrialError:
+        raise  # after a laptop's sleep: another process has taken this trial over
     except BaseException:
         _retry(study, study.get_trials()[trial.number])
         raise
     right = run.validation.predicted == run.validation.labels
     trial.set_user_attr("right", np.packbits(right).tobytes().hex())
-    shutil.rmtree(place, ignore_errors=True)
-    return float(run.history["val_accuracy"].max())
+    shutil.rmtree(folder, ignore_errors=True)
+    best = float(run.history["val_accuracy"].max())
+    print(f"trial {trial.number}: {best:.1%} with {trial.params}", flush=True)
+    return best
 
 
 def read(study) -> Search:
@@ -358,9 +354,9 @@ def read(study) -> Search:
     for one in _trials(study):
         values, ended = one.intermediate_values, one.datetime_complete
         seconds = round((ended - one.datetime_start).total_seconds(), 1) if ended else math.nan
-        state = {"FAIL": "failed"}.get(one.state.name, one.state.name.lower())
+        state = "failed" if one.state.name == "FAIL" else one.state.name.lower()
         best, worker = max(values.values(), default=math.nan), one.user_attrs.get("worker", "")
-        row = (one.number, state, best, len(values), seconds, worker)
+        row = [one.number, state, best, len(values), seconds, worker]
         table.append([*row, *(one.params.get(name) for name in plan["space"])])
         epochs += [(one.number, *pair) for pair in sorted(values.items())]
         if state == "complete":
@@ -376,12 +372,8 @@ def importance(search: Search, *, epoch: int | None = None, seed: int = 0) -> pd
 
     A random forest learns the accuracy after ``epoch`` (by default the last one before a trial
     was pruned) from the settings; its variance is divided among them (Hutter et al. 2014).
-
-    Returns
-    -------
-    pandas.Series
-        Index: the settings, the most important first; the shares sum to 1. A `ModelError` says
-        when fewer than four trials reached the epoch.
+    Returned are shares that sum to 1, by setting, the largest first. A `ModelError` says when
+    fewer than four trials reached the epoch.
     """
     trials = search.trials
     ended = trials[trials["state"].isin(["complete", "pruned"]) & (trials["epochs"] > 0)]
@@ -393,28 +385,21 @@ def importance(search: Search, *, epoch: int | None = None, seed: int = 0) -> pd
     described = _distributions(search.info["space"])
     with _optuna() as optuna:
         study = optuna.create_study(direction="maximize")
-        for row in table.to_dict("records"):
-            given = {name: row[name] for name in described}
-            study.add_trial(
-                optuna.create_trial(value=row["value"], params=given, distributions=described)
-            )
+        for value, row in zip(table["value"], table[[*described]].to_dict("records"), strict=True):
+            one = optuna.create_trial(value=value, params=row, distributions=described)
+            study.add_trial(one)
         forest = optuna.importance.FanovaImportanceEvaluator(seed=seed)
         shares = optuna.importance.get_param_importances(study, evaluator=forest)
-    found = pd.Series(shares, dtype=float).reindex(list(described), fill_value=0.0)
-    return found.sort_values(ascending=False, kind="stable").rename("importance")
+    return pd.Series(shares, dtype=float, name="importance")
 
 
 def price_of_choosing(search: Search, *, repeats: int = 2_000, seed: int = 0) -> pd.Series:
     """Measure how flattering the accuracy is that a trial was chosen by.
 
     The validation rows are cut into halves at random, ``repeats`` times: the first chooses the
-    best of the complete trials, the second says how good it is.
-
-    Returns
-    -------
-    pandas.Series
-        chosen, unseen (mean accuracy of the chosen trial on either half, 0 … 1), gift (their
-        difference), trials (to choose from), rows (faces in a half).
+    best of the complete trials, the second says how good it is. Returned are ``chosen`` and
+    ``unseen`` (that trial's mean accuracy on either half, 0 … 1), ``gift`` (their difference),
+    ``trials`` (to choose from) and ``rows`` (faces in a half).
     """
     right = search.right.to_numpy(dtype=float)
     rows, trials = right.shape
@@ -425,8 +410,8 @@ def price_of_choosing(search: Search, *, repeats: int = 2_000, seed: int = 0) ->
         order = rng.permutation(rows)
         first, second = right[order[:half]].mean(axis=0), right[order[half:]].mean(axis=0)
         sums += first.max(), second[first.argmax()]
-    price = dict(zip(("chosen", "unseen"), map(float, sums / repeats), strict=True))
-    price["gift"] = price["chosen"] - price["unseen"]
+    chosen, unseen = map(float, sums / repeats)
+    price = {"chosen": chosen, "unseen": unseen, "gift": chosen - unseen}
     return pd.Series({**price, "trials": trials, "rows": half}, dtype=object)
 
 
@@ -439,7 +424,7 @@ def winner(search: Search, **changes: Any) -> training.Settings:
     return dataclasses.replace(settings_with(settings, chosen), **changes)
 
 
-def record(search: Search, *, folder: Path = runtime.RESULTS, command: str = "") -> Path:
+def record(search: Search, command: str = "", *, folder: Path = runtime.RESULTS) -> Path:
     """Write a search to ``folder``/search-NAME/; waiting trials are counted and left out."""
     counts = search.trials["state"].value_counts().sort_index().to_dict()
     trials = search.trials[search.trials["state"] != "waiting"]
@@ -481,7 +466,8 @@ def load(name: str, *, folder: Path = runtime.RESULTS) -> Search:
         raise ModelError(f"{place.name}: its record cannot be read: {error}") from error
 
 
-def _parser() -> argparse.ArgumentParser:
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Search, print what came out, and record it where asked to."""
     parser = argparse.ArgumentParser(
         prog="python -m experiments.search",
         description=__doc__,
@@ -497,7 +483,6 @@ def _parser() -> argparse.ArgumentParser:
     add("--epochs", type=int, default=8, help="of a trial (default: 8)")
     add("--rows", type=int, help="train on a stratified draw of so many rows")
     add("--minutes", type=float, default=math.inf, help="after so long, begin no further trial")
-    add("--balance", help="default: the network's own")
     add("--precision", default="float32", choices=("float32", "mixed_bfloat16"))
     add("--seed", type=int, default=0)
     for name, values in SPACE.items():
@@ -505,18 +490,18 @@ def _parser() -> argparse.ArgumentParser:
         add(f"--{name.replace('_', '-')}", type=kind, nargs="+", help=f"{words}; grid: values")
     add("--study", help="its name (default: MODEL-DATA); one of this name goes on")
     add("--storage", metavar="URL", default="", help="a database that several machines reach")
-    add("--folder", type=Path, default=STUDIES, help="where the study lies (default: runs/search)")
     add("--record", action="store_true", help="write the search to results/search-NAME/")
-    return parser
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Search, print what came out, and record it where asked to."""
-    parser = _parser()
     asked, unknown = parser.parse_known_args(arguments)
     if unknown:  # not their values: one may be a database's address
         names = [word.partition("=")[0] for word in unknown if word.startswith("-")]
         parser.error(f"unrecognized arguments: {' '.join(names)}")
+    words = ["python", "-m", "experiments.search"]  # the command as a record may hold it
+    for option, value in vars(asked).items():
+        if value != parser.get_default(option) and option != "path":
+            value = masked(value) if option == "storage" else value
+            words.append(f"--{option.replace('_', '-')}")
+            words += map(str, value if isinstance(value, list) else [value])
+
     runtime.setup(asked.seed)
     space = dict(SPACE)
     for name, values in SPACE.items():
@@ -526,37 +511,23 @@ def main(arguments: Sequence[str] | None = None) -> None:
     changes = {"epochs": asked.epochs, "seed": asked.seed, "precision": asked.precision}
     if asked.data == "sample":  # so few steps that its faces are not moved
         changes |= {"balance": "none", "rotation": 0, "zoom": 0, "shift": 0, "flip": False}
-    if asked.balance:
-        changes["balance"] = asked.balance
+    settings = training.recipe(asked.model, **changes)
     seen = draw_rows(datasets.load(asked.data, asked.path), asked.rows, seed=asked.seed)
-    name = asked.study or f"{asked.model}-{asked.data}"
-    search = run_search(
-        open_study(name, asked.storage, folder=asked.folder),
-        seen,
-        training.recipe(asked.model, **changes),
-        space,
-        sampler=asked.sampler,
-        trials=asked.trials,
-        minutes=asked.minutes,
-        folder=asked.folder,
-    )
-    print(search.trials["state"].value_counts().sort_index().to_string())
+    study = open_study(asked.study or f"{asked.model}-{asked.data}", asked.storage)
+    how = {"sampler": asked.sampler, "trials": asked.trials, "minutes": asked.minutes}
+    search = run_search(study, seen, settings, space, **how)
     best, wanted = search.best, winner(search)
+    counts = search.trials["state"].value_counts().sort_index()
+    print(", ".join(f"{count} {state}" for state, count in counts.items()))
     faces = f"{search.info['rows']['validation']:,} validation faces"
-    print(f"{name}: trial {best['trial']} is the best, {best['val_accuracy']:.1%} of {faces}")
+    print(f"{search.name}: trial {best['trial']} is best, {best['val_accuracy']:.1%} of {faces}")
     print(
         f"python train.py --model {wanted.model} --data {asked.data} --batch-size "
         f"{wanted.batch_size} --learning-rate {wanted.learning_rate:.4g} --network "
         + shlex.quote(json.dumps(wanted.network))
     )
     if asked.record:
-        words = ["python", "-m", "experiments.search"]
-        for option, value in vars(asked).items():
-            if value != parser.get_default(option) and option not in ("path", "folder"):
-                words.append(f"--{option.replace('_', '-')}")
-                value = masked(value) if option == "storage" else value
-                words += map(str, value if isinstance(value, list) else [value])
-        place = record(search, command=shlex.join(words).replace("--record True", "--record"))
+        place = record(search, shlex.join(words).replace("--record True", "--record"))
         print(f"recorded in {place.parent.name}/{place.name}")
 
 
