@@ -21,7 +21,7 @@ help:  ## list these commands
 
 .PHONY: course
 course: $(installed)  ## run notebooks 01–06 on the rendered sample faces (5 minutes on two cores)
-	@$(run) -m utils.course
+	@$(run) -m tools.course
 
 .PHONY: test
 test: $(installed)  ## unit and property tests, notebook hygiene, every notebook's output (12 minutes)
@@ -45,17 +45,17 @@ lab: $(installed)  ## open the notebooks in JupyterLab
 lint: $(installed)  ## check code, notebooks and their form
 	@$(run) -m ruff check .
 	@$(run) -m ruff format --check .
-	@$(run) -m utils.notebooks check
+	@$(run) -m tools.notebooks check
 
 .PHONY: format
 format: $(installed)  ## repair what can be repaired; bring shared cells up to date
 	@$(run) -m ruff check --fix .
 	@$(run) -m ruff format .
-	@$(run) -m utils.notebooks sync
+	@$(run) -m tools.notebooks sync
 
 .PHONY: readme
 readme: $(installed)  ## write the README's tables and the runs' figures from the records
-	@$(run) -m utils.report
+	@$(run) -m tools.readme
 
 .PHONY: lock
 lock: $(installed)  ## resolve requirements.lock anew, for every Python at once

@@ -1,13 +1,12 @@
 """A trained network asked about a split of a data set: what ``evaluate.py`` calls.
 
-The data set need not be the one that the network was trained on; that it has the same classes in
-the same order is checked, not taken on trust.
+The data set need not be the one that the network was trained on: it is evaluated on the classes
+that both know.
 """
 
 from __future__ import annotations
 
 import math
-import shlex
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -35,50 +34,29 @@ class Assessment:
         Rounded as records are: what is printed now and computed from the record later agree.
     shape : tuple of int
         Height, width and channels that the network takes.
-    data : str
-        One line about the data: `FaceDataset.describe`.
+    about : tuple of str
+        Sentences about the data, and about what the figures do not tell.
     """
 
     info: dict[str, Any]
     predictions: Predictions = field(repr=False)
     shape: tuple[int, int, int]
-    data: str
+    about: tuple[str, ...]
 
     def write(self, results: Path) -> Path:
         """Record it in the network's folder below ``results``; return the ``.json`` file."""
         return records.write_evaluation(results / self.info["network"], self.info, self.predictions)
 
-    def about_copies(self) -> str:
-        """Say why the accuracy without copies tells little, where it does; else nothing.
-
-        Copies are the pictures that also stand in the training split of the data set that was
-        *evaluated*. A network that was trained on another one need not have seen them.
-        """
-        copies = int(self.predictions.copies.sum())
-        dataset, trained_on = self.info["dataset"], self.info["trained_on"]
-        same = SAME_PICTURES.get(trained_on, trained_on) == SAME_PICTURES.get(dataset, dataset)
-        if not copies or same:
-            return ""
-        known = "what this network was trained on is not recorded"
-        if trained_on:
-            known = f"this network was trained on {trained_on}"
-        return (
-            f"{copies:,} of these faces also stand in {dataset}'s training split; {known}, so it "
-            "need not have seen them"
-        )
-
     def sentences(self) -> list[str]:
         """Write network, data, accuracy with its interval, a row a class, the worst mistakes."""
-        info, found = self.info, evaluation.summary(self.predictions)
+        info = self.info
         table = evaluation.report(self.predictions).rename_axis(None)
-        shape = "×".join(map(str, self.shape))
         trained_on = info["trained_on"] or "what no record says"
         confused = evaluation.most_confused(self.predictions)
         return [
-            f"network: {info['network']}, {shape}, trained on {trained_on}",
-            f"data: {self.data}",
-            f"{info['split']}: {found}",
-            *filter(None, [self.about_copies()]),
+            f"network: {info['network']}, {'×'.join(map(str, self.shape))}, trained on {trained_on}",
+            f"{info['split']}: {evaluation.summary(self.predictions)}",
+            *self.about,
             "",
             *table.to_string(float_format="{:.3f}".format).splitlines(),
             "",
@@ -95,7 +73,7 @@ class Assessment:
             {
                 **self.info,
                 **asdict(evaluation.summary(self.predictions)),
-                "about_copies": self.about_copies() or None,
+                "about": list(self.about),
                 "report": evaluation.report(self.predictions).to_dict(orient="index"),
                 "most_confused": evaluation.most_confused(self.predictions).to_dict("records"),
             }
@@ -103,75 +81,100 @@ class Assessment:
 
 
 def assess(
-    network: Path | str,
-    data: str | None = None,
-    path: Path | str | None = None,
+    file: Path,
+    dataset: datasets.FaceDataset,
     *,
     split: str = "test",
     without: Sequence[str] = (),
-    command: Sequence[str] = (),
+    command: str = "",
 ) -> Assessment:
     """Ask a network about every face of a split, in as many views as its run was tested in.
 
     Parameters
     ----------
-    network : path or str
-        As `models.find` takes it: a released network, a run, a ``.keras`` file.
-    data : str, optional
-        A data set's name; by default what the network's record says that it was trained on.
-    path : path, optional
-        Where the data lie, as `datasets.load` takes it.
+    file : path
+        A ``.keras`` file, as `models.find` returns it.
+    dataset : FaceDataset
+        The faces; classes that only one of the two knows are left out, and said.
     split : {"test", "validation"}
         Which rows.
     without : sequence of str
-        Expressions to leave out of the data and of the network's answers, so that a network of
-        FER+'s eight classes and one of FER2013's seven can be asked the same.
-    command : sequence of str
+        Further expressions to leave out.
+    command : str
         What was typed, for the record.
-
-    Returns
-    -------
-    Assessment
 
     Raises
     ------
     ModelError
-        When there is no such network, when its classes are others than the data's, when neither
-        has an expression that is to be left out, or when no data set is named and no record names
-        one.
-    DataError
-        When the data cannot be read.
+        When network and data share fewer than two classes, or neither has an expression that is
+        to be left out.
     """
-    file = models.find(network)
     classifier = models.load(file)
     name, run = records.network_name(file), records.run_of(file)
-    trained_on = run.info["dataset"] if run else ""
-    if not (data or trained_on):
-        raise ModelError(f"{name}: no record says what it was trained on; name the data (--data)")
-    dataset = datasets.load(data or trained_on, path)
+    known, there = classifier.expressions, dataset.expressions
     for expression in without:
-        if expression not in (*classifier.expressions, *dataset.expressions):
+        if expression not in (*known, *there):
             raise ModelError(
-                f"found no {expression} to leave out: {name} names "
-                f"{', '.join(classifier.expressions)}, {dataset.name} has "
-                f"{', '.join(dataset.expressions)}"
+                f"found no {expression} to leave out: {name} names {', '.join(known)}, "
+                f"{dataset.name} has {', '.join(there)}"
             )
-    classifier, dataset = models.without(classifier, without), dataset.without(without)
-    training.check_names(name, classifier.expressions, dataset)
+    shared = [one for one in there if one in known and one not in without]
+    if len(shared) < 2:
+        raise ModelError(
+            f"{name} names {', '.join(known)}; {dataset.name} has {', '.join(there)}: "
+            f"{len(shared)} in common, expected two or more"
+        )
+    left_out = [one for one in (*there, *known) if one not in shared]
+    reduced = dataset.without([one for one in there if one not in shared])
     start = time.perf_counter()
-    views = run.info.get("settings", {}).get("views", 1) if run else 1
-    predictions = training.predict(classifier, dataset, split, views=views)
+    views = run.info.get("settings", {}) if run else {}
+    views = views.get("test_time_augmentation", views.get("views", 1))
+    predictions = training.predict(
+        models.restrict(classifier, reduced.expressions),
+        reduced,
+        split,
+        test_time_augmentation=views,
+    )
     predictions = records.as_recorded(predictions)
     info = {
-        **records.asked(file, dataset, split),
+        **records.asked(file, reduced, split),
         "views": views,
-        "without": list(without),
-        "command": shlex.join(command),
+        "without": list(dict.fromkeys(left_out)),
+        "command": command,
         "evaluated": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "seconds": round(time.perf_counter() - start, 1),
         **records.surroundings(),
     }
-    return Assessment(info, predictions, classifier.input_shape, dataset.describe())
+    about = [f"data: {reduced.describe()}"]
+    if left_out:
+        lost = int((dataset.split == split).sum()) - len(predictions)
+        about.append(
+            f"evaluated on the {len(shared)} classes that are left without "
+            f"{', '.join(info['without'])}: {lost:,} faces of other classes are left out"
+        )
+    return Assessment(
+        info, predictions, classifier.input_shape, (*about, *_about_copies(info, predictions))
+    )
+
+
+def _about_copies(info: dict[str, Any], predictions: Predictions) -> list[str]:
+    """Say why the accuracy without copies tells little, where it does.
+
+    Copies are the pictures that also stand in the training split of the data set that is
+    *evaluated*. A network that was trained on another one need not have seen them.
+    """
+    copies = int(predictions.copies.sum())
+    dataset, trained_on = info["dataset"], info["trained_on"]
+    same = SAME_PICTURES.get(trained_on, trained_on) == SAME_PICTURES.get(dataset, dataset)
+    if not copies or same:
+        return []
+    known = "what this network was trained on is not recorded"
+    if trained_on:
+        known = f"this network was trained on {trained_on}"
+    return [
+        f"{copies:,} of these faces also stand in {dataset}'s training split; {known}, so it "
+        "need not have seen them"
+    ]
 
 
 def _without_nan(value: Any) -> Any:

@@ -10,14 +10,12 @@ from __future__ import annotations
 
 import dataclasses
 import io
-import json
 import os
 import platform
 import subprocess
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -114,6 +112,8 @@ class Evaluation:
     ----------
     folder : pathlib.Path
         The run's folder, or that of the released network's name.
+    name : str
+        What its two files are called: "on-expw-test".
     info : dict
         ``on-DATASET-SPLIT.json``: network, model_sha256, trained_on ("" where no record says),
         dataset, split, fingerprint (of the whole data set), n, expressions, without (those left
@@ -124,6 +124,7 @@ class Evaluation:
     """
 
     folder: Path
+    name: str
     info: dict[str, Any] = field(repr=False)
     predictions: Predictions = field(repr=False)
 
@@ -136,11 +137,6 @@ class Evaluation:
     def split(self) -> str:
         """The evaluated split: "test" or "validation"."""
         return self.info["split"]
-
-    @property
-    def name(self) -> str:
-        """What its two files are called: "on-expw-test"."""
-        return evaluation_name(self.dataset, self.split)
 
 
 @dataclass(frozen=True)
@@ -217,16 +213,12 @@ def load(run: str | Path, results: Path = runtime.RESULTS) -> Run:
     if not (folder / "run.json").is_file():
         there = ", ".join(names(folder.parent)) or "none"
         raise ModelError(f"no run called {folder.name!r}; recorded: {there}")
-    try:
-        info = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-        history = read_history(folder)
-    except (ValueError, OSError) as error:
-        raise ModelError(f"{folder.name}: its record cannot be read: {error}") from error
+    info = runtime.read_json(folder / "run.json")
     expressions = tuple(info.get("expressions", EXPRESSIONS))
     return Run(
         folder=folder,
         info=info,
-        history=history,
+        history=read_history(folder),
         validation=_read_predictions(folder / "validation.npz", expressions),
         test=_read_predictions(folder / "test.npz", expressions),
     )
@@ -241,18 +233,22 @@ def read_history(folder: Path) -> pd.DataFrame:
         When its columns are others than `HISTORY_COLUMNS`, or its epochs are not 1 … n.
     """
     path = folder / "history.csv"
+    title = f"{folder.name}/history.csv"
     if not path.is_file():
         return pd.DataFrame(columns=list(HISTORY_COLUMNS))
-    history = pd.read_csv(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+        history = pd.read_csv(io.StringIO(text))
+    except (ValueError, OSError) as error:
+        raise ModelError(f"{title}: cannot be read: {runtime.printable(str(error))}") from error
     if tuple(history.columns) != HISTORY_COLUMNS:
-        raise ModelError(
-            f"{folder.name}/history.csv: columns {', '.join(history.columns)}; "
-            f"expected {', '.join(HISTORY_COLUMNS)}"
-        )
+        found = runtime.printable(", ".join(map(str, history.columns)))
+        raise ModelError(f"{title}: columns {found}; expected {', '.join(HISTORY_COLUMNS)}")
+    whole = text.endswith("\n") and history.map(np.isreal).all(axis=None)
+    if not whole or not np.isfinite(history.to_numpy(np.float64)).all():
+        raise ModelError(f"{title}: its last row is cut off, or a value is no number")
     if history["epoch"].tolist() != list(range(1, len(history) + 1)):
-        raise ModelError(
-            f"{folder.name}/history.csv: its epochs are not 1 … {len(history)} in order"
-        )
+        raise ModelError(f"{title}: its epochs are not 1 … {len(history)} in order")
     return history
 
 
@@ -280,9 +276,13 @@ def write_predictions(path: Path, predictions: Predictions) -> None:
     runtime.write_atomically(path, buffer.getvalue())
 
 
-def evaluation_name(dataset: str, split: str) -> str:
-    """Name the two files of an evaluation: "on-expw-test"."""
-    return f"on-{dataset}-{split}"
+def evaluation_name(dataset: str, split: str, without: Sequence[str] = ()) -> str:
+    """Name the two files of an evaluation: "on-ferplus-test", "on-ferplus-test-without-contempt".
+
+    >>> evaluation_name("ferplus", "test", ["contempt"])
+    'on-ferplus-test-without-contempt'
+    """
+    return "-".join(["on", dataset, split, *(f"without-{name}" for name in sorted(without))])
 
 
 def write_evaluation(folder: Path, info: Mapping[str, Any], predictions: Predictions) -> Path:
@@ -302,7 +302,8 @@ def write_evaluation(folder: Path, info: Mapping[str, Any], predictions: Predict
     pathlib.Path
         The ``.json`` file. It is written last: an evaluation without it does not exist.
     """
-    path = folder / f"{evaluation_name(info['dataset'], info['split'])}.json"
+    name = evaluation_name(info["dataset"], info["split"], info.get("without", ()))
+    path = folder / f"{name}.json"
     expressions = list(predictions.expressions)
     content = runtime.as_json({**info, "n": len(predictions), "expressions": expressions})
     path.unlink(missing_ok=True)
@@ -333,19 +334,21 @@ def load_evaluation(path: Path) -> Evaluation:
     if not path.is_file():
         there = ", ".join(file.stem for file in _evaluation_files(path.parent)) or "none"
         raise ModelError(f"{title}: no such evaluation; recorded there: {there}")
+    info = runtime.read_json(path)
     try:
-        info = json.loads(path.read_text(encoding="utf-8"))
-        name = evaluation_name(info["dataset"], info["split"])
+        dataset, split, without = info["dataset"], info["split"], info.get("without", ())
         expressions, count = tuple(map(str, info["expressions"])), int(info["n"])
-    except (ValueError, KeyError, TypeError, OSError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise ModelError(f"{title}: cannot be read: {type(error).__name__}: {error}") from error
-    if name != path.stem:
-        raise ModelError(f"{title}: holds {name}; expected {path.stem}")
+    # Records of earlier versions were not named after what was left out.
+    known = {evaluation_name(dataset, split, without), evaluation_name(dataset, split)}
+    if path.stem not in known:
+        raise ModelError(f"{title}: holds {sorted(known)[-1]}; expected {path.stem}")
     predictions = _read_predictions(path.with_suffix(".npz"), expressions)
     if predictions is None or len(predictions) != count:
         found = "no predictions" if predictions is None else f"{len(predictions)} predictions"
         raise ModelError(f"{title}: {found} beside it; expected {count}")
-    return Evaluation(folder=path.parent, info=info, predictions=predictions)
+    return Evaluation(path.parent, path.stem, info, predictions)
 
 
 def evaluations(folder: Path) -> list[Evaluation]:
@@ -444,23 +447,6 @@ def surroundings() -> dict[str, Any]:
     }
 
 
-def session(command: str) -> dict[str, Any]:
-    """Describe one of the sittings in which a record is made that grows run by run.
-
-    Parameters
-    ----------
-    command : str
-        What is being run.
-
-    Returns
-    -------
-    dict
-        "started" (now, UTC), "command", and what `surroundings` says.
-    """
-    started = datetime.now(timezone.utc).isoformat(timespec="seconds")
-    return {"started": started, "command": command, **surroundings()}
-
-
 def hardware() -> str:
     """Say what computes: the accelerator where there is one, and the processor."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
@@ -513,7 +499,7 @@ def _commit() -> str:
             check=True,
         ).stdout.strip()
         changed = subprocess.run(
-            ["git", "status", "--porcelain", "--", "utils", "benchmarks", *COMMANDS],
+            ["git", "status", "--porcelain", "--", "utils", "experiments", *COMMANDS],
             cwd=runtime.ROOT,
             capture_output=True,
             text=True,

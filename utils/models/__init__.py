@@ -1,25 +1,20 @@
-"""The networks, found by name; saving and loading them with their class names.
+"""The networks, found by name; saving and loading them with their class names."""
 
-`ancestors` are the course's five, `candidates` our own; `networks` finds them by name, `files`
-keeps the trained ones.
-"""
-
-from utils.models.ancestors import cnn3, cnn4, cnn5, resnet, vgg16
-from utils.models.candidates import best, convnext, vit
+from utils.models import networks  # noqa: F401  registers them
 from utils.models.files import (
     CARD,
     DEFAULT,
-    LARGEST_MODEL,
     Classifier,
     find,
     load,
     released,
+    restrict,
     save,
     with_dtype,
-    without,
 )
-from utils.models.networks import (
-    CANDIDATES,
+from utils.models.networks import best, cnn3, cnn4, cnn5, convnext, resnet, resnet8, vgg16, vit
+from utils.models.registry import (
+    ANCESTORS,
     NETWORKS,
     Network,
     base_layers,
@@ -27,14 +22,14 @@ from utils.models.networks import (
     find_network,
     freeze_base,
     layers_table,
+    network,
     networks_table,
 )
 
 __all__ = [
-    "CANDIDATES",
+    "ANCESTORS",
     "CARD",
     "DEFAULT",
-    "LARGEST_MODEL",
     "NETWORKS",
     "Classifier",
     "Network",
@@ -50,12 +45,14 @@ __all__ = [
     "freeze_base",
     "layers_table",
     "load",
+    "network",
     "networks_table",
     "released",
     "resnet",
+    "resnet8",
+    "restrict",
     "save",
     "vgg16",
     "vit",
     "with_dtype",
-    "without",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import lzma
 import zipfile
@@ -22,6 +23,9 @@ CARD = "expressions.json"
 #: A released network is a few megabytes; an archive that unpacks to more is not opened.
 LARGEST_MODEL = 2**30
 LARGEST_CARD = 2**16
+
+#: So many faces or fewer are asked about in one quick call.
+FEW = 32
 
 #: The released network that is used where none is named.
 DEFAULT = "cnn5-fer2013-smote"
@@ -75,52 +79,81 @@ class Classifier:
         Raises
         ------
         ModelError
-            When the faces have another size than the network takes.
+            When the faces have another size than the network takes, or its answers are no
+            probabilities.
         """
         if images.ndim != 4 or tuple(images.shape[1:]) != self.input_shape:
             raise ModelError(
                 f"the network takes faces of shape (n, {', '.join(map(str, self.input_shape))}), "
                 f"and was given {images.shape}"
             )
-        if len(images) == 0:
+        count = len(images)
+        if count == 0:
             return np.empty((0, len(self.expressions)), np.float32)
-        return np.asarray(self.model.predict(images, batch_size=batch_size, verbose=verbose))
+        if count <= FEW:
+            # Ten times as fast as `predict` for one face. Each number of faces is compiled anew,
+            # so there are few of them: 1, 2, 4, 8 …
+            filled = np.resize(images, (1 << (count - 1).bit_length(), *images.shape[1:]))
+            answers = np.asarray(self.model.predict_on_batch(filled))[:count]
+        else:
+            answers = np.asarray(self.model.predict(images, batch_size=batch_size, verbose=verbose))
+        _require_probabilities(answers, (count, len(self.expressions)))
+        return answers
 
 
-def without(classifier: Classifier, names: Sequence[str]) -> Classifier:
-    """Take expressions from a network's answers; the others share the probability anew.
+def _require_probabilities(answers: np.ndarray, shape: tuple[int, int]) -> None:
+    """Refuse answers of another shape, that are not numbers, or do not sum to one."""
+    found = ""
+    if answers.shape != shape:
+        found = f"an array of shape {answers.shape}"
+    elif not np.isfinite(answers).all():
+        found = f"{int((~np.isfinite(answers)).any(axis=1).sum()):,} rows with NaN or infinity"
+    elif answers.min() < -1e-3 or np.abs(answers.sum(axis=1) - 1).max() > 1e-2:
+        worst = float(answers.sum(axis=1)[np.abs(answers.sum(axis=1) - 1).argmax()])
+        found = (
+            f"values of {answers.min():.3g} … {answers.max():.3g}, a row that sums to {worst:.3g}"
+        )
+    if found:
+        raise ModelError(
+            f"the network's answers are no probabilities: found {found}; expected "
+            f"{shape[0]:,} rows of {shape[1]} numbers of 0 … 1 that sum to 1"
+        )
+
+
+def restrict(classifier: Classifier, expressions: Sequence[str]) -> Classifier:
+    """Let a network answer some of its expressions only; they share the probability anew.
 
     Parameters
     ----------
     classifier : Classifier
         Any.
-    names : sequence of str
-        What it is no longer to answer. Names that it does not know are passed over.
+    expressions : sequence of str
+        Two or more that it knows, in the order in which they are to be answered.
 
     Returns
     -------
     Classifier
-        Of the same network, asked: "if it is none of these, what is it?"
+        Of the same network, asked: "if it is one of these, which is it?"
 
     Raises
     ------
     ModelError
-        When fewer than two expressions would be left.
+        When fewer than two are named, or the network does not know one.
     """
     import keras
 
-    kept = [place for place, name in enumerate(classifier.expressions) if name not in names]
-    if len(kept) < 2:
+    known = classifier.expressions
+    if len(expressions) < 2 or not set(expressions) <= set(known):
         raise ModelError(
-            f"without {', '.join(names)} the network would have {len(kept)} of "
-            f"{', '.join(classifier.expressions)} left, expected two or more"
+            f"the network names {', '.join(known)}: it cannot answer "
+            f"{', '.join(expressions) or 'nothing'} alone; expected two or more of its own"
         )
-    if len(kept) == len(classifier.expressions):
+    if tuple(expressions) == known:
         return classifier
-    shares = keras.ops.take(classifier.model.outputs[0], np.array(kept), axis=1)
+    places = np.array([known.index(name) for name in expressions])
+    shares = keras.ops.take(classifier.model.outputs[0], places, axis=1)
     shares = shares / keras.ops.sum(shares, axis=1, keepdims=True)
-    expressions = tuple(classifier.expressions[place] for place in kept)
-    return Classifier(keras.Model(classifier.model.inputs, shares), expressions)
+    return Classifier(keras.Model(classifier.model.inputs, shares), tuple(expressions))
 
 
 def save(classifier: Classifier, path: Path | str, *, dtype: str = "float16") -> Path:
@@ -152,7 +185,7 @@ def save(classifier: Classifier, path: Path | str, *, dtype: str = "float16") ->
     return path
 
 
-def find(name: Path | str) -> Path:
+def find(name: Path | str, results: Path | None = None) -> Path:
     """Find a network's file by what a person would call it.
 
     Parameters
@@ -160,6 +193,8 @@ def find(name: Path | str) -> Path:
     name : str or path
         A ``.keras`` file; the name of a run in ``results/`` or of a released network in
         ``models/``, a run's own file coming first; or a run's folder.
+    results : path, optional
+        Where runs are looked for before ``results/``.
 
     Returns
     -------
@@ -172,6 +207,7 @@ def find(name: Path | str) -> Path:
         When there is none; the message lists what there is.
     """
     text = str(name)
+    places = [*([results] if results else []), runtime.RESULTS]
     if text.endswith(".keras"):
         if not Path(text).is_file():
             kind = "a folder" if Path(text).is_dir() else "not there"
@@ -179,14 +215,16 @@ def find(name: Path | str) -> Path:
         return Path(text)
     for file in (
         Path(text) / "model.keras",
-        runtime.RESULTS / text / "model.keras",
+        *(place / text / "model.keras" for place in places),
         runtime.MODELS / f"{text}.keras",
     ):
         if file.is_file():
             return file
     there = ", ".join(released()) or "none"
-    kept = ", ".join(file.parent.name for file in sorted(runtime.RESULTS.glob("*/model.keras")))
-    if (runtime.RESULTS / text / "run.json").is_file():
+    kept = ", ".join(
+        file.parent.name for place in places for file in sorted(place.glob("*/model.keras"))
+    )
+    if any((place / text / "run.json").is_file() for place in places):
         raise ModelError(
             f"{text}: that run is recorded, and its network was not kept here; released networks: "
             f"{there}. Train it again, or name a .keras file"
@@ -224,15 +262,22 @@ def load(path: Path | str) -> Classifier:
 
     path = Path(path)
     expressions = _read_card(path)
+    _require_own_weights(path)
     try:
         model = keras.saving.load_model(path, compile=False, safe_mode=True)
-        outputs = model.output_shape[-1]
         exact = with_dtype(model, "float32")
     except Exception as error:  # a foreign file makes Keras raise anything
         raise ModelError(f"{path.name}: Keras cannot load it: {error}") from error
-    if outputs != len(expressions):
+    shape = tuple(getattr(model, "input_shape", ()) or ())
+    if len(shape) != 4 or shape[-1] not in (1, 3) or None in shape[1:]:
         raise ModelError(
-            f"{path.name}: {outputs} outputs, but names for {len(expressions)} expressions"
+            f"{path.name}: takes inputs of shape {shape}, expected height, width, "
+            "and 1 or 3 channels"
+        )
+    if len(model.output_shape) != 2 or model.output_shape[-1] != len(expressions):
+        raise ModelError(
+            f"{path.name}: answers in the shape {tuple(model.output_shape)}, and names "
+            f"{len(expressions)} expressions: expected one number for each"
         )
     return Classifier(exact, expressions)
 
@@ -261,7 +306,33 @@ def _read_card(path: Path) -> tuple[str, ...]:
     return tuple(expressions)
 
 
-def with_dtype(model, dtype: str):
+def _require_own_weights(path: Path) -> None:
+    """Refuse weights that lie in another file: HDF5 would read any file of the user's."""
+    import h5py
+
+    def check(group) -> None:
+        for name in group:
+            link = group.get(name, getlink=True)
+            if not isinstance(link, h5py.HardLink):
+                raise ModelError(f"{path.name}: its weights link to another place ({name})")
+            item = group[name]
+            if isinstance(item, h5py.Group):
+                check(item)
+            elif item.external or item.is_virtual:
+                raise ModelError(f"{path.name}: its weights lie in another file ({name})")
+
+    try:
+        with zipfile.ZipFile(path) as archive:
+            content = io.BytesIO(archive.read("model.weights.h5"))
+        with h5py.File(content, "r") as file:
+            check(file)
+    except ModelError:
+        raise
+    except Exception as error:  # a foreign file makes HDF5 raise anything
+        raise ModelError(f"{path.name}: its weights cannot be read: {error}") from error
+
+
+def with_dtype(model, dtype: str, *, fused: bool = False):
     """Return a copy of a network that stores and computes in another precision.
 
     Parameters
@@ -269,7 +340,11 @@ def with_dtype(model, dtype: str):
     model : keras.Model
         Any network of Keras's own layers.
     dtype : str
-        "float32", "float16", or a mixed policy, in which the last layer stays in float32.
+        "float32", "float16", or a mixed policy, in which the last layer, and the one that prepares
+        colors, stay in float32.
+    fused : bool
+        Whether batch normalization takes TensorFlow's fused kernel, for training on a processor
+        (`layers.FusedBatchNormalization`); without it a copy has Keras's own layer.
 
     Returns
     -------
@@ -278,10 +353,15 @@ def with_dtype(model, dtype: str):
     """
     import keras
 
+    from utils.layers import FusedBatchNormalization
+
     def same_layer(layer):
-        exact = layer is model.layers[-1] and dtype.startswith("mixed")
-        kind = "float32" if exact else dtype
-        return type(layer).from_config({**layer.get_config(), "dtype": kind})
+        exact = layer is model.layers[-1] or layer.name == "imagenet_colours"
+        kind = type(layer)
+        if isinstance(layer, keras.layers.BatchNormalization):
+            kind = FusedBatchNormalization if fused else keras.layers.BatchNormalization
+        policy = "float32" if exact and dtype.startswith("mixed") else dtype
+        return kind.from_config({**layer.get_config(), "dtype": policy})
 
     copy = keras.models.clone_model(model, clone_function=same_layer)
     copy.set_weights(model.get_weights())

@@ -1,186 +1,135 @@
-"""What a run can be told, and what it is told where nothing else is said."""
+"""What a training can be told, each setting written down once: its range, its default, its help."""
 
 from __future__ import annotations
 
 import dataclasses
-import json
-import math
-from dataclasses import dataclass, field
-from typing import Any
+import typing
+from collections.abc import Mapping
+from typing import Any, Literal
 
-from utils import augment, models
+import pydantic
+from pydantic import Field, model_validator
+from pydantic.dataclasses import dataclass
 
-BALANCES = ("smote", "weights", "none")
-TARGETS = ("labels", "votes", "both")
-VIEWS = (1, 2, 10)
-OPTIMIZERS = ("adamw", "sgd")
-FEEDS = ("device", "stream", "generator")
+from utils import models
+
+_CONFIG = pydantic.ConfigDict(extra="forbid", strict=False, allow_inf_nan=False)
 
 
-@dataclass(frozen=True)
+def _field(default: Any, description: str, **bounds: Any) -> Any:
+    if isinstance(default, dict):
+        return Field(default_factory=dict, description=description, **bounds)
+    return Field(default=default, description=description, **bounds)
+
+
+@dataclass(frozen=True, config=_CONFIG)
 class Settings:
-    """Everything that a run can be told.
+    """Everything that a training can be told. Values out of range are refused.
 
-    Attributes
-    ----------
-    model : str
-        A name out of `models.NETWORKS`.
-    network : dict
-        That network's own settings, as {"dropout": 0.3}.
-    size : int
-        Side of the faces in pixels; they are resized to it before balancing.
-    balance : {"smote", "weights", "none"}
-        What is done about the classes' sizes.
-    augmentation : Augmentation or None
-        How training faces are moved; None leaves them.
-    epochs : int
-        Passes over the balanced training set.
-    batch_size : int
-        Faces a step.
-    learning_rate : float
-        Its highest value.
-    warm_up : float
-        Epochs over which it rises from zero; then it falls to zero along a cosine
-        (Loshchilov & Hutter 2017).
-    weight_decay : float
-        Decoupled from the gradient (Loshchilov & Hutter 2019), times the learning rate.
-    optimizer : {"adamw", "sgd"}
-        AdamW, or SGD with Nesterov's momentum of 0.9.
-    average : float
-        Share of the past that a running average of the weights keeps at each step; the averaged
-        weights are what is validated, saved and tested (Polyak & Juditsky 1992). 0 takes the
-        weights as they are.
-    label_smoothing : float
-        Share of each target (label, votes, what teachers say) that is spread over all classes
-        (Szegedy et al. 2016, §7).
-    targets : {"labels", "votes", "both"}
-        What a training face is to be called: its label; each class by its share of FER+'s votes
-        ("cross-entropy loss" in Barsoum et al. 2016, §3); or the mean of the two, for faces
-        without a vote the label alone. Validation and test keep labels.
-    teachers : tuple of str
-        Trained networks that teach this one, as `models.find` takes them, of the same size and
-        the same expressions. In each step they are asked about the very faces that it sees, moved
-        and mixed (Beyer et al. 2022, Knowledge distillation: a good teacher is patient and
-        consistent, §3), and their mean answer is its target.
-    taught : float
-        Share of the target that is theirs, 0 … 1; the rest is the label. The history's training
-        accuracy then counts agreement with the mixed target.
-    erasing : float
-        Share of the faces out of which a rectangle is erased (Zhong et al. 2020).
-    mixup : float
-        α of the Beta distribution that mixes two faces (Zhang et al. 2018); 0 mixes none.
-    cutmix : float
-        α of CutMix, which pastes a rectangle of one face into another (Yun et al. 2019). With
-        mixup too, each takes half of the faces.
-    views : {1, 2, 10}
-        How often each validation and test face is shown at the end, and the answers averaged: as
-        it is; mirrored too; moved to four sides as well, each mirrored too (Krizhevsky et al.
-        2012, §4.1, crop the moved ones).
-    feed : {"device", "stream", "generator"}
-        Where the faces come from. "device": the whole training split lies on the device, and is
-        moved inside the compiled step. "stream": it stays on disk, each batch is handed over; for
-        sets that the device cannot hold, with the same result. "generator": ImageDataGenerator
-        moves one face at a time on the processor, the ancestors' way.
-    seed : int
-        Seeds weights, order, augmentation, dropout and SMOTE.
-    precision : {"float32", "mixed_bfloat16"}
-        What the network computes in. Weights and recorded probabilities are float32.
-    start : str
-        A trained network to start from, as `models.find` takes it; "" starts from random
-        weights. Its last layer is taken over where it names the same expressions.
-    frozen_epochs : int
-        For so many epochs at the beginning only the dense layers learn. Then a new optimizer
-        trains the whole network, at `fine_tuning` times the learning rate.
-    fine_tuning : float
-        That factor, over 0.
+    `describe` lists each field with its range and what it means; ``train.py --help`` prints the
+    same words.
+
+    Raises
+    ------
+    pydantic.ValidationError
+        A ``ValueError`` that names each field that is wrong, what was given and what was expected.
     """
 
-    model: str = "cnn5"
-    network: dict[str, Any] = field(default_factory=dict)
-    size: int = 64
-    balance: str = "smote"
-    augmentation: augment.Augmentation | None = field(default_factory=augment.Augmentation)
-    epochs: int = 50
-    batch_size: int = 128
-    learning_rate: float = 1e-3
-    warm_up: float = 1.0
-    weight_decay: float = 0.05
-    optimizer: str = "adamw"
-    average: float = 0.0
-    label_smoothing: float = 0.1
-    targets: str = "labels"
-    teachers: tuple[str, ...] = ()
-    taught: float = 0.9
-    erasing: float = 0.0
-    mixup: float = 0.0
-    cutmix: float = 0.0
-    views: int = 1
-    feed: str = "device"
-    seed: int = 0
-    precision: str = "float32"
-    start: str = ""
-    frozen_epochs: int = 0
-    fine_tuning: float = 0.1
+    model: str = _field("cnn5", "network to train")
+    network: dict[str, Any] = _field({}, "the network's own settings")
+    size: int = _field(64, "side of the faces in pixels; they are resized to it", ge=1, le=1024)
+    balance: Literal["smote", "weights", "none"] = _field(
+        "none", "what is done about rare classes: SMOTE, class weights, or nothing"
+    )
+    rotation: float = _field(10.0, "largest rotation to either side, in degrees", ge=0, le=180)
+    zoom: float = _field(0.2, "largest change of scale, as a fraction", ge=0, lt=1)
+    shift: float = _field(0.15, "largest shift, as a fraction of the side", ge=0, lt=1)
+    flip: bool = _field(True, "mirror half of the faces left to right")
+    brightness: float = _field(0.0, "largest change of brightness, as a share of 255", ge=0, le=1)
+    contrast: float = _field(0.0, "largest change of contrast, as a share", ge=0, lt=1)
+    erasing: float = _field(0.0, "share of the faces that lose a rectangle", ge=0, le=1)
+    mixup: float = _field(0.0, "alpha of MixUp; 0 mixes none", ge=0)
+    cutmix: float = _field(0.0, "alpha of CutMix; 0 mixes none", ge=0, le=1)
+    epochs: int = _field(50, "passes over the training faces", ge=1)
+    batch_size: int = _field(128, "faces a step", ge=1)
+    optimizer: Literal["adamw", "sgd"] = _field(
+        "adamw", "AdamW, or SGD with Nesterov momentum of 0.9"
+    )
+    learning_rate: float = _field(1e-3, "peak learning rate", gt=0)
+    warmup_epochs: float = _field(
+        1.0, "epochs over which the rate rises from 0; then it falls to 0 along a cosine", ge=0
+    )
+    weight_decay: float = _field(0.05, "decoupled weight decay", ge=0)
+    ema_momentum: float = _field(
+        0.0, "momentum of the exponential moving average (EMA) of the weights; 0: none", ge=0, lt=1
+    )
+    label_smoothing: float = _field(
+        0.1, "share of each target that is spread over all classes", ge=0, lt=1
+    )
+    targets: Literal["labels", "votes", "both"] = _field(
+        "labels", "what is learned: labels, the shares of FER+'s votes, or the mean of both"
+    )
+    teachers: tuple[str, ...] = _field(
+        (), "trained networks whose mean answer is a part of each target (distillation)"
+    )
+    distillation_weight: float = _field(0.9, "how large a part", ge=0, le=1)
+    test_time_augmentation: Literal[1, 2, 10] = _field(
+        1, "views of each validation and test face at the end: as it is; mirrored too; shifted too"
+    )
+    seed: int = _field(0, "seeds weights, order, augmentation, dropout and SMOTE", ge=0, lt=2**32)
+    precision: Literal["float32", "mixed_bfloat16"] = _field(
+        "float32", "what the network computes in; its weights are float32"
+    )
+    initial_weights: str = _field("", "trained network to start from (transfer learning)")
+    frozen_epochs: int = _field(0, "epochs at the beginning in which only the head learns", ge=0)
+    fine_tuning_factor: float = _field(
+        0.1, "factor of the learning rate after the frozen epochs", gt=0
+    )
 
-    def __post_init__(self) -> None:
-        # A record's JSON holds a list.
-        object.__setattr__(self, "teachers", tuple(self.teachers))
-        for one in dataclasses.fields(self):
-            value = getattr(self, one.name)
-            if isinstance(value, float) and not math.isfinite(value):
-                raise ValueError(f"{one.name} is a finite number, not {value}")
-        if self.balance not in BALANCES:
-            raise ValueError(f"balance is one of {', '.join(BALANCES)}, not {self.balance!r}")
-        if self.targets not in TARGETS:
-            raise ValueError(f"targets is one of {', '.join(TARGETS)}, not {self.targets!r}")
+    @model_validator(mode="after")
+    def _fits_together(self) -> Settings:
         if self.targets != "labels" and self.balance == "smote":
             raise ValueError("SMOTE makes faces that nobody has voted on: balance none or weights")
-        if self.optimizer not in OPTIMIZERS:
-            raise ValueError(f"optimizer is one of {', '.join(OPTIMIZERS)}, not {self.optimizer!r}")
-        if not 0 <= self.average < 1 or self.views not in VIEWS:
-            raise ValueError(
-                f"average is 0 … 1, without 1 itself; views is one of {', '.join(map(str, VIEWS))}"
-            )
-        if self.feed not in FEEDS:
-            raise ValueError(f"feed is one of {', '.join(FEEDS)}, not {self.feed!r}")
-        if not 0 <= self.taught <= 1:
-            raise ValueError(f"taught is a share, 0 … 1, not {self.taught}")
-        if not 0 <= self.erasing <= 1 or self.mixup < 0 or self.cutmix < 0:
-            raise ValueError("erasing is a share, 0 … 1; mixup and cutmix are 0 or more")
-        if self.epochs < 1 or self.batch_size < 1 or self.size < 1:
-            raise ValueError("epochs, batch_size and size are at least 1")
-        if not 0 <= self.frozen_epochs < self.epochs or self.fine_tuning <= 0:
-            raise ValueError("frozen_epochs is less than epochs, and fine_tuning more than 0")
+        if self.mixup and self.cutmix:
+            raise ValueError("mixup and cutmix: one of them, not both")
+        if self.frozen_epochs >= self.epochs:
+            raise ValueError("frozen_epochs is less than epochs")
+        models.find_network(self.model)
+        return self
+
+    def augmentation(self) -> dict[str, Any]:
+        """Return the settings that `augment.layers_before` takes."""
+        names = ("rotation", "zoom", "shift", "flip", "brightness", "contrast", "erasing", "seed")
+        return {name: getattr(self, name) for name in names}
 
 
-#: What our own networks are trained with: put together from what has been reported to work on
-#: FER2013. None of it has been measured here yet.
-OUR_RECIPE: dict[str, Any] = {
-    "size": 48,
-    "balance": "none",
-    "augmentation": augment.Augmentation(rotation=10.0, zoom=0.2, shift=0.2),
-    "erasing": 0.5,
-    "mixup": 0.2,
-    "epochs": 300,
-    "batch_size": 128,
-    "optimizer": "sgd",
-    "learning_rate": 0.05,
-    "warm_up": 5.0,
-    "weight_decay": 5e-4,
-    "average": 0.999,
-    "views": 10,
-    "precision": "mixed_bfloat16",
+#: Settings that leave every training face as it is.
+NO_AUGMENTATION: dict[str, Any] = {
+    "rotation": 0.0,
+    "zoom": 0.0,
+    "shift": 0.0,
+    "flip": False,
+    "brightness": 0.0,
+    "contrast": 0.0,
+    "erasing": 0.0,
+    "mixup": 0.0,
+    "cutmix": 0.0,
 }
+
+
+def fields() -> dict[str, tuple[Any, str]]:
+    """Return the type and the help of each setting, in their order."""
+    kinds = typing.get_type_hints(Settings)
+    return {
+        one.name: (kinds[one.name], one.default.description) for one in dataclasses.fields(Settings)
+    }
 
 
 def recipe(model: str, **changes: Any) -> Settings:
     """Return the settings that a network is trained with where nothing else is said.
 
-    `models.CANDIDATES` take `OUR_RECIPE`. All five others share one protocol (notebook 07
-    compares them): 50 epochs, batches of 128, AdamW, a cosine, label smoothing, rotation, zoom,
-    shift and mirroring. What differs is what their descriptions differ in: the size of the faces,
-    and SMOTE for `cnn5`; and the learning rate of `vgg16`, whose thirteen convolutions without
-    batch normalisation do not learn at 0.001.
+    The defaults, the size that the network is described with, and what its entry in
+    `models.NETWORKS` changes.
 
     Parameters
     ----------
@@ -189,66 +138,44 @@ def recipe(model: str, **changes: Any) -> Settings:
     **changes
         Fields of `Settings` that are to be others.
 
-    Returns
-    -------
-    Settings
-
     Raises
     ------
     ModelError
         When there is no network of that name.
     """
-    if model in models.CANDIDATES:
-        return Settings(**{"model": model, **OUR_RECIPE, **changes})
-    values: dict[str, Any] = {
-        "model": model,
-        "size": models.find_network(model).size,
-        "balance": "smote" if model == "cnn5" else "none",
-        "augmentation": augment.Augmentation(zoom=0.2, shift=0.15),
-        "learning_rate": 2e-4 if model == "vgg16" else 1e-3,
-    }
-    return Settings(**{**values, **changes})
+    found = models.find_network(model)
+    return Settings(**{"model": model, "size": found.size, **found.recipe, **changes})
 
 
-def complete(settings: dict[str, Any]) -> dict[str, Any]:
-    """Fill in what a record does not say because it is older than the setting.
+#: What settings are called in records of earlier versions.
+_OLD_NAMES = {
+    "warm_up": "warmup_epochs",
+    "average": "ema_momentum",
+    "taught": "distillation_weight",
+    "views": "test_time_augmentation",
+    "start": "initial_weights",
+    "fine_tuning": "fine_tuning_factor",
+}
+
+
+def settings_from_record(recorded: Mapping[str, Any]) -> Settings:
+    """Read the settings of a recorded run, whatever version wrote it.
 
     Parameters
     ----------
-    settings : dict
-        Out of a record's ``run.json``.
+    recorded : mapping
+        ``settings`` of a ``run.json``. Names of earlier versions are translated, augmentation that
+        lay in an object of its own is taken out of it (None: there was none), what did not exist
+        yet takes its default, and how faces were fed to the step ("feed"), which changes no
+        result, is left out.
 
     Returns
     -------
-    dict
-        With every field of `Settings`. Where the faces came from was not recorded at first; they
-        were moved a batch at a time before each step, which no longer exists: "batches".
+    Settings
     """
-    own = json.loads(json.dumps(dataclasses.asdict(Settings())))
-    return {**own, "feed": "batches", **settings}
-
-
-def course_settings(name: str) -> Settings:
-    """Return the settings that the course trains a data set with.
-
-    Parameters
-    ----------
-    name : str
-        "sample" takes 12 epochs of small batches through a network of half the filters and
-        little dropout, about a minute on two cores; real data take the recorded runs' values.
-    """
-    if name == "sample":
-        return Settings(
-            network={
-                "filters": [16, 32, 64, 128, 256],
-                "dense": 256,
-                "dropout": 0.05,
-                "dense_dropout": 0.2,
-                "momentum": 0.9,
-            },
-            augmentation=augment.Augmentation(rotation=5.0, zoom=0.05, shift=0.05),
-            epochs=12,
-            batch_size=32,
-            learning_rate=2e-3,
-        )
-    return recipe("cnn5")
+    values = {_OLD_NAMES.get(name, name): value for name, value in recorded.items()}
+    values.pop("feed", None)
+    if "augmentation" in values:
+        values |= values.pop("augmentation") or NO_AUGMENTATION
+    # Teachers came later than the records without them; their names stay as they were.
+    return Settings(**values)

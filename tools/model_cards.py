@@ -1,6 +1,6 @@
 """Release a recorded run's network: its weights and its model card, into ``models/``.
 
-``python -m utils.release RUN`` does both. The card is computed from the record (Mitchell et al.
+``python -m tools.model_cards RUN`` does both. The card is computed from the record (Mitchell et al.
 2019, *Model cards for model reporting*), and a test holds it to be current.
 """
 
@@ -10,7 +10,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from utils import evaluation, models, records, runtime
+from utils import evaluation, models, records, runtime, training
 from utils.runtime import ModelError
 
 CARD = """\
@@ -53,8 +53,9 @@ Most often confused: {confused}.
 
 - Balancing: {balance}; {rows_balanced:,} faces an epoch from {rows:,} real ones. Augmentation:
   {augmentation}.
-- {epochs} epochs of batches of {batch_size}, AdamW, learning rate {learning_rate:g} after a warm-up
-  and then falling along a cosine; label smoothing {label_smoothing:g}; computed in {precision}.
+- {epochs} epochs of batches of {batch_size}, {optimizer} with weight decay {weight_decay:g}, learning
+  rate {learning_rate:g} after {warmup_epochs:g} warm-up epochs, then falling along a cosine; label
+  smoothing {label_smoothing:g}; computed in {precision}. {more}
 - On {hardware}, {backend}, {hours:.1f} hours, {images_per_second:.0f} faces a second.
 - Record: [`results/{name}`](../results/{name}). Command: `{command}`.
 
@@ -67,11 +68,11 @@ or intends, and it must not be used to judge anyone: in hiring, schooling, polic
 anywhere under the European Union's ban on emotion recognition at work and in education (Regulation
 2024/1689, article 5).
 
-The training pictures come without age, gender or skin colour, so nobody can say from them on whom
-it fails more often; expect that it does so unevenly. Rare expressions are recognised worst: see
+The training pictures come without age, gender or skin color, so nobody can say from them on whom
+it fails more often; expect that it does so unevenly. Rare expressions are recognized worst: see
 the table.
 
-## Licence
+## License
 
 Weights under the MIT licence of this repository, as far as they are ours to license: the training
 pictures have terms of their own ([data sheet](../data/README.md)).
@@ -95,7 +96,8 @@ def card(run: records.Run, size: int, shape: tuple[int, int, int]) -> str:
     str
         Markdown, every number from the record.
     """
-    info, settings = run.info, run.info["settings"]
+    info = run.info
+    settings = training.settings_from_record(info["settings"])
     found = evaluation.summary(run.test)
     report = evaluation.report(run.test)
     per_class = [
@@ -106,18 +108,14 @@ def card(run: records.Run, size: int, shape: tuple[int, int, int]) -> str:
         f"{row.true} taken for {row.predicted} ({row['count']})"
         for _, row in evaluation.most_confused(run.test, 3).iterrows()
     ]
-    moved = settings["augmentation"]
-    augmentation = "none"
-    if moved:
-        augmentation = (
-            f"rotation ±{moved['rotation']:g}°, zoom ±{moved['zoom']:.0%}, "
-            f"shift ±{moved['shift']:.0%}" + (", mirroring" if moved["flip"] else "")
-        )
     return CARD.format(
         **{key: info[key] for key in ("model", "dataset", "seed", "command", "hardware")},
         **{key: info[key] for key in ("backend", "images_per_second", "best_epoch")},
-        **{key: settings[key] for key in ("balance", "batch_size", "learning_rate")},
-        **{key: settings[key] for key in ("label_smoothing", "precision")},
+        **{key: getattr(settings, key) for key in ("balance", "batch_size", "learning_rate")},
+        **{key: getattr(settings, key) for key in ("label_smoothing", "precision")},
+        **{key: getattr(settings, key) for key in ("weight_decay", "warmup_epochs")},
+        optimizer={"adamw": "AdamW", "sgd": "SGD with Nesterov momentum"}[settings.optimizer],
+        more=_more(settings),
         name=run.name,
         height=shape[0],
         width=shape[1],
@@ -141,9 +139,38 @@ def card(run: records.Run, size: int, shape: tuple[int, int, int]) -> str:
         confused="; ".join(confused),
         rows=info["rows"]["training"],
         rows_balanced=info["rows"]["training_balanced"],
-        augmentation=augmentation,
+        augmentation=_augmentation(settings),
         hours=info["seconds"] / 3600,
     )
+
+
+def _augmentation(settings: training.Settings) -> str:
+    """Say how the training faces were changed."""
+    parts = [f"rotation ±{settings.rotation:g}°"] if settings.rotation else []
+    for name in ("zoom", "shift", "brightness", "contrast"):
+        value = getattr(settings, name)
+        parts += [f"{name} ±{value:.0%}"] if value else []
+    parts += ["mirroring"] if settings.flip else []
+    parts += [f"erasing in {settings.erasing:.0%} of the faces"] if settings.erasing else []
+    parts += [f"MixUp α = {settings.mixup:g}"] if settings.mixup else []
+    parts += [f"CutMix α = {settings.cutmix:g}"] if settings.cutmix else []
+    return ", ".join(parts) or "none"
+
+
+def _more(settings: training.Settings) -> str:
+    """Say what else made the network and its figures another than the usual ones."""
+    parts = []
+    if settings.ema_momentum:
+        parts.append(f"The weights are an exponential moving average ({settings.ema_momentum:g}).")
+    if settings.teachers:
+        share = f"{settings.distillation_weight:.0%} of each target is what"
+        parts.append(f"{share} {', '.join(f'`{name}`' for name in settings.teachers)} answered.")
+    if settings.initial_weights:
+        parts.append(f"Started from `{settings.initial_weights}`.")
+    views = settings.test_time_augmentation
+    if views > 1:
+        parts.append(f"The figures above average {views} views of each face.")
+    return " ".join(parts)
 
 
 def release(run: records.Run, folder: Path = runtime.MODELS) -> tuple[Path, Path]:
@@ -179,7 +206,7 @@ def release(run: records.Run, folder: Path = runtime.MODELS) -> tuple[Path, Path
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Release the runs that the command line names."""
-    parser = argparse.ArgumentParser(prog="python -m utils.release", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tools.model_cards", description=__doc__)
     parser.add_argument("runs", nargs="+", metavar="RUN", help="a folder's name below results/")
     asked = parser.parse_args(arguments)
     runtime.setup()
@@ -189,4 +216,4 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    runtime.run_command(main)

@@ -1,6 +1,6 @@
 """The form of the notebooks: held by a check, repaired by a command, executed in one way.
 
-``python -m utils.notebooks check`` names everything that is wrong with the committed notebooks,
+``python -m tools.notebooks check`` names everything that is wrong with the committed notebooks,
 without a kernel. ``sync`` brings the parts they share (badge, setup cell, metadata) up to date,
 and ``execute`` runs notebooks in place, from a fresh kernel, as they are committed.
 
@@ -470,7 +470,7 @@ def oversized(root: Path = runtime.ROOT) -> list[str]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run ``check``, ``sync``, ``execute`` or ``sizes``; return the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m utils.notebooks", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tools.notebooks", description=__doc__)
     parser.add_argument("command", choices=("check", "sync", "execute", "sizes"))
     parser.add_argument("files", nargs="*", type=Path, help="notebooks; all by default")
     chosen = parser.parse_args(arguments)
@@ -497,4 +497,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    runtime.run_command(main)

@@ -15,7 +15,7 @@ def predict(
     dataset: datasets.FaceDataset,
     split: str,
     *,
-    views: int = 1,
+    test_time_augmentation: int = 1,
     verbose: int = 0,
 ) -> records.Predictions:
     """Ask a network about every row of one split.
@@ -28,8 +28,8 @@ def predict(
         All of it: the training split tells which rows are copies of training pictures.
     split : {"training", "validation", "test"}
         Which rows.
-    views : {1, 2, 10}
-        How often each face is shown, as `Settings.views` says; the answers are averaged.
+    test_time_augmentation : {1, 2, 10}
+        How many views of each face are shown (see `views_of`); the answers are averaged.
     verbose : int
         1 shows a progress bar.
 
@@ -47,10 +47,9 @@ def predict(
     chosen = dataset.split == split
     part = dataset.part(split)
     images = faces_for(classifier, part.images)
+    views = views_of(images, test_time_augmentation)
     return records.Predictions(
-        probabilities=np.mean(
-            [classifier.predict(view, verbose=verbose) for view in views_of(images, views)], axis=0
-        ),
+        probabilities=np.mean([classifier.predict(one, verbose=verbose) for one in views], axis=0),
         labels=part.labels,
         rows=part.rows,
         copies=datasets.copies_in_training(dataset)[chosen],
@@ -59,7 +58,10 @@ def predict(
 
 
 def views_of(images: np.ndarray, views: int) -> Iterator[np.ndarray]:
-    """Show faces as they are, mirrored, and moved to the four sides by a twelfth of theirs.
+    """Show faces as they are, mirrored, and moved to the four corners by a twelfth of their sides.
+
+    Ten views are test-time augmentation as in Krizhevsky et al. (2012, §4.1): four corners and the
+    center, each mirrored too.
 
     Parameters
     ----------

@@ -1,0 +1,113 @@
+"""Run the course: every core notebook on the rendered sample faces.
+
+``python -m tools.course [NUMBER …]`` (``make course``) renders the sample faces into
+``data/sample``, executes the notebooks with a line each, and leaves the executed copies in
+``runs/course/`` and every figure that they drew in ``figures/course/``. Neither folder is tracked
+by git: the committed notebooks and figures stay as they are.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from tools import notebooks
+from utils import runtime, sample
+from utils.runtime import DataError
+
+#: The core notebooks, which `make course` runs.
+CORE = tuple(range(1, 7))
+
+
+def chosen(numbers: Sequence[int], folder: Path = notebooks.NOTEBOOKS) -> list[Path]:
+    """Find the notebooks of these numbers, in the course's order.
+
+    Raises
+    ------
+    DataError
+        When one of the numbers has no notebook, or a notebook's name begins with no number.
+    """
+    there = {}
+    for path in notebooks.paths(folder):
+        digits = path.name.split("_", 1)[0]
+        if not digits.isdecimal():
+            raise DataError(f"{path.name}: expected a name that begins with a number, as 01_load")
+        there[int(digits)] = path
+    missing = sorted(set(numbers) - set(there))
+    if missing:
+        listed = ", ".join(f"{one:02d}" for one in missing)
+        raise DataError(f"no notebook with number {listed} in {folder.name}/")
+    return [there[one] for one in sorted(set(numbers))]
+
+
+def save_figures(notebook: dict[str, Any], name: str, folder: Path) -> int:
+    """Write every PNG in an executed notebook's outputs to a file; return how many.
+
+    Parameters
+    ----------
+    notebook : dict
+        The executed notebook.
+    name : str
+        The notebook's number, which the files' names begin with; the cell's id is the rest.
+    folder : path
+        Where they go; figures of an earlier run of this notebook are removed.
+    """
+    written = 0
+    folder.mkdir(parents=True, exist_ok=True)
+    for earlier in folder.glob(f"{name}-*.png"):
+        earlier.unlink()
+    for cell in notebook["cells"]:
+        for output in cell.get("outputs", []):
+            picture = output.get("data", {}).get("image/png")
+            if picture:
+                written += 1
+                file = folder / f"{name}-{cell['id'].removeprefix(f'{name}-')}-{written:02d}.png"
+                file.write_bytes(base64.b64decode("".join(picture)))
+    return written
+
+
+def run(paths: Sequence[Path], runs: Path, figures: Path) -> None:
+    """Execute notebooks one after the other, with a line each, up to the first cell that fails.
+
+    Parameters
+    ----------
+    paths : sequence of path
+        The notebooks.
+    runs, figures : path
+        Where the executed copies and their figures go.
+
+    Raises
+    ------
+    DataError
+        Names the notebook, the cell and the error; what ran is kept.
+    """
+    for position, path in enumerate(paths, start=1):
+        print(f"[{position}/{len(paths)}] {path.name} …", flush=True)
+        start = time.monotonic()
+        executed = notebooks.execute(path, runs / path.name)
+        cells = sum(cell["cell_type"] == "code" for cell in executed["cells"])
+        drawn = save_figures(executed, path.name.split("_", 1)[0], figures)
+        seconds = time.monotonic() - start
+        print(f"      {cells} cells, {drawn} figures, {seconds:.0f} s", flush=True)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the course from the command line."""
+    parser = argparse.ArgumentParser(prog="python -m tools.course", description=__doc__)
+    parser.add_argument("numbers", nargs="*", type=int, help="which notebooks; the core by default")
+    paths = chosen(parser.parse_args(arguments).numbers or CORE)
+    start = time.monotonic()
+    sample.write(runtime.DATA / "sample")
+    run(paths, runtime.RUNS / "course", runtime.FIGURES / "course")
+    print(
+        f"{len(paths)} notebooks in {time.monotonic() - start:.0f} s. "
+        "Executed copies: runs/course/ · figures: figures/course/ · to read along: make lab"
+    )
+
+
+if __name__ == "__main__":
+    runtime.run_command(main)

@@ -1,0 +1,203 @@
+"""Networks found by name: a decorated function is all that adding one takes.
+
+Every network takes pixels as a camera gives them (0 … 255, uint8 or float) and prepares them
+itself, so that a saved model needs no instructions.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandas as pd
+
+from utils.runtime import ModelError
+
+#: The five projects that this course descends from; the other networks are our own.
+ANCESTORS = ("cnn3", "cnn4", "cnn5", "vgg16", "resnet")
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network that can be asked for by name.
+
+    Attributes
+    ----------
+    build : callable
+        (input_shape, classes, **settings) to a float32 `keras.Model`.
+    size : int
+        Side in pixels of the faces that it is described with.
+    source : str
+        Whose it is.
+    recipe : mapping
+        The training settings in which it differs from `training.Settings`' defaults.
+    """
+
+    build: Callable
+    size: int
+    source: str
+    recipe: Mapping[str, Any] = field(default_factory=dict)
+
+
+NETWORKS: dict[str, Network] = {}
+
+
+def network(*, size: int, source: str, recipe: Mapping[str, Any] | None = None) -> Callable:
+    """Register a function that builds a network, under its own name (see `Network`)."""
+
+    def register(build: Callable) -> Callable:
+        NETWORKS[build.__name__] = Network(build, size, source, recipe or {})
+        return build
+
+    return register
+
+
+def find_network(name: str) -> Network:
+    """Return an entry of `NETWORKS`; a `ModelError` lists the names there are."""
+    if name not in NETWORKS:
+        raise ModelError(f"no network is called {name!r}; there are: {', '.join(NETWORKS)}")
+    return NETWORKS[name]
+
+
+def build(
+    name: str,
+    input_shape: tuple[int, int, int] | None = None,
+    classes: int = 7,
+    *,
+    dtype: str | None = None,
+    **settings: Any,
+):
+    """Build a network by its name.
+
+    Parameters
+    ----------
+    name : str
+        One of `NETWORKS`.
+    input_shape : tuple of int, optional
+        Height, width, channels; by default gray faces of the network's own size.
+    classes : int
+        How many expressions.
+    dtype : str, optional
+        Keras dtype policy, as "mixed_bfloat16"; the softmax stays in float32.
+    **settings
+        The network's own settings, as its function names them.
+
+    Returns
+    -------
+    keras.Model
+        (n, height, width, channels) pixels of 0 … 255 in, (n, classes) probabilities out; not
+        compiled.
+
+    Raises
+    ------
+    ModelError
+        When there is no network of that name, it has no such setting, or cannot be built so.
+    """
+    from utils.models.files import with_dtype
+
+    found = find_network(name)
+    shape = input_shape or (found.size, found.size, 1)
+    try:
+        model = found.build(shape, classes, **settings)
+    except ModelError:
+        raise
+    except (TypeError, ValueError, ArithmeticError) as error:
+        raise ModelError(f"{name} cannot be built so: {error}") from error
+    return model if dtype in (None, "float32") else with_dtype(model, dtype)
+
+
+def layers_table(model) -> pd.DataFrame:
+    """List a network's layers with what each costs, computed from the layers themselves.
+
+    Parameters
+    ----------
+    model : keras.Model
+        Any network of convolutions and dense layers.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row a layer, index "layer"; columns "kind", "output" (shape without the batch),
+        "parameters", and "multiply_adds" for one face: those of convolutions and dense layers,
+        beside which the others' are nothing.
+    """
+    rows = [
+        {
+            "layer": layer.name,
+            "kind": type(layer).__name__,
+            "output": "×".join(str(side) for side in layer.output.shape[1:]),
+            "parameters": layer.count_params(),
+            "multiply_adds": _multiply_adds(layer),
+        }
+        for layer in model.layers
+    ]
+    return pd.DataFrame(rows).set_index("layer")
+
+
+def networks_table(names: Sequence[str] = ANCESTORS, classes: int = 7) -> pd.DataFrame:
+    """Compare networks, each built at its own size.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row a network, index "network"; columns "input", "convolutions", "dense_layers",
+        "parameters", "multiply_adds" (for one face).
+    """
+    rows = []
+    for name in names:
+        model = build(name, classes=classes)
+        layers = layers_table(model)
+        rows.append(
+            {
+                "network": name,
+                "input": "×".join(map(str, model.input_shape[1:])),
+                # What only prepares the pixels (vgg16's colors) is not counted as a layer.
+                "convolutions": sum(
+                    layer.trainable and type(layer).__name__ == "Conv2D" for layer in model.layers
+                ),
+                "dense_layers": int((layers["kind"] == "Dense").sum()),
+                "parameters": int(layers["parameters"].sum()),
+                "multiply_adds": int(layers["multiply_adds"].sum()),
+            }
+        )
+    return pd.DataFrame(rows).set_index("network")
+
+
+def base_layers(model) -> list:
+    """Return the layers up to the last flattening or global pooling: the base of fine-tuning.
+
+    What stands behind it is the head. Layers that only prepare pixels and are never trained are
+    left out.
+    """
+    ends = [
+        place
+        for place, layer in enumerate(model.layers)
+        if type(layer).__name__ == "Flatten" or type(layer).__name__.startswith("Global")
+    ]
+    base = model.layers[: ends[-1]] if ends else []
+    return [layer for layer in base if layer.weights and layer.name != "imagenet_colours"]
+
+
+def freeze_base(model, frozen: bool) -> None:
+    """Freeze a network's base (see `base_layers`), or let it learn again; compile afterwards.
+
+    A frozen batch normalization uses its running averages and leaves them as they are.
+    """
+    for layer in base_layers(model):
+        layer.trainable = not frozen
+
+
+def _multiply_adds(layer) -> int:
+    """Count one face's multiply-adds in a layer: each weight once a place it is applied to."""
+    if type(layer).__name__ == "MultiHeadAttention":
+        # Its four projections, and two products of all tokens with all tokens.
+        tokens, width = layer.output.shape[1:]
+        kernels = sum(math.prod(weight.shape) for weight in layer.weights if weight.ndim == 3)
+        return tokens * kernels + 2 * tokens**2 * width
+    kernel = getattr(layer, "kernel", None)
+    if kernel is None:
+        return 0
+    # A dense layer's kernel is applied once, a convolution's at each pixel of its output.
+    return math.prod(kernel.shape) * math.prod(layer.output.shape[1:-1])

@@ -1,0 +1,614 @@
+"""A run from its first start to its test predictions; killed, it goes on."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import itertools
+import json
+import math
+import shlex
+import shutil
+import sys
+import time
+from collections.abc import Callable, Sequence
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from utils import augment, balance, datasets, faces, models, records, runtime
+from utils.runtime import DataError, ModelError
+from utils.training.devices import Devices
+from utils.training.predict import predict
+from utils.training.settings import Settings, recipe, settings_from_record
+
+ONE_DEVICE = Devices()
+
+#: Validation faces a step.
+VALIDATION_BATCH = 256
+
+
+def train(
+    dataset: datasets.FaceDataset,
+    settings: Settings,
+    *,
+    folder: Path,
+    verbose: int | str = "auto",
+    test: bool = True,
+    callbacks: Sequence = (),
+    devices: Devices = ONE_DEVICE,
+) -> records.Run:
+    """Train a network and record the run; called again, go on from the last finished epoch.
+
+    Parameters
+    ----------
+    dataset : FaceDataset
+        With rows of all three splits, or of two where `test` is false.
+    settings : Settings
+        What to do.
+    folder : path
+        The run's folder. A finished run there is returned as it is. Networks that start or teach
+        this one are also looked for beside it.
+    verbose : {"auto", 0, 1, 2}
+        Keras's: 1 a progress bar, 2 a line an epoch.
+    test : bool
+        Whether the test split is read at the end, once. A search leaves it unread; the run then
+        has no test predictions until it is asked for again with them.
+    callbacks : sequence of keras.callbacks.Callback
+        Their ``on_epoch_end`` is called once the epoch is on disk. What one raises ends the
+        training; the same call goes on from there.
+    devices : Devices
+        As `devices.choose` returns them; by default one.
+
+    Returns
+    -------
+    Run
+        With validation and test predictions of the epoch that was best on validation.
+
+    Raises
+    ------
+    ModelError
+        When the folder holds a run of other settings or data, a network that should start or
+        teach this one cannot, or the training diverges (nothing of that epoch is recorded).
+    DataError
+        When a split is missing, or the data cannot be balanced as asked.
+    """
+    import filelock
+
+    folder = Path(folder)
+    if folder.exists() and not folder.is_dir():
+        raise ModelError(f"{folder}: expected a run's folder, and it is a file")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    # One process a run: a second one waits, and then finds it finished. The system lets go of
+    # the lock when its holder is killed.
+    with filelock.FileLock(folder.with_name(f".{folder.name}.lock")):
+        info = _begin(dataset, settings, folder, test, devices)
+        if not (folder / "validation.npz").is_file():
+            with devices.scope():
+                _fit(dataset, settings, folder, info, verbose, callbacks, devices)
+        shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+        if test and not (folder / "test.npz").is_file():
+            # The test split is read here and nowhere else; its file marks the run as finished.
+            _write_predictions(dataset, settings, folder, "test")
+    return records.load(folder)
+
+
+def _write_predictions(
+    dataset: datasets.FaceDataset, settings: Settings, folder: Path, split: str
+) -> None:
+    """Ask the saved network, so that what is recorded is what the file says."""
+    classifier = models.load(folder / "model.keras")
+    views = settings.test_time_augmentation
+    predictions = predict(classifier, dataset, split, test_time_augmentation=views)
+    records.write_predictions(folder / f"{split}.npz", predictions)
+
+
+def _begin(
+    dataset: datasets.FaceDataset, settings: Settings, folder: Path, test: bool, devices: Devices
+) -> dict[str, Any]:
+    """Write ``run.json`` at a run's first start; at a later one, check that it is the same run."""
+    for split in datasets.SPLITS if test else datasets.SPLITS[:2]:
+        if not (dataset.split == split).any():
+            raise DataError(f"{dataset.name}: a run needs {split} rows, and there are none")
+    named = {"initial_weights": settings.initial_weights, "teachers": settings.teachers}
+    asked = {
+        "model": settings.model,
+        "dataset": dataset.name,
+        "fingerprint": dataset.fingerprint(),
+        "seed": settings.seed,
+        "epochs": settings.epochs,
+        "settings": json.loads(json.dumps(dataclasses.asdict(settings))),
+        # Files may change later: a network is named by its content, and so are votes.
+        **{
+            f"{what}_sha256": _contents(names, folder.parent)
+            for what, names in named.items()
+            if names
+        },
+        **_votes(dataset, settings),
+    }
+    here = {**records.surroundings(), "devices": devices.count}
+    if (folder / "run.json").is_file():
+        info = records.load(folder).info
+        _require_same(folder.name, info, asked)
+        if not (folder / "validation.npz").is_file():
+            # Another machine or another commit may take over: the record names every one.
+            start = {"epoch": len(records.read_history(folder)), "at": _now(), **here}
+            info = {**info, "resumed": [*info.get("resumed", []), start]}
+            records.write_info(folder, info)
+        return info
+    # What cannot be trained is refused before there is a record of it.
+    _network(dataset, settings, folder)
+    _teachers(dataset, settings, folder)
+    training_targets(dataset, dataset.part("training").labels, settings)
+    info = {
+        **asked,
+        "expressions": list(dataset.expressions),
+        "rows": {split: int((dataset.split == split).sum()) for split in datasets.SPLITS},
+        "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        **here,
+        "started": _now(),
+        "resumed": [],
+    }
+    records.write_info(folder, info)
+    return info
+
+
+def _require_same(name: str, info: dict[str, Any], asked: dict[str, Any]) -> None:
+    """Refuse to go on with a run that was begun with other settings or data."""
+
+    def plain(value: dict[str, Any]) -> dict[str, Any]:
+        settings = dataclasses.asdict(settings_from_record(value["settings"]))
+        return {**value, "settings": json.loads(json.dumps(settings))}
+
+    found, wanted = plain(info), plain(asked)
+    different = [
+        f"{key}: {found['settings'].get(key)!r}, now {value!r}"
+        for key, value in wanted["settings"].items()
+        if found["settings"].get(key) != value
+    ]
+    different += [
+        f"{key}: {found.get(key)!r}, now {value!r}"
+        for key, value in wanted.items()
+        if key != "settings" and found.get(key) != value and value not in different
+    ]
+    if different:
+        raise ModelError(
+            f"{name}: that run was begun with {'; '.join(different)}: take another name, or "
+            "delete the folder"
+        )
+
+
+def _contents(names: str | Sequence[str], results: Path) -> str | list[str]:
+    """Return the SHA-256 of a network's file, or of several networks' files."""
+    if isinstance(names, str):
+        return runtime.sha256(models.find(names, results))
+    return [runtime.sha256(models.find(name, results)) for name in names]
+
+
+def _votes(dataset: datasets.FaceDataset, settings: Settings) -> dict[str, Any]:
+    """Name the votes by their content, where they are learned: no fingerprint holds them."""
+    if settings.targets == "labels" or dataset.votes is None:
+        return {}
+    content = np.ascontiguousarray(dataset.votes, "<i8").tobytes()
+    return {"votes_sha256": hashlib.sha256(content).hexdigest()}
+
+
+def _network(dataset: datasets.FaceDataset, settings: Settings, folder: Path):
+    """Build the network as it stands before its first epoch, in float32."""
+    shape = (settings.size, settings.size, dataset.images.shape[-1])
+    model = models.build(settings.model, shape, len(dataset.expressions), **settings.network)
+    if settings.initial_weights:
+        start = models.load(models.find(settings.initial_weights, folder.parent))
+        _take_over(model, start, dataset.expressions)
+    return model
+
+
+def _take_over(model, start: models.Classifier, expressions: tuple[str, ...]) -> None:
+    """Copy a trained network's weights into one of the same form, layer by layer.
+
+    The last layer is left as it is where the two name other expressions.
+    """
+    there = {layer.name: layer for layer in start.model.layers}
+    for layer in model.layers:
+        if not layer.count_params():
+            continue
+        if layer is model.layers[-1] and start.expressions != tuple(expressions):
+            continue
+        expected = [tuple(weight.shape) for weight in layer.weights]
+        found = there[layer.name].get_weights() if layer.name in there else []
+        if [weight.shape for weight in found] != expected:
+            raise ModelError(
+                f"a {start.model.name} cannot start this {model.name}: layer {layer.name} takes "
+                f"weights of shapes {expected}, and there are "
+                f"{[weight.shape for weight in found] or 'none'}"
+            )
+        layer.set_weights(found)
+
+
+def _teachers(dataset: datasets.FaceDataset, settings: Settings, folder: Path) -> list:
+    """Load the networks that teach, and check that they can be asked about the same faces."""
+    shape = (settings.size, settings.size, dataset.images.shape[-1])
+    loaded = [models.load(models.find(name, folder.parent)) for name in settings.teachers]
+    for name, classifier in zip(settings.teachers, loaded, strict=True):
+        if classifier.input_shape != shape:
+            raise ModelError(
+                f"{name} takes faces of {'×'.join(map(str, classifier.input_shape))}, and cannot "
+                f"teach a network that takes {'×'.join(map(str, shape))}: the size of the faces "
+                "must be the same (--size)"
+            )
+        if classifier.expressions != tuple(dataset.expressions):
+            raise ModelError(
+                f"{name} names {', '.join(classifier.expressions)}, and cannot teach a network "
+                f"that names {', '.join(dataset.expressions)}"
+            )
+    return loaded
+
+
+def _asked(teachers: Sequence[models.Classifier], precision: str) -> Callable | None:
+    """Make a function from faces to the teachers' mean answer.
+
+    Their weights stay inside the function, where Keras neither trains nor saves them.
+    """
+    import keras
+
+    if not teachers:
+        return None
+    networks = [models.with_dtype(one.model, precision) for one in teachers]
+
+    def teach(augmented):
+        answers = [
+            keras.ops.cast(network(augmented, training=False), "float32") for network in networks
+        ]
+        return sum(answers) / len(answers)
+
+    return teach
+
+
+def training_faces(
+    dataset: datasets.FaceDataset, settings: Settings
+) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """Prepare the training split: resized, and balanced as the settings say.
+
+    Parameters
+    ----------
+    dataset : FaceDataset
+        Any splits; only its training rows are used.
+    settings : Settings
+        Gives size, balance and seed.
+
+    Returns
+    -------
+    images : numpy.ndarray
+        (m, size, size, channels) uint8.
+    labels : numpy.ndarray
+        (m,) int64.
+    weights : numpy.ndarray or None
+        (m,) float32: what each face counts, where the balance is "weights".
+    """
+    part = dataset.part("training")
+    part = part.with_images(faces.resize(part.images, settings.size))
+    if settings.balance == "smote":
+        balanced = balance.smote(part, seed=settings.seed)
+        return balanced.images, balanced.labels, None
+    if settings.balance == "weights":
+        of_class = balance.class_weights(part)
+        weights = np.array([of_class[int(label)] for label in part.labels], np.float32)
+        return part.images, part.labels, weights
+    return part.images, part.labels, None
+
+
+def training_targets(
+    dataset: datasets.FaceDataset, labels: np.ndarray, settings: Settings
+) -> np.ndarray:
+    """Say what each training face is to be called.
+
+    Parameters
+    ----------
+    dataset : FaceDataset
+        With FER+'s votes, where the settings ask for them.
+    labels : numpy.ndarray
+        (m,) of the faces that `training_faces` returned.
+    settings : Settings
+        Gives targets.
+
+    Returns
+    -------
+    numpy.ndarray
+        (m, k) float32, rows that sum to one.
+
+    Raises
+    ------
+    DataError
+        When there are no votes, or (targets "votes") a face has none for any of the classes.
+    """
+    one_hot = np.eye(len(dataset.expressions), dtype=np.float32)[labels]
+    if settings.targets == "labels":
+        return one_hot
+    part = dataset.part("training")
+    if part.votes is None:
+        raise DataError(
+            f"{dataset.name}: found no votes, expected FER+'s (--data ferplus has them; "
+            "datasets.beside_fer2013 puts them beside FER2013's labels)"
+        )
+    shares = datasets.vote_shares(part.votes, part.expressions)
+    if settings.targets == "both":
+        return np.where(np.isnan(shares), one_hot, (one_hot + shares) / 2).astype(np.float32)
+    empty = np.flatnonzero(np.isnan(shares).any(axis=1))
+    if empty.size:
+        raise DataError(
+            f"{dataset.name}, row {part.rows[empty[0]]}: found no vote for any of "
+            f"{', '.join(part.expressions)} ({empty.size:,} such rows), expected two or more "
+            "(targets 'both' keeps such a face's label)"
+        )
+    return shares.astype(np.float32)
+
+
+def _fit(
+    dataset: datasets.FaceDataset,
+    settings: Settings,
+    folder: Path,
+    info: dict[str, Any],
+    verbose: int | str,
+    callbacks: Sequence,
+    devices: Devices,
+) -> None:
+    """Train from the last finished epoch to the last, and save the best epoch's network."""
+    import keras
+
+    from utils.training.model import Batches, TrainingModel, held_out
+
+    begun = time.perf_counter()
+    images, labels, weights = training_faces(dataset, settings)
+    targets = training_targets(dataset, labels, settings)
+    validation = dataset.part("validation")
+    validation_data = held_out(
+        faces.resize(validation.images, settings.size),
+        np.eye(len(dataset.expressions), dtype=np.float32)[validation.labels],
+        devices.count,
+    )
+    info["rows"]["training_balanced"] = len(labels)
+
+    keras.utils.set_random_seed(settings.seed)
+    network = models.with_dtype(
+        _network(dataset, settings, folder), settings.precision, fused=_on_a_processor()
+    )
+    devices.synchronize(network, True)
+    model = TrainingModel(
+        network,
+        augment.layers_before(**settings.augmentation()),
+        augment.mixing_layer(mixup=settings.mixup, cutmix=settings.cutmix, seed=settings.seed),
+        _asked(_teachers(dataset, settings, folder), settings.precision),
+        settings.distillation_weight,
+    )
+    batches = Batches(images, targets, weights, batch_size=settings.batch_size, seed=settings.seed)
+    model({"faces": images[:2], "targets": targets[:2]}, training=True)
+    earlier = info.get("start_up_seconds", 0.0)
+    info["start_up_seconds"] = round(earlier + time.perf_counter() - begun, 2)
+    records.write_info(folder, info)
+
+    recorder = _epoch_recorder(folder, settings, batches)
+    for first, last in _phases(settings):
+        history = records.read_history(folder)
+        if len(history) >= last and last < settings.epochs:
+            continue
+        models.freeze_base(network, last == settings.frozen_epochs)
+        goes_on = len(history) > first
+        if not goes_on:  # a phase of its own: the weights alone, before there is an optimizer
+            _restore(model, folder)
+        _compile(model, settings, len(batches), epochs=last - first, fine_tuning=first > 0)
+        if goes_on:
+            model.optimizer.build(model.trainable_variables)
+            _restore(model, folder)
+        try:
+            model.fit(
+                batches,
+                validation_data=validation_data,
+                validation_batch_size=VALIDATION_BATCH * devices.count,
+                initial_epoch=len(history),
+                epochs=last,
+                callbacks=[
+                    keras.callbacks.TerminateOnNaN(raise_error=True),
+                    recorder,
+                    # Validated by the averaged weights, trained on the others.
+                    *([keras.callbacks.SwapEMAWeights()] if settings.ema_momentum else []),
+                    *callbacks,
+                ],
+                shuffle=False,  # `Batches` holds the order; Keras would shuffle it, unseeded
+                verbose=verbose,
+            )
+        except RuntimeError as error:
+            if "NaN or Inf loss" not in str(error):
+                raise
+            done = len(records.read_history(folder))
+            raise ModelError(
+                f"{folder.name}: the training diverged in epoch {done + 1} (its loss is no "
+                f"number any more): nothing of that epoch is recorded. Delete {folder}, and "
+                "take a lower learning rate or another optimizer"
+            ) from error
+
+    history = records.read_history(folder)
+    best = records.best_epoch(history)
+    network.load_weights(_network_file(folder, best))
+    devices.synchronize(network, False)
+    exact = models.with_dtype(network, "float32")
+    models.save(models.Classifier(exact, dataset.expressions), folder / "model.keras")
+    seconds = float(history["seconds"].sum())
+    records.write_info(
+        folder,
+        {
+            **info,
+            "finished": _now(),
+            "best_epoch": best,
+            "seconds": round(seconds, 1),
+            "images_per_second": round(len(labels) * len(history) / max(seconds, 0.01), 1),
+        },
+    )
+    _write_predictions(dataset, settings, folder, "validation")
+
+
+def _phases(settings: Settings) -> list[tuple[int, int]]:
+    """Return the epochs (first, last] that one optimizer trains: the frozen ones, the others."""
+    ends = [0, *([settings.frozen_epochs] if settings.frozen_epochs else []), settings.epochs]
+    return list(itertools.pairwise(ends))
+
+
+def _compile(model, settings: Settings, steps: int, *, epochs: int, fine_tuning: bool) -> None:
+    """Give a model its loss and, for one phase, its optimizer and schedule."""
+    import keras
+
+    total = epochs * steps
+    warmup = min(round(settings.warmup_epochs * steps), total - 1)
+    peak = settings.learning_rate * (settings.fine_tuning_factor if fine_tuning else 1.0)
+    # A function of the optimizer's step alone, so that a resumed run finds its place.
+    schedule = keras.optimizers.schedules.CosineDecay(
+        initial_learning_rate=0.0 if warmup else peak,
+        decay_steps=total - warmup,
+        warmup_target=peak if warmup else None,
+        warmup_steps=warmup,
+    )
+    options: dict[str, Any] = {"weight_decay": settings.weight_decay}
+    if settings.ema_momentum:
+        options |= {"use_ema": True, "ema_momentum": settings.ema_momentum}
+    if settings.optimizer == "sgd":
+        optimizer = keras.optimizers.SGD(schedule, momentum=0.9, nesterov=True, **options)
+    else:
+        optimizer = keras.optimizers.AdamW(schedule, **options)
+    model.compile(
+        optimizer,
+        keras.losses.CategoricalCrossentropy(label_smoothing=settings.label_smoothing),
+        weighted_metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")],
+        # XLA's convolutions are several times slower than TensorFlow's on a processor.
+        jit_compile=False if _on_a_processor() else "auto",
+    )
+
+
+def _on_a_processor() -> bool:
+    """Whether the backend is TensorFlow on a processor."""
+    import keras
+
+    if keras.backend.backend() != "tensorflow":
+        return False
+    import tensorflow
+
+    return not tensorflow.config.list_physical_devices("GPU")
+
+
+def _epoch_recorder(folder: Path, settings: Settings, batches):
+    """Make the callback that begins an epoch by its seed and ends it on disk.
+
+    First the network as it was validated, then all weights with the optimizer's state, each under
+    the epoch's own name; then the row in ``history.csv``, which is what makes the epoch count; then
+    older files go, but for the best epoch's network. Killed between any two of these, the next
+    start finds a whole epoch. Keras's `BackupAndRestore` writes weights and epoch number in two
+    files, and `CSVLogger` and `ModelCheckpoint` keep a third and a fourth, which a kill can tear
+    apart.
+    """
+    import keras
+
+    from utils.training.model import seed_everything
+
+    def save(save_weights: Callable, file: Path) -> None:
+        part = file.with_name(f"part-{file.name}")
+        file.parent.mkdir(exist_ok=True)
+        save_weights(part, overwrite=True)
+        runtime.move_into_place(part, file)
+
+    class EpochRecorder(keras.callbacks.Callback):
+        epoch = 0
+
+        def on_epoch_begin(self, epoch, logs=None):
+            self.epoch = epoch + 1
+            batches.begin(epoch)
+            seed_everything(self.model, settings.seed, epoch)
+            self.start = time.perf_counter()
+
+        def on_test_end(self, logs=None):
+            # Before `SwapEMAWeights` takes the averaged weights out again.
+            save(self.model.network.save_weights, _network_file(folder, self.epoch))
+
+        def on_epoch_end(self, epoch, logs=None):
+            row = {
+                "epoch": epoch + 1,
+                **logs,
+                "learning_rate": float(np.asarray(self.model.optimizer.learning_rate)),
+                "seconds": round(time.perf_counter() - self.start, 2),
+            }
+            if not all(math.isfinite(value) for value in row.values()):
+                raise RuntimeError(f"NaN or Inf loss in validation, epoch {epoch + 1}")
+            save(self.model.save_weights, _weights_file(folder, epoch + 1))
+            history = records.read_history(folder).to_dict("records")
+            history.append({key: row[key] for key in records.HISTORY_COLUMNS})
+            records.write_history(folder, pd.DataFrame(history))
+            # As written, not as computed: rounding to six digits can make two epochs equal.
+            best = records.best_epoch(records.read_history(folder))
+            keep = {_weights_file(folder, epoch + 1), _network_file(folder, best)}
+            for other in set((folder / "checkpoints").iterdir()) - keep:
+                other.unlink()
+
+    return EpochRecorder()
+
+
+def _restore(model, folder: Path) -> None:
+    """Load the last finished epoch, where there is one: weights, and the optimizer's state."""
+    done = len(records.read_history(folder))
+    if not done:
+        return
+    file = _weights_file(folder, done)
+    again = "delete the folder, or take another name"
+    if not file.is_file():
+        raise ModelError(f"{folder.name}: {done} epochs are recorded, and {file} is gone: {again}")
+    try:
+        model.load_weights(file)
+    except Exception as error:  # HDF5 raises anything at a damaged file
+        raise ModelError(f"{file}: cannot be read ({error}): {again}") from error
+
+
+def _weights_file(folder: Path, epoch: int) -> Path:
+    """Name the checkpoint of an epoch (counted from 1)."""
+    return folder / "checkpoints" / f"epoch-{epoch:03d}.weights.h5"
+
+
+def _network_file(folder: Path, epoch: int) -> Path:
+    """Name the network of an epoch as it was validated."""
+    return folder / "checkpoints" / f"network-{epoch:03d}.weights.h5"
+
+
+def course_run(
+    dataset: datasets.FaceDataset,
+    settings: Settings | None = None,
+    *,
+    folder: Path = runtime.RUNS,
+    verbose: int | str = 2,
+) -> records.Run:
+    """Train the course's network on a data set, or read the run that an earlier call made.
+
+    Parameters
+    ----------
+    dataset : FaceDataset
+        The rendered sample faces, or real ones.
+    settings : Settings, optional
+        By default `recipe("cnn5")`.
+    folder : path
+        Where runs lie; this one's name ends in a hash of its data and settings, so that a
+        change of either starts a new one.
+    verbose : {"auto", 0, 1, 2}
+        Keras's.
+
+    Returns
+    -------
+    Run
+        Finished.
+    """
+    settings = settings or recipe("cnn5")
+    plan = json.dumps([dataset.fingerprint(), dataclasses.asdict(settings)])
+    digest = hashlib.sha256(plan.encode()).hexdigest()[:8]
+    name = f"{settings.model}-{dataset.name}-{settings.balance}-{digest}"
+    return train(dataset, settings, folder=folder / name, verbose=verbose)
+
+
+def _now() -> str:
+    """Return the time as ISO 8601 in UTC, to the second."""
+    return datetime.now(timezone.utc).isoformat(timespec="seconds")
