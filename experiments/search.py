@@ -32,7 +32,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from utils import datasets, models, records, runtime, training
+from utils import commands, datasets, models, records, runtime, training
 from utils.runtime import DataError, ModelError
 
 #: What is searched. ``filters`` is the first block's number; the others keep their proportion.
@@ -244,8 +244,12 @@ def run_search(
         trials = math.prod(map(len, space.values()))
     if trials < 1 or not space:
         raise ModelError(f"expected a trial and a setting or more: {trials} trials of {space}")
-    for one, values in space.items():  # what does not fit fails here, not in a trial
-        settings_with(settings, {one: values["low"] if one in intervals else values[0]})
+    try:
+        for one, values in space.items():  # what does not fit fails here, not in a trial
+            for value in (values["low"],) if one in intervals else values:
+                settings_with(settings, {one: value})
+    except ValueError as error:
+        raise ModelError(commands.complaint(error)) from error
     first_judged = max(2, math.ceil(settings.epochs / 4)) + 1
     plan = {
         "sampler": sampler,
@@ -317,13 +321,13 @@ def _train(study, trial, dataset, settings: training.Settings) -> float:
     number = trial.number if number is None else number
     # With the time, because a study that is deleted and begun again has the same numbers.
     begun = f"{number:03d}-{everyone[number].datetime_start:%Y%m%d%H%M%S}"
-    folder = STUDIES / study.study_name / begun
+    folder = STUDIES / study.study_name / begun / "run"
     for row in records.read_history(folder).itertuples():  # of a worker that died
         trial.report(row.val_accuracy, row.epoch)
 
     def report_and_prune(epoch: int, logs: dict[str, float]) -> None:
         trial.report(float(f"{logs['val_accuracy']:.6g}"), epoch + 1)  # as history.csv has it
-        if trial.should_prune() or not math.isfinite(logs["loss"]):
+        if trial.should_prune():
             raise optuna.TrialPruned
 
     keras.backend.clear_session()  # or the graphs of all trials stay in memory
@@ -332,17 +336,17 @@ def _train(study, trial, dataset, settings: training.Settings) -> float:
         run = training.train(
             dataset, settings, folder=folder, verbose=0, test=False, callbacks=callbacks
         )
-    except optuna.TrialPruned:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
-    except optuna.exceptions.UpdateFinishedTrialError:
-        raise  # after a laptop's sleep: another process has taken this trial over
-    except BaseException:
-        _retry(study, study.get_trials()[trial.number])
-        raise
+    except BaseException as error:
+        if isinstance(error, ModelError) and "diverged" in str(error):
+            error = optuna.TrialPruned(str(error))
+        if isinstance(error, optuna.TrialPruned):
+            shutil.rmtree(folder.parent, ignore_errors=True)
+        elif not isinstance(error, optuna.exceptions.UpdateFinishedTrialError):
+            _retry(study, study.get_trials()[trial.number])
+        raise error  # after a laptop's sleep another process has this trial: no retry then
     right = run.validation.predicted == run.validation.labels
     trial.set_user_attr("right", np.packbits(right).tobytes().hex())
-    shutil.rmtree(folder, ignore_errors=True)
+    shutil.rmtree(folder.parent, ignore_errors=True)
     best = float(run.history["val_accuracy"].max())
     print(f"trial {trial.number}: {best:.1%} with {trial.params}", flush=True)
     return best
@@ -466,6 +470,19 @@ def load(name: str, *, folder: Path = runtime.RESULTS) -> Search:
         raise ModelError(f"{place.name}: its record cannot be read: {error}") from error
 
 
+def _options(values: Mapping[str, Any]) -> str:
+    """Write options as a command line has them."""
+    words = []
+    for name, value in values.items():
+        option = commands.option(name)
+        if isinstance(value, bool):
+            words.append(option if value else option.replace("--", "--no-"))
+        else:
+            value = json.dumps(value) if isinstance(value, dict) else value
+            words += [option, *map(str, value if isinstance(value, list | tuple) else [value])]
+    return shlex.join(words)
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Search, print what came out, and record it where asked to."""
     parser = argparse.ArgumentParser(
@@ -475,59 +492,56 @@ def main(arguments: Sequence[str] | None = None) -> None:
         allow_abbrev=False,
     )
     add = parser.add_argument
-    add("--model", default="cnn3", help="the network's name (default: cnn3)")
-    add("--data", default="sample", choices=tuple(datasets.LOADERS), help="(default: sample)")
-    add("--path", help="where the data lie, if not in data/raw/")
+    add("--model", default="cnn3", choices=models.NETWORKS, help="default: cnn3")
+    commands.add_data(parser, default="sample")
+    add("--rows", type=int, help="train on a stratified draw of so many rows")
     add("--sampler", default="tpe", choices=("tpe", "grid"), help="grid: every combination")
     add("--trials", type=int, default=20, help="TPE's (default: 20)")
-    add("--epochs", type=int, default=8, help="of a trial (default: 8)")
-    add("--rows", type=int, help="train on a stratified draw of so many rows")
     add("--minutes", type=float, default=math.inf, help="after so long, begin no further trial")
-    add("--precision", default="float32", choices=("float32", "mixed_bfloat16"))
-    add("--seed", type=int, default=0)
-    for name, values in SPACE.items():
-        kind, words = (float, "low high") if isinstance(values, dict) else (int, "values")
-        add(f"--{name.replace('_', '-')}", type=kind, nargs="+", help=f"{words}; grid: values")
     add("--study", help="its name (default: MODEL-DATA); one of this name goes on")
     add("--storage", metavar="URL", default="", help="a database that several machines reach")
     add("--record", action="store_true", help="write the search to results/search-NAME/")
+    for name, values in SPACE.items():
+        kind, words = (float, "low high") if isinstance(values, dict) else (int, "values")
+        add(commands.option(name), type=kind, nargs="+", help=f"searched: {words}; grid: values")
+    others = parser.add_argument_group("every trial's settings (8 epochs, the network's recipe)")
+    commands.add_settings(others, leave_out=("model", *SPACE))
     asked, unknown = parser.parse_known_args(arguments)
     if unknown:  # not their values: one may be a database's address
         names = [word.partition("=")[0] for word in unknown if word.startswith("-")]
         parser.error(f"unrecognized arguments: {' '.join(names)}")
-    words = ["python", "-m", "experiments.search"]  # the command as a record may hold it
-    for option, value in vars(asked).items():
-        if value != parser.get_default(option) and option != "path":
-            value = masked(value) if option == "storage" else value
-            words.append(f"--{option.replace('_', '-')}")
-            words += map(str, value if isinstance(value, list) else [value])
-
-    runtime.setup(asked.seed)
     space = dict(SPACE)
     for name, values in SPACE.items():
         if given := getattr(asked, name):
             ends = isinstance(values, dict) and asked.sampler == "tpe" and len(given) == 2
             space[name] = {**values, "low": given[0], "high": given[1]} if ends else given
-    changes = {"epochs": asked.epochs, "seed": asked.seed, "precision": asked.precision}
-    if asked.data == "sample":  # so few steps that its faces are not moved
-        changes |= {"balance": "none", "rotation": 0, "zoom": 0, "shift": 0, "flip": False}
-    settings = training.recipe(asked.model, **changes)
-    seen = draw_rows(datasets.load(asked.data, asked.path), asked.rows, seed=asked.seed)
+    named = {
+        one: value for one, value in commands.named_settings(asked).items() if one not in SPACE
+    }
+    try:
+        settings = training.recipe(**{"epochs": 8, **named})
+    except ValueError as error:
+        parser.error(commands.complaint(error))
+    runtime.setup(settings.seed)
+    dataset = commands.load_data(asked).leave_out(asked.without)
+    seen = draw_rows(dataset, asked.rows, seed=settings.seed)
     study = open_study(asked.study or f"{asked.model}-{asked.data}", asked.storage)
     how = {"sampler": asked.sampler, "trials": asked.trials, "minutes": asked.minutes}
     search = run_search(study, seen, settings, space, **how)
-    best, wanted = search.best, winner(search)
+
     counts = search.trials["state"].value_counts().sort_index()
     print(", ".join(f"{count} {state}" for state, count in counts.items()))
     faces = f"{search.info['rows']['validation']:,} validation faces"
+    best = search.best
     print(f"{search.name}: trial {best['trial']} is best, {best['val_accuracy']:.1%} of {faces}")
-    print(
-        f"python train.py --model {wanted.model} --data {asked.data} --batch-size "
-        f"{wanted.batch_size} --learning-rate {wanted.learning_rate:.4g} --network "
-        + shlex.quote(json.dumps(wanted.network))
-    )
-    if asked.record:
-        place = record(search, shlex.join(words).replace("--record True", "--record"))
+    wanted, usual = dataclasses.asdict(winner(search)), training.recipe(asked.model)
+    other = {one: value for one, value in wanted.items() if value != getattr(usual, one)}
+    other = {"model": asked.model, "data": asked.data, **other}
+    print("in full: python train.py", _options({k: v for k, v in other.items() if k != "epochs"}))
+    if asked.record:  # the values, not the words: an address may hold a password
+        given = {k: v for k, v in vars(asked).items() if v != parser.get_default(k) and k != "path"}
+        given |= {"storage": masked(asked.storage)} if asked.storage else {}
+        place = record(search, f"python -m experiments.search {_options(given)}")
         print(f"recorded in {place.parent.name}/{place.name}")
 
 

@@ -46,9 +46,9 @@ def stand_in(dataset, settings, *, folder, verbose, test, callbacks):
     assert test is False
     assert set(dataset.split) == {"training", "validation"}
     rows = records.read_history(folder).to_dict("records")
-    folder.parent.mkdir(exist_ok=True)
-    with (folder.parent / "begun.txt").open("a") as file:
-        file.write(f"{folder.name} {len(rows) + 1}\n")
+    folder.parents[1].mkdir(exist_ok=True)
+    with (folder.parents[1] / "begun.txt").open("a") as file:
+        file.write(f"{folder.parent.name} {len(rows) + 1}\n")
     peak = 0.8 - 0.1 * (np.log10(settings.learning_rate) + 3) ** 2
     peak -= 0.1 * (settings.network["filters"][0] == 2)
     for epoch in range(len(rows) + 1, settings.epochs + 1):
@@ -189,12 +189,11 @@ def test_an_ended_trial_is_queued_and_goes_on_from_its_last_epoch(
     assert [epoch for trial, epoch in calls if trial == calls[0][0]] == [1, 3]
 
 
-def test_a_trial_that_diverges_is_pruned(tmp_path, monkeypatch):
-    def diverges(*_, callbacks, **__):
-        callbacks[0].on_epoch_end(0, {"loss": float("nan"), "val_accuracy": 0.1})
-
-    monkeypatch.setattr(training, "train", diverges)
-    assert run(tmp_path, trials=1).trials["state"].tolist() == ["pruned"]
+def test_a_trial_that_diverges_is_pruned(tmp_path):
+    space = {"learning_rate": [1e20], "batch_size": [49]}
+    done = run(tmp_path, space=space, trials=1, settings=base(optimizer="sgd"))
+    assert done.trials["state"].tolist() == ["pruned"]
+    assert not list((tmp_path / "found").iterdir())
 
 
 # ------------------------------------------------------------------------------ several processes
@@ -298,14 +297,14 @@ def test_the_command_searches_and_its_record_holds_no_password(
     monkeypatch.setattr(search, "record", lambda _, command: kept.append(command) or tmp_path)
     kept = []
     url = f"sqlite:///{tmp_path / 'x.db'}?password=hunter2&uri=true"
-    words = "--rows 70 --epochs 3 --trials 5 --record --learning-rate 1e-3 1e-2 --filters 4"
-    monkeypatch.setattr(search.datasets, "load", lambda *_: faces())
+    words = "--rows 70 --trials 5 --record --learning-rate 1e-3 1e-2 --filters 4 --epochs 3"
+    monkeypatch.setattr(search.datasets, "load", lambda *_, **__: faces())
     search.main([*words.split(), f"--storage={url}"])
     shown = capsys.readouterr().out
     assert "of 35 validation faces" in shown
-    assert "python train.py --model cnn3 --data sample --batch-size" in shown
-    assert kept[0].startswith("python -m experiments.search --trials 5 --epochs 3 --rows 70 ")
-    assert kept[0].endswith("--filters 4 --storage sqlite:///" + f"{tmp_path}/x.db --record")
+    assert "python train.py --model cnn3 --data sample --network" in shown
+    expected = f"--rows 70 --trials 5 --storage sqlite:///{tmp_path}/x.db --record --learning-rate"
+    assert kept[0].startswith(f"python -m experiments.search {expected} 0.001 0.01 --filters 4")
     assert "hunter2" not in shown + kept[0]
 
 
