@@ -285,7 +285,7 @@ def run_search(
                 raise optuna.TrialPruned
             trial.set_user_attr("worker", str(os.getpid()))
             if sampler == "tpe":  # with one seed a process, two processes would draw the same
-                seed = settings.seed + trial.number
+                seed = (settings.seed + trial.number) % 2**32
                 study.sampler = optuna.samplers.TPESampler(
                     n_startup_trials=RANDOM_TRIALS, multivariate=False, seed=seed
                 )
