@@ -59,8 +59,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     described = parser()
     asked = described.parse_args(arguments)
     try:
-        changes = {**(training.NO_AUGMENTATION if asked.no_augmentation else {})}
-        settings = training.recipe(asked.model, **changes, **commands.named_settings(asked))
+        plain = training.NO_AUGMENTATION if asked.no_augmentation else {}
+        settings = training.recipe(**{**plain, **commands.named_settings(asked)})
         runtime.setup(settings.seed)
         chosen = devices.choose(asked.devices)
     except ValueError as error:

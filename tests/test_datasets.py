@@ -7,6 +7,7 @@ import json
 import os
 import re
 import struct
+import subprocess
 import sys
 import tarfile
 import types
@@ -17,15 +18,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 from PIL import Image
 
-from utils import datasets, download, faces, runtime
-from utils.datasets import expw, fer2013, ferplus, splits
+from utils import datasets, faces, runtime
+from utils.datasets import download, expw, fer2013, ferplus, sources, splits
 from utils.datasets.__main__ import main as report
-from utils.expressions import EXPRESSIONS, FERPLUS_COLUMNS, FERPLUS_EXPRESSIONS
+from utils.expressions import EXPRESSIONS, FERPLUS_COLUMNS, FERPLUS_EXPRESSIONS, meaning
 from utils.runtime import DataError
 
 USAGES = ("Training", "PublicTest", "PrivateTest")
@@ -75,6 +76,16 @@ def dataset_of(images, labels=None, split=None, **fields):
     )
 
 
+def refused(message, name, path=None, **options):
+    """The DataError of a load; its message may go to a terminal."""
+    with pytest.raises(DataError, match=message) as error:
+        datasets.load(name, path, **options)
+    text = str(error.value)
+    assert text.isprintable()
+    assert len(text) < 700
+    return text
+
+
 # ------------------------------------------------------------------------------- FaceDataset
 
 
@@ -90,13 +101,12 @@ def test_part_take_and_counts_agree():
     test = dataset.part("test")
     assert test.rows.tolist() == [3, 4, 5]
     assert test.take([2, 0]).labels.tolist() == [6, 3]
-    assert len(dataset.take([])) == 0
-    assert dataset.take(np.zeros(6, bool)).describe().startswith("test: 0 gray faces of 48×48")
-
-
-def test_part_refuses_an_unknown_split():
+    assert dataset.take([]).describe().startswith("test: 0 gray faces of 48×48")
+    assert dataset.without_test().rows.tolist() == [0, 1, 2]
+    with pytest.raises(DataError, match="no training rows"):
+        test.without_test()
     with pytest.raises(ValueError, match="PrivateTest"):
-        dataset_of(make_faces(2)[..., None]).part("PrivateTest")
+        dataset.part("PrivateTest")
 
 
 @pytest.mark.parametrize(
@@ -128,9 +138,8 @@ def test_the_fingerprint_depends_on_pixels_labels_and_split_alone():
     images = make_faces(4)[..., None]
     split = ["training", "training", "validation", "test"]
     base = dataset_of(images, [0, 1, 2, 3], split)
-    same = dataset_of(images.copy(), [0, 1, 2, 3], split, source="elsewhere")
+    same = dataset_of(images.copy(), [0, 1, 2, 3], split, source="elsewhere", note="other")
     assert base.fingerprint() == same.fingerprint()
-    assert re.fullmatch("[0-9a-f]{64}", base.fingerprint())
     changed = images.copy()
     changed[3, 47, 47] ^= 1
     others = [
@@ -150,18 +159,13 @@ def test_copies_and_contradictions_are_found():
     dataset = dataset_of(images, [0, 1, 2, 0, 2, 3], split)
     assert datasets.first_copies(dataset).tolist() == [0, 1, 2, 0, 2, 1]
     assert np.flatnonzero(datasets.copies_in_training(dataset)).tolist() == [3]
+    backward = datasets.copies_in_training(dataset.take(range(5, -1, -1)))
+    assert np.flatnonzero(backward).tolist() == [2]
     assert datasets.contradictions(dataset).tolist() == [1]
     audit = datasets.summary(dataset)
     assert (audit["repeats"], audit["contradictions"], audit["flat"]) == (3, 1, 0)
     assert audit["copies"] == {"validation": 0, "test": 1}
     json.dumps(audit)
-
-
-def test_a_copy_is_found_when_the_test_row_stands_first():
-    images = make_faces(2)[..., None]
-    images[1] = images[0]
-    dataset = dataset_of(images, split=["test", "training"])
-    assert datasets.copies_in_training(dataset).tolist() == [True, False]
 
 
 # ------------------------------------------------------------------------------- FER2013's csv
@@ -179,32 +183,16 @@ def test_a_csv_gives_its_pixels_labels_and_splits(csv_file):
     )
 
 
-@settings(max_examples=25, deadline=None)
-@given(
-    images=st.integers(1, 4).flatmap(lambda n: npst.arrays(np.uint8, (n, 48, 48))),
-    data=st.data(),
-)
-def test_any_pictures_come_back_from_a_csv(images, data, tmp_path_factory):
-    labels = data.draw(st.lists(st.integers(0, 6), min_size=len(images), max_size=len(images)))
-    path = tmp_path_factory.mktemp("csv") / "any.csv"
-    path.write_text(make_csv(images, labels))
-    dataset = fer2013.read_csv(path)
-    np.testing.assert_array_equal(dataset.images[..., 0], images)
-    assert dataset.labels.tolist() == labels
-
-
 def test_rows_come_back_across_the_parser_s_blocks(tmp_path):
     images = np.repeat(make_faces(7), 300, axis=0)
     images[:, 0, 0] = np.arange(2100) % 256
     path = tmp_path / "long.csv"
     path.write_text(make_csv(images))
-    dataset = fer2013.read_csv(path)
-    np.testing.assert_array_equal(dataset.images[..., 0], images)
+    np.testing.assert_array_equal(fer2013.read_csv(path).images[..., 0], images)
     text = path.read_text().splitlines()
     text[1900 + 1] = text[1900 + 1].replace(" ", " x", 1)
     path.write_text("\n".join(text))
-    with pytest.raises(DataError, match=r"long\.csv, row 1900 \(line 1902\): found pixel 1"):
-        fer2013.read_csv(path)
+    refused(r"long\.csv, row 1900 \(line 1902\): found pixel 1", "fer2013", path)
 
 
 CORRUPTIONS = st.one_of(
@@ -223,6 +211,16 @@ def corrupt(content: bytes, corruption) -> bytes:
     if kind == "insert":
         return content[:place] + what + content[place:]
     return content[:place] + (content[place + what :] if kind == "delete" else b"")
+
+
+def outcome(read, path):
+    """What a reader gives, and the message of the DataError that it raised instead."""
+    try:
+        return read(path), None
+    except DataError as error:
+        assert path.name in str(error)
+        assert str(error).isprintable()
+        return None, str(error)
 
 
 def plain_reading(content: bytes):
@@ -251,7 +249,6 @@ def test_a_corrupt_csv_is_refused_or_read_as_it_stands(corruption, tmp_path_fact
     path.write_bytes(content)
     dataset, refusal = outcome(fer2013.read_csv, path)
     if refusal is not None:
-        assert "fer2013.csv" in refusal
         assert "expected" in refusal
         return
     expected = plain_reading(content)
@@ -259,14 +256,6 @@ def test_a_corrupt_csv_is_refused_or_read_as_it_stands(corruption, tmp_path_fact
     np.testing.assert_array_equal(dataset.images[..., 0], expected[0])
     assert dataset.labels.tolist() == expected[1]
     assert dataset.split.tolist() == [datasets.USAGES[usage] for usage in expected[2]]
-
-
-def outcome(read, path):
-    """What a reader gives, and the message of the DataError that it raised instead."""
-    try:
-        return read(path), None
-    except DataError as error:
-        return None, str(error)
 
 
 def change_row(text, row, emotion=None, pixels=None, usage=None):
@@ -277,37 +266,35 @@ def change_row(text, row, emotion=None, pixels=None, usage=None):
     return "\n".join(lines) + "\n"
 
 
+def first_pixel(text):
+    return {"pixels": lambda p: f"{text} {p.split(' ', 1)[1]}"}
+
+
 @pytest.mark.parametrize(
     ("change", "found", "expected"),
     [
         ({"pixels": lambda p: p.rsplit(" ", 1)[0]}, "2,303 pixels", "2,304"),
         ({"pixels": lambda p: p + " 7"}, "2,305 pixels", "2,304"),
         ({"pixels": lambda p: ""}, "0 pixels", "2,304"),
-        ({"pixels": lambda p: "256 " + p.split(" ", 1)[1]}, "pixel 0 = '256'", "0 … 255"),
         ({"pixels": lambda p: p.rsplit(" ", 1)[0] + " 999"}, "pixel 2303 = '999'", "0 … 255"),
-        ({"pixels": lambda p: "-1 " + p.split(" ", 1)[1]}, "pixel 0 = '-1'", "0 … 255"),
-        ({"pixels": lambda p: "1.5 " + p.split(" ", 1)[1]}, "pixel 0 = '1.5'", "0 … 255"),
-        ({"pixels": lambda p: "nan " + p.split(" ", 1)[1]}, "pixel 0 = 'nan'", "0 … 255"),
-        ({"pixels": lambda p: "٣ " + p.split(" ", 1)[1]}, "pixel 0 = '٣'", "0 … 255"),
-        ({"pixels": lambda p: "1" * 9000}, "pixel 0", "0 … 255"),
+        (first_pixel("256"), "pixel 0 = '256'", "0 … 255"),
+        (first_pixel("-1"), "pixel 0 = '-1'", "0 … 255"),
+        (first_pixel("1.5"), "pixel 0 = '1.5'", "0 … 255"),
+        (first_pixel("٣"), "pixel 0 = '٣'", "0 … 255"),
+        ({"pixels": lambda p: '1 "2\r' + p}, """pixel 1 = '"2'""", "0 … 255"),
         ({"emotion": "7"}, "emotion '7'", "0 … 6"),
         ({"emotion": ""}, "emotion ''", "0 … 6"),
-        ({"emotion": "happy"}, "emotion 'happy'", "0 … 6"),
+        ({"emotion": "\x1b[2J"}, r"emotion '\x1b[2J'", "0 … 6"),
         ({"usage": "Test"}, "Usage 'Test'", "Training, PublicTest, PrivateTest"),
-        ({"usage": ""}, "Usage ''", "Training, PublicTest, PrivateTest"),
         ({"usage": "Training,1"}, "4 fields", "3"),
     ],
 )
 def test_a_bad_row_is_named_with_what_was_found_and_expected(tmp_path, change, found, expected):
     path = tmp_path / "bad.csv"
-    path.write_text(change_row(make_csv(make_faces(5)), 3, **change), encoding="utf-8")
-    with pytest.raises(DataError) as error:
-        datasets.load("fer2013", path)
-    message = str(error.value)
-    assert message.startswith("bad.csv, row 3 (line 5): found ")
+    path.write_text(change_row(make_csv(make_faces(5)), 3, **change), encoding="utf-8", newline="")
+    message = refused(r"^bad\.csv, row 3 \(line 5\): found ", "fer2013", path)
     assert found in message
-    assert f"expected {expected}" in message or expected in message.split("expected")[1]
-    assert len(message) < 300
+    assert expected in message.split("expected")[1]
 
 
 @pytest.mark.parametrize(
@@ -320,23 +307,15 @@ def test_a_bad_row_is_named_with_what_was_found_and_expected(tmp_path, change, f
         ("emotion,Usage\n0,Training\n", "expected emotion, pixels and Usage"),
         ("emotion,pixels,Usage,Usage\n0,1,Training,Training\n", "once each"),
         ("0,1 2 3,Training\n", "line 1"),
-        ("\x00" * 5000, "line 1"),
+        ("\x1b]0;title\x07" * 50, "bytes that are no text"),
+        ("PAR1\x15\x04\x15", "a parquet file.*--data folder"),
         ("x" * 100_000, "65,536 bytes"),
     ],
 )
 def test_a_file_that_is_no_such_csv_is_refused(tmp_path, text, message):
     path = tmp_path / "bad.csv"
     path.write_text(text)
-    with pytest.raises(DataError, match=message) as error:
-        datasets.load("fer2013", path)
-    assert "bad.csv" in str(error.value)
-
-
-def test_a_truncated_csv_is_refused(csv_file):
-    content = csv_file.read_bytes()
-    csv_file.write_bytes(content[: len(content) // 2])
-    with pytest.raises(DataError, match=r"row 5 \(line 7\): found 2 fields, expected 3"):
-        datasets.load("fer2013", csv_file)
+    assert "bad.csv" in refused(message, "fer2013", path)
 
 
 def test_a_blank_line_between_rows_is_refused_and_at_the_end_allowed(csv_file):
@@ -345,8 +324,7 @@ def test_a_blank_line_between_rows_is_refused_and_at_the_end_allowed(csv_file):
     assert len(datasets.load("fer2013", csv_file)) == 12
     lines = text.splitlines()
     csv_file.write_text("\n".join([*lines[:4], "", *lines[4:]]))
-    with pytest.raises(DataError, match="line 5: found a blank line"):
-        datasets.load("fer2013", csv_file)
+    refused("line 5: found a blank line", "fer2013", csv_file)
 
 
 def test_other_spellings_of_the_csv_are_read(tmp_path):
@@ -368,7 +346,7 @@ def test_other_spellings_of_the_csv_are_read(tmp_path):
         np.testing.assert_array_equal(fer2013.read_csv(path).images[..., 0], images, err_msg=name)
 
 
-# ------------------------------------------------------------------------------ archives, folders
+# ------------------------------------------------------------------------------------- archives
 
 
 def zipped(members):
@@ -379,9 +357,9 @@ def zipped(members):
     return buffer.getvalue()
 
 
-def tarred(members):
+def tarred(members, mode="w:gz"):
     buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
+    with tarfile.open(fileobj=buffer, mode=mode) as archive:
         for name, content in members.items():
             entry = tarfile.TarInfo(name)
             entry.size = len(content)
@@ -396,218 +374,423 @@ def archives():
         "a/readme.csv": b"no,such\n",
         "__MACOSX/._fer2013.csv": b"",
         "a/b/fer2013.csv": table,
+        "ä/" + "long" * 40: b"an extended header",
     }
     return {
         "fer2013.zip": zipped(members),
         "one.zip": zipped({"deep/in/it/faces.csv": table}),
         "fer2013.csv.gz": gzip.compress(table),
         "fer2013.tar.gz": tarred(members),
+        "fer2013.tar": tarred(members, "w"),
     }
 
 
 @pytest.mark.parametrize("name", archives())
-def test_the_csv_is_found_inside_an_archive(tmp_path, name):
-    path = tmp_path / name
+@settings(max_examples=50, deadline=None)
+@given(corruption=CORRUPTIONS)
+def test_an_archive_s_csv_is_read_and_a_damaged_one_refused(name, corruption, tmp_path_factory):
+    path = tmp_path_factory.mktemp("archive") / name
     path.write_bytes(archives()[name])
     dataset = datasets.load("fer2013", path)
     np.testing.assert_array_equal(dataset.images[..., 0], make_faces())
     assert dataset.source == name
-
-
-@pytest.mark.parametrize("name", archives())
-@settings(max_examples=60, deadline=None)
-@given(corruption=CORRUPTIONS)
-def test_a_damaged_archive_is_refused_or_read_whole(name, corruption, tmp_path_factory):
-    path = tmp_path_factory.mktemp("archive") / name
+    if name == "fer2013.tar":  # has no checksum over its content
+        return
     path.write_bytes(corrupt(archives()[name], corruption))
     dataset, refusal = outcome(fer2013.read_csv, path)
-    if refusal is not None:
-        assert name in refusal
-    else:
+    if refusal is None:
         np.testing.assert_array_equal(dataset.images[..., 0], make_faces())
 
 
 def test_an_archive_without_the_csv_says_what_is_inside(tmp_path):
     path = tmp_path / "archive.zip"
-    path.write_bytes(zipped({"train.csv": b"x", "test.csv": b"y", "train/angry/a.jpg": b""}))
-    with pytest.raises(DataError, match=r"test\.csv, train\.csv; expected fer2013\.csv"):
-        datasets.load("fer2013", path)
+    path.write_bytes(zipped({"train.csv": b"x", "te\x1bst.csv": b"y", "train/angry/a.jpg": b""}))
+    refused(r"te\\x1bst\.csv, train\.csv; expected fer2013\.csv", "fer2013", path)
 
 
-def test_a_folder_s_csv_is_found_and_the_nearest_taken(tmp_path, csv_file):
-    deep = tmp_path / "deep" / "down"
-    deep.mkdir(parents=True)
-    (deep / "fer2013.csv").write_text(make_csv(make_faces(3)))
-    assert len(datasets.load("fer2013", tmp_path / "deep")) == 3
-    assert len(datasets.load("fer2013", tmp_path)) == 12
+def test_an_archive_with_a_name_that_is_no_text_is_named(tmp_path):
+    path = tmp_path / "fer2013.zip"
+    path.write_bytes(zipped({"é.txt": b"", "fer2013.csv": b""}).replace("é".encode(), b"\xff\xfe"))
+    refused(r"^fer2013\.zip: cannot be read", "fer2013", path)
 
 
-def write_folders(root, prefixes=True, side=48, suffix=".png"):
-    """Ten training pictures a class, two of each test: (class, prefix) → pixels."""
+def header(name, size, kind):
+    entry = tarfile.TarInfo(name)
+    entry.size, entry.type = size, kind
+    return entry.tobuf(tarfile.GNU_FORMAT)
+
+
+BOMBS = {
+    "an extended header": header("pax", 3 << 30, tarfile.XHDTYPE),
+    "a long name": header("name", 40 << 30, tarfile.GNUTYPE_LONGNAME),
+    "a sparse member": header("sparse", 20 << 30, tarfile.GNUTYPE_SPARSE),
+    "a member before the csv": header("zeros", 20 << 30, tarfile.REGTYPE),
+}
+
+
+@pytest.mark.parametrize("bomb", BOMBS)
+def test_a_tar_bomb_is_refused_by_the_bound_that_it_breaks(tmp_path, bomb, monkeypatch):
+    path = tmp_path / "fer2013.tar.gz"
+    path.write_bytes(gzip.compress(BOMBS[bomb] + bytes(1 << 20)))
+    read = []
+    original = gzip.GzipFile.read
+    monkeypatch.setattr(
+        gzip.GzipFile, "read", lambda s, n=-1: read.append(len(d := original(s, n))) or d
+    )
+    refused("more than 1,073,741,824 bytes unpacked", "fer2013", path)
+    assert sum(read) < 1 << 20
+
+
+@pytest.mark.parametrize("kind", ["zip", "csv.gz", "tar.gz"])
+def test_what_unpacks_without_end_is_refused(tmp_path, kind, monkeypatch):
+    monkeypatch.setattr(sources, "LARGEST_TABLE", 100_000)
+    table = make_csv(make_faces(20)).encode()  # 160,000 bytes
+    path = tmp_path / f"fer2013.{kind}"
+    members = {"fer2013.csv": table}
+    content = {"zip": zipped(members), "csv.gz": gzip.compress(table), "tar.gz": tarred(members)}
+    path.write_bytes(content[kind])
+    refused("more than 100,000 bytes unpacked", "fer2013", path)
+
+
+# ------------------------------------------------------------------------- FER2013's own folders
+
+
+def save(path, pixels):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels).save(path)
+
+
+def write_folders(root, prefixes=True):
+    """Ten training pictures a class, two of each test: file → pixels."""
     images = iter(make_faces(7 * 14, seed=3))
+    parts = (("train", "Training", 10), ("test", "PublicTest", 2), ("test", "PrivateTest", 2))
     written = {}
     for name in EXPRESSIONS:
-        for folder, prefix, count in (
-            ("train", "Training", 10),
-            ("test", "PublicTest", 2),
-            ("test", "PrivateTest", 2),
-        ):
+        for folder, prefix, count in parts:
             for number in range(count):
-                path = (
-                    root
-                    / folder
-                    / name
-                    / f"{prefix if prefixes else folder + prefix}_{number}{suffix}"
-                )
-                path.parent.mkdir(parents=True, exist_ok=True)
-                written[path] = next(images)[:side, :side]
-                Image.fromarray(written[path]).save(path)
+                path = root / folder / name / f"{'' if prefixes else 'x'}{prefix}_{number}.png"
+                written[path] = next(images)
+                save(path, written[path])
     return written
 
 
-def test_folders_are_split_by_file_name(tmp_path):
+def test_fer2013_s_folders_are_split_by_file_name(tmp_path):
     written = write_folders(tmp_path / "fer" / "archive")
     (tmp_path / "fer" / "archive" / "train" / "angry" / ".DS_Store").write_bytes(b"x")
     dataset = datasets.load("fer2013", tmp_path / "fer")
+    assert dataset.name == "fer2013"
     assert dataset.counts().to_numpy().tolist() == [[10, 2, 2, 14]] * 7
-    assert dataset.skipped == (("files that are no pictures", 1),)
-    paths = sorted(written, key=lambda p: (p.parent.parent.name, p.parent.name, p.name))
-    paths.sort(key=lambda p: p.parent.parent.name)
+    assert dataset.skipped == (("files that are no pictures, first train/angry/.DS_Store", 1),)
+    paths = sorted(written)
     np.testing.assert_array_equal(dataset.images[..., 0], [written[path] for path in paths])
     assert [EXPRESSIONS[label] for label in dataset.labels] == [path.parent.name for path in paths]
 
 
-def test_folders_without_prefixes_hold_out_a_stratified_tenth(tmp_path):
+def test_fer2013_s_folders_without_prefixes_hold_out_a_stratified_tenth(tmp_path):
     write_folders(tmp_path, prefixes=False)
     dataset = datasets.load("fer2013", tmp_path)
     assert dataset.counts().to_numpy().tolist() == [[9, 1, 4, 14]] * 7
     again = datasets.load("fer2013", tmp_path, cache=False)
     assert again.fingerprint() == dataset.fingerprint()
-    other = datasets.load("fer2013", tmp_path, seed=1)
-    assert other.fingerprint() != dataset.fingerprint()
-    assert "a tenth of train, seed 0" in dataset.describe()
+    assert datasets.load("fer2013", tmp_path, seed=1).fingerprint() != dataset.fingerprint()
+    assert "a tenth of training taken for it, stratified, seed 0" in dataset.describe()
 
 
-def break_unknown_class(root):
-    (root / "train" / "bored").mkdir()
-    return "bored: found a folder of an unknown class"
-
-
-def break_empty_class(root):
-    for path in (root / "test" / "fear").iterdir():
-        path.unlink()
-    return "fear: found no pictures"
-
-
-def break_no_picture(root):
-    path = sorted((root / "train" / "sad").iterdir())[0]
-    path.write_text("this is no picture")
-    return f"{path.name}: found no picture that can be read"
-
-
-def break_empty_picture(root):
-    path = sorted((root / "train" / "sad").iterdir())[0]
-    path.write_bytes(b"")
-    return f"{path.name}: found no picture that can be read"
-
-
-def break_truncated_picture(root):
-    path = sorted((root / "train" / "sad").iterdir())[0]
-    path.write_bytes(path.read_bytes()[:-1000])
-    return f"{path.name}: found a damaged picture"
-
-
-def break_other_size(root):
-    path = sorted((root / "test" / "sad").iterdir())[0]
-    Image.new("L", (48, 47)).save(path)
-    return f"{path.name}: found a picture of 48×47, expected 48×48"
-
-
-def break_large_picture(root):
-    path = sorted((root / "test" / "sad").iterdir())[0]
-    Image.new("1", (2000, 48)).save(path)
-    return f"{path.name}: found a picture of 2,000×48 pixels"
-
-
-def break_bomb(root):
-    path = sorted((root / "test" / "sad").iterdir())[0]
-    # A few bytes that claim to be 900 million pixels.
-    header = struct.pack(">II5B", 30_000, 30_000, 8, 0, 0, 0, 0)
-    chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(b"\0" * 1000)), (b"IEND", b"")]
+def bomb():
+    """A few bytes that claim to be 900 million pixels."""
+    size = struct.pack(">II5B", 30_000, 30_000, 8, 0, 0, 0, 0)
+    chunks = [(b"IHDR", size), (b"IDAT", zlib.compress(b"\0" * 1000)), (b"IEND", b"")]
     packed = [
         struct.pack(">I", len(c)) + k + c + struct.pack(">I", zlib.crc32(k + c)) for k, c in chunks
     ]
-    path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(packed))
-    return f"{path.name}: found a decompression bomb"
+    return b"\x89PNG\r\n\x1a\n" + b"".join(packed)
 
 
-def break_deep_picture(root):
-    path = sorted((root / "test" / "sad").iterdir())[0]
-    Image.fromarray(np.full((48, 48), 60_000, np.uint16)).save(path)
-    return f"{path.name}: found picture mode I;16"
+def picture(pixels, kind="PNG"):
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, kind)
+    return buffer.getvalue()
 
 
-def break_no_training(root):
-    for path in sorted(root.glob("train/*/*")):
-        path.unlink()
-    for path in sorted(root.glob("train/*")):
-        path.rmdir()
-    return "found no pictures for training"
+BAD_PICTURES = {
+    "found no picture that can be read": b"this is no picture",
+    "found 0 bytes": b"",
+    "found a damaged picture": picture(make_faces(1)[0])[:-1000],
+    "found a decompression bomb": bomb(),
+    "found picture mode F": picture(np.zeros((48, 48), np.float32), "TIFF"),
+}
 
 
-def break_no_test(root):
-    (root / "test").rename(root / "elsewhere")
-    return "expected fer2013.csv, an archive such as fer2013.zip, or the folders train and test"
+@pytest.mark.parametrize("message", [*BAD_PICTURES, "found a picture of 48×47, expected 48×48"])
+def test_a_bad_picture_stops_fer2013_and_is_counted_in_own_faces(tmp_path, message):
+    path = sorted(write_folders(tmp_path))[0]
+    path.write_bytes(BAD_PICTURES.get(message, picture(make_faces(1)[0][:47])))
+    assert path.name in refused(message, "fer2013", tmp_path)
+    own = datasets.load("folder", tmp_path)
+    bad = message in BAD_PICTURES
+    assert len(own) == 98 - bad
+    assert own.skipped == (
+        ((f"unreadable pictures, first {path.relative_to(tmp_path)}", 1),) if bad else ()
+    )
+
+
+def test_folders_that_are_not_fer2013_are_refused(tmp_path):
+    write_folders(tmp_path)
+    (tmp_path / "train" / "sad").rename(tmp_path / "train" / "bored")
+    refused("found the classes angry, bored.*--data folder", "fer2013", tmp_path)
+    (tmp_path / "train" / "bored").rename(tmp_path / "out")
+    refused("found no pictures of sad for training", "fer2013", tmp_path)
+    (tmp_path / "test").rename(tmp_path / "validation")
+    refused("expected fer2013.csv, an archive .*--data folder", "fer2013", tmp_path)
+
+
+# ------------------------------------------------------------------------------------ own faces
+
+
+def write_own(root, layout, side=30):
+    """Write ``{"train/happy": 3}``: that many pictures in that folder."""
+    for number, (folder, count) in enumerate(layout.items()):
+        for place, image in enumerate(make_faces(count, seed=number)):
+            save(root / folder / f"{place}.png", image[:side, :side])
+    return root
+
+
+def splits_of(dataset):
+    return [int((dataset.split == split).sum()) for split in datasets.SPLITS]
 
 
 @pytest.mark.parametrize(
-    "damage", [value for name, value in sorted(globals().items()) if name.startswith("break_")]
+    ("parts", "expected", "note"),
+    [
+        ({"": 10}, [14, 2, 4], "no split folders: 70 / 10 / 20 % drawn"),
+        ({"train": 10}, [14, 2, 4], "no split folders"),
+        ({"train": 10, "val": 3, "test": 2}, [20, 6, 4], ""),
+        ({"Training": 10, "valid": 3, "testing": 2}, [20, 6, 4], ""),
+        ({"train": 10, "Public Test": 3, "PrivateTest": 2}, [20, 6, 4], ""),
+        ({"train": 10, "validation": 4}, [20, 4, 4], "no test split: half of validation"),
+        ({"train": 10, "test": 4}, [18, 2, 8], "no validation split: a tenth of training"),
+        ({"test": 4}, [0, 0, 8], ""),
+    ],
 )
-def test_a_damaged_folder_is_refused(tmp_path, damage):
-    write_folders(tmp_path)
-    message = damage(tmp_path)
-    with pytest.raises(DataError, match=re.escape(message)):
-        datasets.load("fer2013", tmp_path)
+def test_splits_are_the_folders_own_or_drawn_and_said(tmp_path, parts, expected, note):
+    layout = {f"./{part}/{name}": n for part, n in parts.items() for name in ("happy", "sad")}
+    dataset = datasets.load("folder", write_own(tmp_path / "around" / "mine", layout).parent)
+    assert splits_of(dataset) == expected
+    assert note in dataset.note
+    assert (note != "") == ("stratified" in dataset.note)
+    assert all(dataset.counts()["all"] == sum(expected) / 2)
+
+
+def test_few_faces_still_fill_every_split(tmp_path):
+    root = write_own(tmp_path / "few", {name: 1 for name in EXPRESSIONS})
+    assert min(splits_of(datasets.load("folder", root))) > 0
+
+
+@pytest.mark.parametrize(
+    ("folders", "expected"),
+    [
+        (("Happiness", "3_sad", "ANGER", "06 - Neutral"), ("angry", "happy", "sad", "neutral")),
+        (("contempt", "fearful", "Disgust"), ("disgust", "fear", "contempt")),
+        (("happy", "bored", "Anger"), ("Anger", "bored", "happy")),
+        (("zebra", "apple\x1b[2J"), ("apple\\x1b[2J", "zebra")),
+    ],
+)
+def test_names_are_matched_when_all_mean_an_expression(tmp_path, folders, expected):
+    root = write_own(tmp_path / "mine", {f"train/{name}": 2 for name in folders})
+    dataset = datasets.load("folder", root)
+    assert dataset.expressions == expected
+    assert dataset.describe().isprintable()
+    for file, label in zip(dataset.files, dataset.labels, strict=True):
+        written = file.split("/")[1]
+        assert expected[label] in (meaning(written), written)
+
+
+def test_numbered_folders_need_names_and_no_order_is_guessed(tmp_path):
+    root = write_own(tmp_path / "mine", {"train/10": 2, "train/2": 3, "test/1": 1})
+    refused(r"numbers, 1, 2, 10, .*--classes.*AffectNet.*RAF-DB", "folder", root)
+    refused("names for them: a, b, expected 3", "folder", root, classes=["a", "b"])
+    refused("expected 3", "folder", root, classes=["a", "b", "a"])
+    dataset = datasets.load("folder", root, classes=["x", "b", "a"])
+    assert dataset.expressions == ("a", "b", "x")
+    assert dataset.counts()["all"].tolist() == [2, 3, 1]
+    matched = datasets.load("folder", root, classes=["Sadness", "happy", "fear"])
+    assert matched.expressions == ("fear", "happy", "sad")
+    assert matched.counts()["all"].tolist() == [2, 3, 1]
+    named = write_own(tmp_path / "named", {"happy": 3, "sad": 3})
+    refused("expected those that were named: a, b", "folder", named, classes=["a", "b"])
+    refused("FER2013: found classes a, b, expected none", "fer2013", named, classes=["a", "b"])
+
+
+@pytest.mark.parametrize("kind", ["jpg", "PNG", "bmp", "gif", "webp", "tiff", "pgm", "jp2", "ico"])
+def test_any_format_and_any_size_become_gray_faces_of_one_size(tmp_path, kind):
+    root = write_own(tmp_path / "mine", {"happy": 3, "sad": 3})
+    smooth = np.add.outer(np.arange(64), np.arange(96)).astype(np.uint8)
+    save(root / "sad" / f"more.{kind}", smooth)
+    dataset = datasets.load("folder", root, size=32)
+    assert dataset.images.shape == (7, 32, 32, 1)
+    (place,) = np.flatnonzero(np.char.endswith(dataset.files, f"more.{kind}"))
+    error = dataset.images[place, ..., 0] - faces.resize(smooth[None], 32)[0].astype(float)
+    assert np.abs(error).mean() < 20
+    assert "resized from 30×30 … 64×96" in dataset.describe() or kind == "ico"
+
+
+def test_pictures_are_read_as_a_viewer_shows_them():
+    deep = np.arange(48 * 48, dtype=np.uint16).reshape(48, 48) * 28
+    np.testing.assert_array_equal(sources.read_gray(picture(deep), "deep"), deep // 256)
+    clear = np.zeros((48, 48, 4), np.uint8)
+    assert sources.read_gray(picture(clear), "clear").min() == 255
+    turned = Image.fromarray(make_faces(1)[0][:30])
+    turned.getexif()[0x0112] = 6
+    buffer = io.BytesIO()
+    turned.save(buffer, "PNG", exif=turned.getexif())
+    assert sources.read_gray(buffer.getvalue(), "turned").shape == (48, 30)
+    large = io.BytesIO()
+    Image.new("1", (10_000, 5_001)).save(large, "PNG")
+    with pytest.raises(DataError, match="large: found 10,000×5,001, expected"):
+        sources.read_gray(large.getvalue(), "large")
+
+
+def test_what_is_left_out_is_counted_and_named(tmp_path):
+    root = write_own(tmp_path / "mine", {"train/happy": 3, "train/sad": 3, "test/sad": 2})
+    write_own(root, {"extra/sad": 2, "train": 1, "train/sad/inner": 1})
+    (root / "train" / "notes.txt").write_text("x")
+    (root / "train" / "bored").mkdir()
+    (root / "train" / ".git").mkdir()
+    (root / "train" / "again").symlink_to(root)  # no way round in a circle
+    dataset = datasets.load("folder", root)
+    assert dict(dataset.skipped) == {
+        "pictures outside the split folders, first extra/sad/0.png": 2,
+        "pictures in no class folder, first train/0.png": 1,
+        "files that are no pictures, first train/notes.txt": 1,
+        "empty class folders, first train/bored": 1,
+    }
+    assert len(dataset) == 9
+    assert "first train/notes.txt: 1" in dataset.describe()
+    again = datasets.load("folder", root)
+    assert (again.note, again.skipped) == (dataset.note, dataset.skipped)
+    assert again.files.tolist() == dataset.files.tolist()
+
+
+def test_what_holds_no_faces_is_refused(tmp_path, csv_file):
+    refused("own faces need a path", "folder")
+    (tmp_path / "empty").mkdir()
+    refused("empty: found no faces", "folder", tmp_path / "empty")
+    refused("pictures in no class folder", "folder", write_own(tmp_path / "flat", {"": 2}))
+    refused(r"fer2013\.csv: found a file.*--data fer2013", "folder", csv_file)
+    refused("expected 8 … 1,024", "folder", tmp_path, size=0)
+    os.mkfifo(tmp_path / "pipe")
+    refused("no file and no folder", "folder", tmp_path / "pipe")
+    refused("name too long", "folder", "x" * 5000)
+    (tmp_path / "bad" / "sad").mkdir(parents=True)
+    (tmp_path / "bad" / "sad" / "x.jpg").write_bytes(b"x")
+    refused("no picture that can be read", "folder", tmp_path / "bad")
+
+
+def write_rafdb(root, lines):
+    for line in lines:
+        name = line.split()[0].replace(".jpg", "_aligned.jpg")
+        save(root / "Image" / "aligned" / name, np.zeros((100, 100, 3), np.uint8))
+    (root / "EmoLabel").mkdir(parents=True, exist_ok=True)
+    path = root / "EmoLabel" / "list_patition_label.txt"
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def test_raf_db_is_read_by_its_own_list_and_numbers(tmp_path):
+    lines = [f"train_{n:05}.jpg {n % 7 + 1}" for n in range(14)]
+    lines += [f"test_{n:05}.jpg {n % 7 + 1}" for n in range(7)]
+    path = write_rafdb(tmp_path / "basic", lines)
+    dataset = datasets.load("folder", tmp_path / "basic")
+    raf_db = ["surprise", "fear", "disgust", "happy", "sad", "angry", "neutral"]
+    assert dataset.expressions == EXPRESSIONS
+    assert [EXPRESSIONS[label] for label in dataset.labels] == raf_db * 3
+    assert dataset.images.shape == (21, 48, 48, 1)
+    assert splits_of(dataset)[2] == 7
+    assert datasets.load("folder", path).fingerprint() == dataset.fingerprint()
+    for line, message in [
+        ("train_00000.jpg 8", r"row 0 \(line 1\): found 'train_00000.jpg 8', expected.*1 … 7"),
+        ("train_00000.jpg", "found 'train_00000.jpg'"),
+        ("train_77777.jpg 1", "found no file for 'train_77777.jpg'"),
+        ("other_00000.jpg 1", "found no split|found no file"),
+        ("\x1b[2J 1", r"'\\x1b\[2J'"),
+    ]:
+        path.write_text("\n".join([line, *lines[1:]]))
+        refused(message, "folder", tmp_path / "basic")
+    path.write_text("\n".join([*lines[1:], "train_00000.jpg 8"]))
+    more = datasets.load("folder", path, classes=list("abcdefgh"))
+    assert more.expressions == tuple("abcdefgh")
+
+
+def write_parquet(path, labels, names=None, column="image", struct=True):
+    pyarrow = pytest.importorskip("pyarrow")
+    import pyarrow.parquet
+
+    pictures = [picture(image) for image in make_faces(len(labels))]
+    cells = [{"bytes": p, "path": "x.png"} for p in pictures] if struct else pictures
+    table = pyarrow.table({"id": [0.5] * len(labels), column: cells, "label": labels})
+    if names:
+        features = {column: {"_type": "Image"}, "label": {"names": names, "_type": "ClassLabel"}}
+        told = json.dumps({"info": {"features": features}})
+        table = table.replace_schema_metadata({"huggingface": told})
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pyarrow.parquet.write_table(table, path)
+    return path
+
+
+def test_parquet_is_read_with_its_own_names(tmp_path):
+    names = ["Sadness", "Happiness"]
+    write_parquet(tmp_path / "hf" / "data" / "train-00000-of-00001.parquet", [0, 1, 1, -1], names)
+    write_parquet(tmp_path / "hf" / "data" / "validation-00000-of-00001.parquet", [1], names)
+    write_parquet(tmp_path / "hf" / "data" / "test" / "0000.parquet", [0, 0], names)
+    dataset = datasets.load("folder", tmp_path / "hf")
+    assert dataset.expressions == ("happy", "sad")
+    assert splits_of(dataset) == [3, 1, 2]
+    names_of = [dataset.expressions[label] for label in dataset.part("training").labels]
+    assert names_of == ["sad", "happy", "happy"]
+    np.testing.assert_array_equal(dataset.part("training").images[..., 0], make_faces(4)[:3])
+    (skipped,) = dataset.skipped
+    assert skipped[0].startswith("faces without a label, first data/train-00000-of-00001.parquet")
+
+
+def test_parquet_without_names_needs_them_and_a_broken_one_is_refused(tmp_path):
+    path = write_parquet(tmp_path / "faces.parquet", [3, 1, 3], struct=False, column="img")
+    refused("numbers, 1, 3, .*--classes", "folder", path)
+    assert datasets.load("folder", path, classes=["b", "a"]).labels.tolist() == [0, 1, 0]
+    words = write_parquet(tmp_path / "words.parquet", ["sad", "happy"])
+    assert datasets.load("folder", words).expressions == ("happy", "sad")
+    refused(
+        "row 0: found label 2, expected 0 … 1",
+        "folder",
+        write_parquet(tmp_path / "few.parquet", [2], ["a", "b"]),
+    )
+    refused("found the columns", "folder", write_parquet(tmp_path / "f.parquet", [0.5, 1.5]))
+    content = words.read_bytes()
+    for damaged in (b"", b"PAR1\x1b[2J", content[:-100], content[: len(content) // 2] + b"PAR1"):
+        words.write_bytes(damaged)
+        refused(r"words\.parquet: found no whole parquet file", "folder", words)
 
 
 # ------------------------------------------------------------------------------------- the cache
 
 
-def reads(monkeypatch):
-    """A list that grows by one whenever a csv is parsed."""
+def test_the_cache_gives_the_same_arrays_without_reading_again(csv_file, monkeypatch):
     calls = []
     original = fer2013.read_csv
     monkeypatch.setattr(fer2013, "read_csv", lambda path: calls.append(path) or original(path))
-    return calls
-
-
-def test_the_cache_gives_the_same_arrays_without_reading_again(csv_file, monkeypatch):
-    calls = reads(monkeypatch)
-    first = datasets.load("fer2013", csv_file)
-    second = datasets.load("fer2013", csv_file)
+    first, second = (datasets.load("fer2013", csv_file) for _ in range(2))
     assert len(calls) == 1
     for field in ("images", "labels", "split", "rows"):
         np.testing.assert_array_equal(getattr(first, field), getattr(second, field))
         assert getattr(first, field).dtype == getattr(second, field).dtype
     assert first.describe() == second.describe()
-    assert first.skipped == second.skipped
-    assert not list(runtime.CACHE.glob("*.part"))
-
-
-def test_the_cache_notices_that_its_source_has_changed(csv_file, monkeypatch):
-    calls = reads(monkeypatch)
-    datasets.load("fer2013", csv_file)
     times = csv_file.stat()
     # The same size and the same time of change: only the content differs.
     csv_file.write_text(csv_file.read_text().replace("\n0,", "\n6,", 1))
     os.utime(csv_file, ns=(times.st_atime_ns, times.st_mtime_ns))
     assert datasets.load("fer2013", csv_file).labels[0] == 6
-    csv_file.write_text(make_csv(make_faces(2)))
-    assert len(datasets.load("fer2013", csv_file)) == 2
-    assert len(calls) == 3
+    assert len(calls) == 2
     csv_file.unlink()
-    with pytest.raises(DataError, match="no such file"):
-        datasets.load("fer2013", csv_file)
+    refused("no such file", "fer2013", csv_file)
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 not a zip", b"\x93NUMPY", None])
@@ -620,59 +803,56 @@ def test_a_damaged_cache_is_read_as_none(csv_file, content):
     assert cached.read_bytes() == whole
 
 
-def test_without_a_cache_none_is_written(csv_file):
+def test_no_cache_is_written_where_none_is_wanted_or_none_can_be(csv_file, monkeypatch):
     datasets.load("fer2013", csv_file, cache=False)
     assert not runtime.CACHE.exists()
-
-
-def test_a_cache_that_cannot_be_written_costs_nothing_but_speed(csv_file, monkeypatch):
-    blocker = csv_file.parent / "file"
-    blocker.write_text("")
-    monkeypatch.setattr(runtime, "CACHE", blocker / "cache")
+    monkeypatch.setattr(runtime, "CACHE", csv_file / "cache")
     assert len(datasets.load("fer2013", csv_file)) == 12
 
 
-# -------------------------------------------------------------------------------- where data are
+# ----------------------------------------------------------------------------------- the registry
 
 
-@pytest.mark.parametrize(
-    ("name", "message"),
-    [("fer2013", "make data"), ("ferplus", "make data"), ("expw", "mmlab")],
-)
-def test_absent_data_are_never_replaced_by_other_data(name, message):
-    with pytest.raises(DataError, match=message):
-        datasets.load(name)
-    with pytest.raises(DataError, match="no such file or folder"):
-        datasets.load(name, "nowhere")
+def test_absent_data_are_never_replaced_by_other_data(tmp_path):
+    hints = {"fer2013": "make data", "ferplus": "make data", "expw": "mmlab"}
+    for name in set(datasets.LOADERS) - {"sample"}:
+        refused(hints.get(name, "need a path"), name)
+        refused("no such file or folder", name, "nowhere")
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "raw").write_text("a file")
+    for name, hint in hints.items():
+        refused(hint, name)
 
 
-def test_an_unknown_name_is_refused():
-    with pytest.raises(ValueError, match="expected one of sample, fer2013, ferplus, expw"):
-        datasets.load("FER2013")
-
-
-def test_an_unknown_option_is_refused(csv_file):
+def test_every_data_set_is_entered_once_with_its_title_and_help():
+    assert set(datasets.LOADERS) == {"sample", "fer2013", "ferplus", "expw", "folder"}
+    for name, loader in datasets.LOADERS.items():
+        assert loader.name == name
+        assert loader.title
+        assert "\n" not in loader.help
+    assert datasets.LOADERS["sample"].title == "rendered sample faces"
+    refused("found data set 'FER2013', expected one of", "FER2013")
     with pytest.raises(TypeError):
-        datasets.load("fer2013", csv_file, contempt=True)
+        datasets.load("sample", contempt=True)
 
 
 def test_data_raw_is_the_default(csv_file):
-    (runtime.RAW / "fer2013").mkdir(parents=True)
-    csv_file.rename(runtime.RAW / "fer2013" / "fer2013.csv")
-    dataset = datasets.load("fer2013")
-    assert "from data/raw/fer2013/fer2013.csv:" in dataset.describe()
+    (runtime.RAW / "fer2013" / "deep").mkdir(parents=True)
+    (runtime.RAW / "fer2013" / "deep" / "fer2013.csv").write_text(make_csv(make_faces(3)))
+    assert len(datasets.load("fer2013")) == 3
+    csv_file.rename(runtime.RAW / "fer2013" / "fer2013.csv")  # nearer
+    assert "from data/raw/fer2013/fer2013.csv: 12" in datasets.load("fer2013").describe()
 
 
 # ----------------------------------------------------------------------------------------- FER+
 
 
-def votes_csv(votes, usages, header=None):
-    columns = ("Usage", "Image name", *FERPLUS_COLUMNS) if header is None else header
+def votes_csv(votes, usages):
     rows = [
         f"{usage},fer{number:07d}.png,{','.join(map(str, row))}"
         for number, (usage, row) in enumerate(zip(usages, votes, strict=True))
     ]
-    return "\n".join([",".join(columns), *rows]) + "\n"
+    return "\n".join([",".join(("Usage", "Image name", *FERPLUS_COLUMNS)), *rows]) + "\n"
 
 
 #            neutral happy surprise sad anger disgust fear contempt unknown NF
@@ -706,53 +886,57 @@ def test_ferplus_labels_are_the_majority_of_the_votes(ferplus_folder):
     assert dataset.rows.tolist() == [row for row, _ in expected]
     assert [dataset.expressions[label] for label in dataset.labels] == [n for _, n in expected]
     assert dict(dataset.skipped) == {"no majority": 2, "unknown": 1, "no face": 1}
-    assert dataset.votes.shape == (8, 10)
     np.testing.assert_array_equal(dataset.images[..., 0], make_faces()[dataset.rows])
-
-
-def test_ferplus_without_contempt_has_our_seven_classes(ferplus_folder):
-    dataset = datasets.load("ferplus", ferplus_folder / "fer2013new.csv", contempt=False)
-    assert dataset.expressions == EXPRESSIONS
-    assert len(dataset) == 7
-    assert dict(dataset.skipped)["contempt"] == 1
-    assert len(dataset) + sum(count for _, count in dataset.skipped) == 12
+    seven = datasets.load("ferplus", ferplus_folder / "fer2013new.csv", contempt=False)
+    assert (seven.expressions, len(seven)) == (EXPRESSIONS, 7)
+    fewer = dataset.without(["contempt", "boredom"])
+    assert fewer.expressions == EXPRESSIONS
+    assert dict(fewer.skipped) == dict(seven.skipped)
+    assert fewer.fingerprint() == seven.fingerprint()
+    middle = dataset.leave_out(["fear"])
+    named = [middle.expressions[label] for label in middle.labels]
+    assert named == [name for _, name in VOTES if name not in (None, "fear")]
+    for names, message in (["boredom"], "no boredom"), (EXPRESSIONS, "two expressions"):
+        with pytest.raises(DataError, match=message):
+            dataset.leave_out(names)
 
 
 @settings(max_examples=200, deadline=None)
 @given(npst.arrays(np.int64, (5, 10), elements=st.integers(0, 10)))
-def test_vote_shares_sum_to_one_and_are_highest_for_the_majority(votes):
+def test_the_majority_rule_and_the_shares_of_votes(votes):
+    labels, reasons = ferplus.majority(votes)
     shares = datasets.vote_shares(votes)
-    labels, _ = ferplus.majority(votes)
-    assert shares.shape == (5, 8)
-    for row, share, label in zip(votes, shares, labels, strict=True):
-        if all(count <= 1 for count in row[:8]):
+    for row, share, label, reason in zip(votes, shares, labels, reasons, strict=True):
+        counted = [0 if count == 1 else int(count) for count in row]
+        top = max(counted)
+        if top <= 0.5 * sum(counted) or counted.index(top) >= 8:  # as its authors wrote it
+            assert label == -1
+            assert reason != ""
+        else:
+            assert reason == ""
+            assert FERPLUS_EXPRESSIONS[label][:3] == FERPLUS_COLUMNS[counted.index(top)][:3]
+            assert share[label] == share.max()
+        if not any(counted[:8]):
             assert np.isnan(share).all()
             continue
         assert share.sum() == pytest.approx(1)
         for column, name in enumerate(FERPLUS_COLUMNS[:8]):
             place = [found[:3] for found in FERPLUS_EXPRESSIONS].index(name[:3])
             assert (share[place] > 0) == (row[column] > 1)
-        if label >= 0:
-            assert share[label] == share.max()
 
 
-def test_votes_lie_beside_fer2013_s_own_labels(ferplus_folder):
-    whole, votes = ferplus.load_both(ferplus_folder)
+def test_votes_lie_beside_fer2013_s_own_labels(ferplus_folder, tmp_path):
+    whole = datasets.load("fer2013", ferplus_folder)
     beside = datasets.beside_fer2013(ferplus_folder)
     assert (beside.name, len(beside)) == ("fer2013", len(whole))
     np.testing.assert_array_equal(beside.labels, whole.labels)
-    np.testing.assert_array_equal(beside.votes, votes)
-
-
-def test_every_row_stands_once_in_the_agreement_of_labels(ferplus_folder, tmp_path):
-    faces, votes = ferplus.load_both(ferplus_folder)
-    table = datasets.label_agreement(faces.labels, votes, faces.split)
-    assert table.to_numpy().sum() == len(faces) == 12
+    assert beside.votes.tolist() == [votes for votes, _ in VOTES]
+    table = datasets.label_agreement(whole.labels, beside.votes, whole.split)
+    assert table.to_numpy().sum() == len(whole) == 12
     for row, (_, name) in enumerate(VOTES):
-        place = (faces.split[row], EXPRESSIONS[faces.labels[row]])
+        place = (whole.split[row], EXPRESSIONS[whole.labels[row]])
         columns = [name] if name else ["no majority", "unknown", "no face"]
         assert table.loc[place, columns].sum() >= 1
-    assert table["no majority"].sum() == 2
     table.to_csv(tmp_path / "agreement.csv")
     pd.testing.assert_frame_equal(
         datasets.read_agreement(tmp_path / "agreement.csv"), table, check_names=False
@@ -763,45 +947,16 @@ def test_every_row_stands_once_in_the_agreement_of_labels(ferplus_folder, tmp_pa
             datasets.read_agreement(tmp_path / "bad.csv")
 
 
-def test_an_expression_is_left_out_with_its_faces_and_its_name(ferplus_folder):
-    dataset = datasets.load("ferplus", ferplus_folder)
-    fewer = dataset.without(["contempt", "boredom"])
-    same = datasets.load("ferplus", ferplus_folder, contempt=False)
-    assert fewer.expressions == EXPRESSIONS
-    assert dict(fewer.skipped) == dict(same.skipped)
-    assert fewer.fingerprint() == same.fingerprint()
-    middle = dataset.without(["fear"])
-    named = [middle.expressions[label] for label in middle.labels]
-    assert named == [name for _, name in VOTES if name not in (None, "fear")]
-
-
-@settings(max_examples=200, deadline=None)
-@given(npst.arrays(np.int64, (5, 10), elements=st.integers(0, 10)))
-def test_the_majority_rule_as_its_authors_wrote_it(votes):
-    labels, reasons = ferplus.majority(votes)
-    for row, label, reason in zip(votes, labels, reasons, strict=True):
-        counted = [0 if count == 1 else int(count) for count in row]
-        top = max(counted)
-        if top <= 0.5 * sum(counted) or counted.index(top) >= 8:
-            assert label == -1
-            assert reason != ""
-        else:
-            name = FERPLUS_COLUMNS[counted.index(top)]
-            assert reason == ""
-            assert FERPLUS_EXPRESSIONS[label][:3] == name[:3]
-
-
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
         ("9,1,0", "9,1", r"row 0 \(line 2\): found 11 fields, expected 12"),
         ("9,1,0", "11,1,0", r"row 0 \(line 2\): found '11' votes for neutral"),
         ("9,1,0", "-1,1,0", r"found '-1' votes for neutral"),
-        ("9,1,0", "nine,1,0", r"found 'nine' votes for neutral"),
         ("contempt", "scorn", "found 0 columns 'contempt'"),
-        ("Training,fer0000003", "Test,fer0000003", r"row 3 \(line 5\): found Usage 'Test'"),
+        ("Training,fer0000003", "Te\x1bst,fer0000003", r"row 3 .*: found Usage 'Te\\x1bst'"),
         ("Training,fer0000003", "PublicTest,fer0000003", r"row 3 \(line 5\).*expected training"),
-        ("\nTraining,fer0000003", "\n\nTraining,fer0000003", "after a blank line"),
+        ("\nTraining,fer0000003", "\n\nTraining,fer0000003", r"row 3 \(line 5\): found 1 fields"),
         ("\nPublicTest,fer0000010.png,0,0,0,0,0,0,0,0,0,10", "", "found a Usage for|11 rows"),
     ],
 )
@@ -810,76 +965,71 @@ def test_bad_votes_are_refused(ferplus_folder, old, new, message):
     text = path.read_text()
     assert old in text
     path.write_text(text.replace(old, new, 1))
-    with pytest.raises(DataError, match=message):
-        datasets.load("ferplus", ferplus_folder)
+    refused(message, "ferplus", ferplus_folder)
 
 
 @settings(max_examples=100, deadline=None)
 @given(corruption=CORRUPTIONS)
-def test_corrupt_votes_are_refused_or_read_as_they_stand(corruption, tmp_path_factory):
-    votes = [row for row, _ in VOTES]
-    content = corrupt(votes_csv(votes, ["Training"] * 12).encode(), corruption)
-    path = tmp_path_factory.mktemp("votes") / "fer2013new.csv"
-    path.write_bytes(content)
+def test_corrupt_votes_and_lists_are_refused_or_read_as_they_stand(corruption, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("corrupt")
+    path, listing = folder / "fer2013new.csv", folder / "label.lst"
+    whole = votes_csv([row for row, _ in VOTES], ["Training"] * 12)
+    path.write_bytes(corrupt(whole.encode(), corruption))
     table, refusal = outcome(ferplus.read_votes, path)
-    if refusal is not None:
-        assert "fer2013new.csv" in refusal
-    else:
-        _, read = table
-        assert read.shape[1] == 10
-        assert 0 <= read.min() <= read.max() <= 10
+    if refusal is None:
+        assert table[1].shape[1] == 10
+        assert 0 <= table[1].min() <= table[1].max() <= 10
+    content = corrupt(("\n".join(LINES) + "\n").encode(), corruption)
+    listing.write_bytes(content)
+    table, refusal = outcome(expw.read_list, listing)
+    if refusal is None:
+        lines = content.decode().replace("\r\n", "\n").replace("\r", "\n").rstrip().split("\n")
+        assert [row.split()[0] for row in lines] == table["photo"].tolist()
+        numbers = table[["face", "top", "left", "right", "bottom"]].to_numpy().tolist()
+        assert [[int(n) for n in row.split()[1:6]] for row in lines] == numbers
+        assert table["label"].between(0, 6).all()
 
 
 def test_votes_need_the_rows_of_a_csv(tmp_path):
     write_folders(tmp_path)
     (tmp_path / "fer2013new.csv").write_text(votes_csv([VOTES[0][0]], ["Training"]))
-    with pytest.raises(DataError, match=r"expected it beside fer2013new\.csv"):
-        datasets.load("ferplus", tmp_path)
+    refused(r"expected it beside fer2013new\.csv", "ferplus", tmp_path)
     (tmp_path / "fer2013new.csv").unlink()
-    with pytest.raises(DataError, match=r"found no fer2013new\.csv"):
-        datasets.load("ferplus", tmp_path)
+    refused(r"found no fer2013new\.csv", "ferplus", tmp_path)
 
 
 # ----------------------------------------------------------------------------------------- ExpW
-
-
-def write_expw(root, lines=None, photos=("a.jpg", "b.jpg"), where="image"):
-    folder = root / where
-    folder.mkdir(parents=True, exist_ok=True)
-    for number, name in enumerate(photos):
-        pixels = np.random.default_rng(number).integers(0, 256, (80, 100, 3), dtype=np.uint8)
-        Image.fromarray(pixels).save(folder / name, format="PNG")
-    lines = LINES if lines is None else lines
-    (root / "label.lst").write_text("\n".join(lines) + "\n")
-    return root
-
 
 #        photo face top left right bottom confidence label
 LINES = ["a.jpg 0 10 20 60 50 43.5 3", "a.jpg 1 -5 60 110 30 9.1 0", "b.jpg 0 0 0 80 80 77 6"]
 
 
+def write_expw(root, lines=LINES, where="image"):
+    for number, name in enumerate(("a.jpg", "b.jpg")):
+        pixels = np.random.default_rng(number).integers(0, 256, (80, 100, 3), dtype=np.uint8)
+        (root / where).mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(root / where / name, format="PNG")
+    (root / "label.lst").write_text("\n".join(lines) + "\n")
+    return root
+
+
 def test_expw_faces_are_the_boxes_cut_from_their_photos(tmp_path):
-    dataset = datasets.load("expw", write_expw(tmp_path))
+    root = write_expw(tmp_path)
+    dataset = datasets.load("expw", root)
     assert dataset.images.shape == (3, 64, 64, 1)
     assert dataset.labels.tolist() == [3, 0, 6]
     assert dataset.photos.tolist() == ["a.jpg", "a.jpg", "b.jpg"]
     assert dataset.skipped == (("boxes clipped to their photo", 1),)
-    photo = faces.read_photo(tmp_path / "image" / "a.jpg")
-    face = faces.to_gray(
-        faces.crop(photo, faces.Box(left=20, top=10, right=60, bottom=50), size=64)
-    )
+    photo = faces.read_photo(root / "image" / "a.jpg")
+    box = faces.Box(left=20, top=10, right=60, bottom=50)
+    face = faces.to_gray(faces.crop(photo, box, size=64))
     np.testing.assert_array_equal(dataset.images[0, ..., 0], face)
-    again = datasets.load("expw", tmp_path)
+    again = datasets.load("expw", root)
     assert again.fingerprint() == dataset.fingerprint()
     assert again.photos.tolist() == dataset.photos.tolist()
-
-
-def test_expw_options_change_the_pictures_and_nothing_else(tmp_path):
-    root = write_expw(tmp_path)
-    plain = datasets.load("expw", root)
-    color = datasets.load("expw", root, color=True, size=32, margin=0.2)
-    assert color.images.shape == (3, 32, 32, 3)
-    assert color.split.tolist() == plain.split.tolist()
+    assert datasets.load("expw", root, size=32).images.shape == (3, 32, 32, 1)
+    Image.new("RGB", (100, 80)).save(root / "image" / "a.jpg", format="PNG")
+    assert datasets.load("expw", root).images[0].max() == 0  # the cache notices
 
 
 def test_the_release_s_own_folders_are_read(tmp_path):
@@ -890,78 +1040,41 @@ def test_the_release_s_own_folders_are_read(tmp_path):
     assert len(datasets.load("expw", tmp_path / "data" / "label" / "label.lst")) == 3
 
 
-def test_the_cache_notices_that_a_photo_has_changed(tmp_path):
-    root = write_expw(tmp_path)
-    before = datasets.load("expw", root)
-    Image.new("RGB", (100, 80)).save(root / "image" / "a.jpg", format="PNG")
-    assert datasets.load("expw", root).images[0].max() == 0 < before.images[0].max()
-
-
 @pytest.mark.parametrize(
     ("line", "message"),
     [
         ("a.jpg 0 10 20 60 50 3", "found 7 fields, expected 8"),
-        ("a.jpg 0 10 20 60 50 43.5 3 1", "found 9 fields, expected 8"),
         ("", "found 0 fields, expected 8"),
         ("a.jpg 0 10 20 60 x 43.5 3", "found bottom 'x', expected a whole number"),
         ("a.jpg 0 10.5 20 60 50 43.5 3", "found top '10.5'"),
-        ("a.jpg 0 10 20 60 50 sure 3", "found confidence 'sure'"),
         ("a.jpg 0 10 20 60 50 nan 3", "found confidence 'nan'"),
         ("a.jpg 0 10 20 60 50 43.5 7", "found label '7'"),
         ("a.jpg 0 10 20 20 50 43.5 3", "found a box without area"),
-        ("a.jpg 0 50 20 60 10 43.5 3", "found a box without area"),
         ("a.jpg 0 10 200 260 50 43.5 3", "outside"),
-        ("c.jpg 0 10 20 60 50 43.5 3", "found 0 files named 'c.jpg'"),
+        ("c\x1b.jpg 0 10 20 60 50 43.5 3", r"found 0 files named 'c\x1b.jpg'"),
     ],
 )
 def test_a_bad_line_is_named(tmp_path, line, message):
     write_expw(tmp_path, [LINES[0], line, LINES[2]])
-    with pytest.raises(DataError, match=re.escape(message)) as error:
-        datasets.load("expw", tmp_path)
-    assert str(error.value).startswith("label.lst, row 1 (line 2)")
+    text = refused(re.escape(message), "expw", tmp_path)
+    assert text.startswith("label.lst, row 1 (line 2)")
 
 
 def test_bad_photos_and_lists_are_refused(tmp_path):
     root = write_expw(tmp_path)
     (root / "image" / "b.jpg").write_bytes(b"no picture")
-    with pytest.raises(DataError, match=r"b\.jpg"):
-        datasets.load("expw", root)
-    write_expw(tmp_path)
+    refused(r"b\.jpg", "expw", root)
     (root / "more").mkdir()
     (root / "more" / "a.jpg").write_bytes(b"")
-    with pytest.raises(DataError, match=r"found 2 files named 'a\.jpg'"):
-        datasets.load("expw", root)
-    (root / "label.lst").write_bytes(b"")
-    with pytest.raises(DataError, match=r"label\.lst: found 0 bytes"):
-        datasets.load("expw", root)
-    (root / "label.lst").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(DataError, match="no UTF-8"):
-        datasets.load("expw", root)
+    refused(r"found 2 files named 'a\.jpg'", "expw", root)
+    for content, message in (b"", r"label\.lst: found 0 bytes"), (b"\xff\xfe\x00", "no UTF-8"):
+        (root / "label.lst").write_bytes(content)
+        refused(message, "expw", root)
     (root / "label.lst").unlink()
-    with pytest.raises(DataError, match=r"found no label\.lst"):
-        datasets.load("expw", root)
+    refused(r"found no label\.lst", "expw", root)
 
 
-@settings(
-    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
-@given(corruption=CORRUPTIONS)
-def test_a_corrupt_list_is_refused_or_read_as_it_stands(corruption, tmp_path):
-    content = corrupt(("\n".join(LINES) + "\n").encode(), corruption)
-    path = tmp_path / "label.lst"
-    path.write_bytes(content)
-    table, refusal = outcome(expw.read_list, path)
-    if refusal is not None:
-        assert "label.lst" in refusal
-        return
-    lines = content.decode().replace("\r\n", "\n").replace("\r", "\n").rstrip().split("\n")
-    assert [row.split()[0] for row in lines] == table["photo"].tolist()
-    numbers = table[["face", "top", "left", "right", "bottom"]].to_numpy().tolist()
-    assert [[int(n) for n in row.split()[1:6]] for row in lines] == numbers
-    assert table["label"].between(0, 6).all()
-
-
-# --------------------------------------------------------------------------------------- splits
+# ------------------------------------------------------------------------------- splits, sample
 
 
 @settings(max_examples=50, deadline=None)
@@ -986,9 +1099,6 @@ def test_a_split_by_photo_is_stratified():
         assert sizes == [70, 10, 20]
 
 
-# --------------------------------------------------------------------------------------- sample
-
-
 def test_the_sample_is_the_default_and_says_so():
     dataset = datasets.load(count=150)
     assert dataset.name == "sample"
@@ -999,18 +1109,13 @@ def test_the_sample_is_the_default_and_says_so():
     assert datasets.load(count=150, seed=1).fingerprint() != dataset.fingerprint()
 
 
-# ------------------------------------------------------------------------------------- download
+# ------------------------------------------------------------------- download and command line
 
 
-@pytest.fixture
-def small_official(monkeypatch):
+def official(monkeypatch, dataset):
     """Counts that the tests' twelve rows, or their folders, have."""
-
-    def set_counts(dataset):
-        counts = {split: tuple(dataset.counts()[split].tolist()) for split in datasets.SPLITS}
-        monkeypatch.setattr(download, "OFFICIAL_COUNTS", counts)
-
-    return set_counts
+    counts = {split: tuple(dataset.counts()[split].tolist()) for split in datasets.SPLITS}
+    monkeypatch.setattr(download, "OFFICIAL_COUNTS", counts)
 
 
 def stand_in(monkeypatch, folder):
@@ -1028,66 +1133,66 @@ def stand_in(monkeypatch, folder):
     return asked
 
 
-def test_the_csv_comes_from_kaggle(csv_file, small_official, monkeypatch, capsys):
-    small_official(datasets.load("fer2013", csv_file))
+def test_the_csv_comes_from_kaggle_once(csv_file, monkeypatch, capsys):
+    official(monkeypatch, datasets.load("fer2013", csv_file))
     asked = stand_in(monkeypatch, csv_file.parent)
-    assert download.main([]) == 0
+    download.main([])
     assert asked == ["deadskull7/fer2013"]
     assert (runtime.RAW / "fer2013" / "fer2013.csv").read_bytes() == csv_file.read_bytes()
     assert "from data/raw/fer2013/fer2013.csv: 12 gray faces" in capsys.readouterr().out
-    assert download.main([]) == 0  # there already: not fetched again
+    download.main([])  # there already: not fetched again
     assert len(asked) == 1
     assert [path.name for path in runtime.RAW.iterdir()] == ["fer2013"]
 
 
-def test_the_folders_come_from_kaggle(tmp_path, small_official, monkeypatch):
+def test_the_folders_come_from_kaggle(tmp_path, monkeypatch):
     write_folders(tmp_path / "kaggle")
-    small_official(datasets.load("fer2013", tmp_path / "kaggle"))
+    official(monkeypatch, datasets.load("fer2013", tmp_path / "kaggle"))
     asked = stand_in(monkeypatch, tmp_path / "kaggle")
-    assert download.main(["--source", "kaggle-folders"]) == 0
-    assert asked == ["msambare/fer2013"]
-    assert download.main(["--source", "kaggle-folders", "--force"]) == 0
-    assert len(asked) == 2
+    download.main(["--source", "kaggle-folders"])
+    download.main(["--source", "kaggle-folders", "--force"])
+    assert asked == ["msambare/fer2013"] * 2
     assert len(list((runtime.RAW / "fer2013").glob("*/*/*.png"))) == 98
 
 
 @pytest.mark.parametrize("name", archives())
-def test_a_named_copy_is_taken(tmp_path, name, small_official, monkeypatch):
+def test_a_named_copy_is_taken(tmp_path, name, monkeypatch):
     path = tmp_path / name
     path.write_bytes(archives()[name])
-    small_official(datasets.load("fer2013", path))
+    official(monkeypatch, datasets.load("fer2013", path))
     asked = stand_in(monkeypatch, None)
-    assert download.main(["--from", str(path)]) == 0
+    download.main(["--from", str(path)])
     assert asked == []
     assert len(datasets.load("fer2013")) == 12
 
 
-def test_an_incomplete_copy_is_refused_and_not_put_in_place(csv_file, capsys):
-    assert download.main(["--from", str(csv_file)]) == 1
-    assert "found 1 training faces of angry, expected 3,995" in capsys.readouterr().err
-    assert not (runtime.RAW / "fer2013").exists()
-
-
-def test_a_failed_download_says_what_to_do(monkeypatch, capsys):
+def test_a_failed_download_says_what_to_do_and_leaves_nothing(csv_file, monkeypatch):
     stand_in(monkeypatch, None)
-    assert download.main([]) == 1
-    message = capsys.readouterr().err
-    assert "no network" in message
-    assert "--from" in message
-    assert download.main(["--from", "nowhere"]) == 1
+    with pytest.raises(DataError, match=r"no network.*--from"):
+        download.main([])
+    with pytest.raises(DataError, match="no such file"):
+        download.main(["--from", "nowhere"])
+    with pytest.raises(DataError, match="found 1 training faces of angry, expected 3,995"):
+        download.main(["--from", str(csv_file)])
+    assert not (runtime.RAW / "fer2013").exists()
+    runtime.RAW.rmdir()
+    runtime.RAW.write_text("a file")
+    with pytest.raises(DataError, match="cannot be written"):
+        download.main([])
 
 
-def test_votes_are_fetched_or_copied(ferplus_folder, monkeypatch, small_official):
+def test_votes_are_fetched_or_copied(ferplus_folder, monkeypatch):
     monkeypatch.setattr(download, "FERPLUS_ROWS", 12)
     votes = ferplus_folder / "fer2013new.csv"
-    small_official(datasets.load("fer2013", ferplus_folder))
-    assert download.main(["--from", str(ferplus_folder / "fer2013.csv")]) == 0
+    official(monkeypatch, datasets.load("fer2013", ferplus_folder))
+    download.main(["--from", str(ferplus_folder / "fer2013.csv")])
     monkeypatch.setattr(download, "FERPLUS_ADDRESS", votes.as_uri())
-    assert download.main(["--source", "ferplus"]) == 0
+    download.main(["--source", "ferplus"])
     assert len(datasets.load("ferplus")) == 8
-    assert download.main(["--source", "ferplus", "--from", str(ferplus_folder)]) == 0
+    download.main(["--source", "ferplus", "--from", str(ferplus_folder)])
     monkeypatch.setattr(download, "FERPLUS_ADDRESS", (ferplus_folder / "none.csv").as_uri())
-    assert download.main(["--source", "ferplus", "--force"]) == 1
+    with pytest.raises(DataError, match="did not come"):
+        download.main(["--source", "ferplus", "--force"])
 
 
 def test_kagglehub_still_has_the_function_that_is_called():
@@ -1095,13 +1200,25 @@ def test_kagglehub_still_has_the_function_that_is_called():
     assert callable(kagglehub.dataset_download)
 
 
-# --------------------------------------------------------------------------------- command line
-
-
-def test_the_command_line_records_numbers_only(csv_file, capsys):
-    assert report(["fer2013", str(csv_file), "--record"]) == 0
+def test_the_command_line_records_numbers_only(csv_file, capsys, tmp_path):
+    report(["fer2013", str(csv_file), "--record"])
     record = json.loads(Path(runtime.RESULTS / "data" / "fer2013.json").read_text())
     assert record["rows"] == 12
     assert record["fingerprint"] == datasets.load("fer2013", csv_file).fingerprint()
     assert "wrote results/data/fer2013.json" in capsys.readouterr().out
-    assert report(["fer2013", "nowhere"]) == 1
+    write_own(tmp_path / "mine", {"0": 2, "1": 2})
+    report(["folder", str(tmp_path / "mine"), "--classes", "yes,no"])
+    assert "2 classes: no, yes" in capsys.readouterr().out
+
+
+def test_the_command_line_ends_in_one_sentence(tmp_path):
+    path = tmp_path / "bad.csv"
+    path.write_bytes(bytes(range(256)) * 20)
+    root = Path(__file__).resolve().parent.parent
+    answer = subprocess.run(
+        [sys.executable, "-m", "utils.datasets", "fer2013", path], cwd=root, capture_output=True
+    )
+    assert answer.returncode == 1
+    assert answer.stdout == b""
+    assert answer.stderr.count(b"\n") == 1
+    assert answer.stderr.decode().strip().isprintable()

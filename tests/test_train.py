@@ -1,13 +1,9 @@
 """The command that trains: what is asked for is what is recorded."""
 
-import json
-import shlex
-
 import pytest
 
 import train
-from utils import ablation, models, outstanding, records, runtime
-from utils.ablation.command import parser as ablation_parser
+from utils import commands, records, runtime, training
 from utils.expressions import EXPRESSIONS
 from utils.runtime import DataError, ModelError
 
@@ -19,74 +15,61 @@ def ready():
     runtime.setup(0)
 
 
-def planned(*words):
-    return train.settings(train.parser().parse_args(words))
+def named(*words):
+    return commands.named_settings(train.parser().parse_args(words))
 
 
-def test_what_is_not_named_is_the_networks_own():
-    from utils import training
-
-    for name in ("cnn3", "cnn5", "vgg16"):
-        assert planned("--model", name) == training.recipe(name)
-
-
-def test_what_is_named_is_taken():
-    plan = planned(
-        *("--model", "cnn4", "--epochs", "7", "--batch-size", "32", "--learning-rate", "0.01"),
-        *("--balance", "weights", "--seed", "3", "--size", "40", "--frozen-epochs", "2"),
-        *("--rotation", "20", "--no-flip", "--network", '{"dropout": 0.3}'),
-    )
-    assert (plan.epochs, plan.batch_size, plan.learning_rate) == (7, 32, 0.01)
-    assert (plan.balance, plan.seed, plan.size, plan.frozen_epochs) == ("weights", 3, 40, 2)
-    assert plan.network == {"dropout": 0.3}
-    assert (plan.augmentation.rotation, plan.augmentation.flip) == (20, False)
-    assert plan.augmentation.zoom == planned("--model", "cnn4").augmentation.zoom
-    assert planned("--no-augment").augmentation is None
+def test_every_setting_is_an_option_with_the_words_of_its_field(capsys):
+    with pytest.raises(SystemExit):
+        train.main(["--help"])
+    told = " ".join(capsys.readouterr().out.split())
+    for name, (_, description) in training.fields().items():
+        if name != "model":
+            assert commands.option(name) in told
+            assert description in told
+    for name in training.fields():
+        assert train.parser().parse_args([]).__dict__.get(name) is None or name == "model"
 
 
-PLANNED = outstanding.planned()
-(RUNS_OF_THE_ABLATION,) = (
-    entry["runs"]
-    for entry in json.loads((runtime.RESULTS / outstanding.PLANNED).read_text("utf-8"))
-    if "runs" in entry
-)
-
-
-@pytest.mark.parametrize("name", PLANNED.index)
-def test_what_is_planned_can_be_asked_for(name):
-    """Every planned command is one that the command line understands, and names its record."""
-    _, python, script, *words = shlex.split(PLANNED.loc[name, "command"])
-    assert python == "python"
-    if script == "-m":
-        assert words[0] == "utils.ablation"
-        asked = ablation_parser().parse_args(words[1:])
-        plan = ablation.plan_for(asked.data, asked.model)
-        assert name == f"ablation-{asked.data}"
-        assert len(plan.lines) * asked.seeds == RUNS_OF_THE_ABLATION
-        return
-    assert script == "train.py"
-    plan = planned(*words)
-    assert train.parser().parse_args(words).name == name
-    model = models.build(plan.model, (plan.size, plan.size, 1), **plan.network)
-    if "distilled" in name:
-        assert model.count_params() <= 5_000_000
-        assert f"{model.count_params() / 1e6:.1f} million" in PLANNED.loc[name, "why"]
-        assert set(plan.teachers) < set(PLANNED.index)
+def test_what_is_named_is_taken_and_nothing_else():
+    words = [
+        *("--epochs", "7", "--learning-rate", "0.01", "--balance", "weights", "--no-flip"),
+        *(
+            "--test-time-augmentation",
+            "10",
+            "--teachers",
+            "a",
+            "b",
+            "--network",
+            '{"dropout": 0.3}',
+        ),
+    ]
+    expected = {"epochs": 7, "learning_rate": 0.01, "balance": "weights", "flip": False}
+    expected |= {"test_time_augmentation": 10, "teachers": ["a", "b"], "network": {"dropout": 0.3}}
+    assert named(*words) == {"model": "cnn5", **expected}
 
 
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--model", "alexnet"], "cnn3, cnn4, cnn5, vgg16, resnet"),
-        (["--epochs", "0"], "at least 1"),
+        (["--model", "alexnet"], "invalid choice: 'alexnet'"),
+        (["--epochs", "0"], "--epochs: input should be greater than or equal to 1, not 0"),
+        (["--epochs", "2.5"], "invalid int value"),
         (["--epochs", "3", "--frozen-epochs", "3"], "less than epochs"),
-        (["--rotation", "270"], "0 … 180"),
-        (["--network", "dropout=0.3"], "--network"),
+        (["--rotation", "270"], "--rotation"),
+        (["--learning-rate", "-1"], "--learning-rate"),
+        (["--seed", "-1"], "--seed"),
+        (["--seed", str(2**40)], "--seed"),
+        (["--network", "dropout=0.3"], "no JSON"),
+        (["--network", "[1]"], "expected a JSON object, found list"),
         (["--balance", "oversample"], "smote"),
         (["--data", "affectnet"], "fer2013"),
-        (["--taught", "0.5"], "--teachers"),
-        (["--teachers", "cnn5-fer2013-smote", "--taught", "2"], "0 … 1"),
+        (["--distillation-weight", "0.5"], "--teachers"),
+        (["--devices", "64"], "asked for 64 devices"),
+        (["--devices", "some"], "some"),
+        (["--epoch", "3"], "unrecognized"),
     ],
+    ids=str,
 )
 def test_a_wrong_command_line_says_what_was_expected(words, said, capsys):
     with pytest.raises(SystemExit) as left:
@@ -105,8 +88,13 @@ def test_a_run_is_recorded_and_the_same_command_finds_it(tmp_path, capsys):
     assert run.info["settings"]["network"] == {"filters": [4, 8, 8], "dense": 8}
     train.main([*words, "--resume"])
     assert capsys.readouterr().out == told
-    with pytest.raises(ModelError, match=r"was begun with epochs 2.*with 3"):
+    with pytest.raises(ModelError, match=r"was begun with epochs: 2, now 3"):
         train.main([*words, "--epochs", "3"])
+    # A second network starts from the first and is taught by it, by its name alone.
+    again = ["--initial-weights", "cnn3-sample-none", "--teachers", "cnn3-sample-none"]
+    train.main([*words, *again])
+    taught = records.load("cnn3-sample-none-distilled", tmp_path)
+    assert taught.info["settings"]["teachers"] == ["cnn3-sample-none"]
 
 
 def test_an_expression_can_be_left_out(tmp_path):
@@ -117,22 +105,9 @@ def test_an_expression_can_be_left_out(tmp_path):
     train.main([*words, "--without", "disgust", "--without", "fear"])
     run = records.load("cnn3-sample-none-without-disgust-without-fear", tmp_path)
     assert run.test.expressions == ("angry", "happy", "sad", "surprise", "neutral")
-    # The same in another order, one of them twice, is the same run.
-    train.main([*words, *("--without", "fear", "--without", "disgust", "--without", "fear")])
-    assert len([folder for folder in tmp_path.iterdir() if folder.is_dir()]) == 1
     six = [word for name in EXPRESSIONS[:6] for word in ("--without", name)]
     with pytest.raises(DataError, match="two expressions or more"):
         train.main([*words, *six])
-
-
-def test_a_taught_run_is_called_so(tmp_path):
-    words = ["--model", "cnn3", "--epochs", "1", "--results", str(tmp_path), *SMALL]
-    train.main([*words, "--name", "teacher"])
-    teacher = str(tmp_path / "teacher" / "model.keras")
-    train.main([*words, "--teachers", teacher, "--taught", "0.7"])
-    run = records.load("cnn3-sample-none-taught", tmp_path)
-    assert run.info["settings"]["teachers"] == [teacher]
-    assert run.info["settings"]["taught"] == 0.7
 
 
 def test_resume_needs_something_to_go_on_with(tmp_path):

@@ -51,10 +51,11 @@ class Assessment:
         """Write network, data, accuracy with its interval, a row a class, the worst mistakes."""
         info = self.info
         table = evaluation.report(self.predictions).rename_axis(None)
+        shape = "×".join(map(str, self.shape))
         trained_on = info["trained_on"] or "what no record says"
         confused = evaluation.most_confused(self.predictions)
         return [
-            f"network: {info['network']}, {'×'.join(map(str, self.shape))}, trained on {trained_on}",
+            f"network: {info['network']}, {shape}, trained on {trained_on}",
             f"{info['split']}: {evaluation.summary(self.predictions)}",
             *self.about,
             "",

@@ -23,7 +23,7 @@ def option(name: str) -> str:
 
 
 def add_data(parser: argparse.ArgumentParser, *, default: str | None) -> None:
-    """Give a parser the options that name faces: ``--data``, ``--path``, ``--classes`` …"""
+    """Give a parser the options that name faces: ``--data``, ``--path``, ``--classes`` and such."""
     parser.add_argument(
         "--data",
         default=default,

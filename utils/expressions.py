@@ -1,8 +1,10 @@
-"""The seven expressions in FER2013's order, and the orders of FER+ and ExpW.
+"""The seven expressions in FER2013's order, the orders of FER+ and RAF-DB, and all spellings.
 
-This is the only place that knows an order: every label in the project is an index into
-`EXPRESSIONS`, whatever the numbering of the file it came from.
+This is the only place that knows an order: every label in the project is an index into a tuple of
+names, whatever the numbering of the file it came from.
 """
+
+import re
 
 #: FER2013's classes in the order of Kaggle's ``emotion`` column (Goodfellow et al. 2013).
 #: ExpW's ``label.lst`` numbers its classes the same way.
@@ -25,6 +27,17 @@ FERPLUS_COLUMNS: tuple[str, ...] = (
 #: FER+'s eight classes: ours in our order, then contempt.
 FERPLUS_EXPRESSIONS: tuple[str, ...] = (*EXPRESSIONS, "contempt")
 
+#: RAF-DB's basic expressions 1 … 7, as its own list numbers them (Li, Deng and Du 2017).
+RAFDB_EXPRESSIONS: tuple[str, ...] = (
+    "surprise",
+    "fear",
+    "disgust",
+    "happy",
+    "sad",
+    "angry",
+    "neutral",
+)
+
 #: Every spelling of a class in folder names and vote columns, with the index it stands for.
 FOLDER_NAMES: dict[str, int] = {
     "angry": 0,
@@ -39,11 +52,12 @@ FOLDER_NAMES: dict[str, int] = {
     "sadness": 4,
     "surprise": 5,
     "surprised": 5,
+    "suprise": 5,  # so misspelled in the folders of several public copies
     "neutral": 6,
 }
 
-#: One colour an expression, the same in every figure: Okabe and Ito's palette (2008), which
-#: readers with any common colour-vision deficiency can tell apart.
+#: One color an expression, the same in every figure: Okabe and Ito's palette (2008), which
+#: readers with any common color-vision deficiency can tell apart.
 COLORS: dict[str, str] = {
     "angry": "#D55E00",
     "disgust": "#009E73",
@@ -54,3 +68,17 @@ COLORS: dict[str, str] = {
     "neutral": "#7F7F7F",
     "contempt": "#000000",
 }
+
+
+def meaning(name: str) -> str | None:
+    """Find which of FER+'s eight expressions a name means, None if none of them.
+
+    Case, digits and punctuation do not count.
+
+    >>> meaning("3_Happiness"), meaning("not happy")
+    ('happy', None)
+    """
+    word = re.sub(r"[\W\d_]+", " ", name).strip().lower()
+    if word == "contempt":
+        return word
+    return EXPRESSIONS[FOLDER_NAMES[word]] if word in FOLDER_NAMES else None

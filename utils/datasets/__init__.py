@@ -1,10 +1,13 @@
 """FaceDataset, and the loaders that end in one: ``datasets.load("fer2013")``."""
 
+# ruff: noqa: F401
+
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 
-from utils.datasets import expw, fer2013, ferplus, rendered
+from utils.datasets import expw, folder, rendered, splits
 from utils.datasets.dataset import (
     SPLITS,
     USAGES,
@@ -15,67 +18,42 @@ from utils.datasets.dataset import (
     summary,
 )
 from utils.datasets.ferplus import beside_fer2013, label_agreement, read_agreement, vote_shares
+from utils.datasets.registry import LOADERS
 from utils.runtime import DataError
-
-__all__ = [
-    "LOADERS",
-    "SPLITS",
-    "USAGES",
-    "DataError",
-    "FaceDataset",
-    "beside_fer2013",
-    "contradictions",
-    "copies_in_training",
-    "first_copies",
-    "label_agreement",
-    "load",
-    "read_agreement",
-    "summary",
-    "vote_shares",
-]
-
-LOADERS = {
-    "sample": rendered.load,
-    "fer2013": fer2013.load,
-    "ferplus": ferplus.load,
-    "expw": expw.load,
-}
 
 
 def load(
     name: str = "sample",
     path: str | os.PathLike | None = None,
     *,
+    classes: Sequence[str] | None = None,
     cache: bool = True,
     seed: int = 0,
     **options,
 ) -> FaceDataset:
-    """Load a data set by its name.
+    """Load a data set by its name, a key of `LOADERS`.
 
     Parameters
     ----------
-    name : {"sample", "fer2013", "ferplus", "expw"}
-        Which one.
+    name : str
     path : path, optional
         A file or folder; by default the one under ``data/raw``. Nothing else is tried.
+    classes : sequence of str, optional
+        "folder" only: what numbered classes stand for, from the lowest number up.
     cache : bool
         Whether to keep the arrays in ``data/cache``, and to take them from there.
     seed : int
         For the splits and pictures that are drawn at random.
     **options
-        What that loader takes besides: see `LOADERS`.
-
-    Returns
-    -------
-    FaceDataset
+        What that loader takes besides, such as ``size``.
 
     Raises
     ------
     DataError
-        When there is nothing at that path, or something else than the data set.
-    ValueError
-        For an unknown name.
+        For an unknown name; when there is nothing at that path, or something else.
     """
     if name not in LOADERS:
-        raise ValueError(f"unknown data set {name!r}: expected one of {', '.join(LOADERS)}")
+        raise DataError(f"found data set {name!r}, expected one of {', '.join(LOADERS)}")
+    if classes is not None:
+        options["classes"] = tuple(classes)
     return LOADERS[name](path, cache=cache, seed=seed, **options)

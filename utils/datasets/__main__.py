@@ -3,55 +3,42 @@
 from __future__ import annotations
 
 import argparse
-import sys
-from pathlib import Path
+from collections.abc import Sequence
 
 from utils import datasets, runtime
-from utils.datasets import ferplus
-from utils.runtime import DataError
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Load a data set, print its line and its counts, and with ``--record`` write its summary.
-
-    Returns
-    -------
-    int
-        0, or 1 after a DataError, whose message goes to stderr.
-    """
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Load a data set, print its line and its counts, and with ``--record`` write its summary."""
     parser = argparse.ArgumentParser(prog="python -m utils.datasets", description=__doc__)
-    parser.add_argument("name", choices=tuple(datasets.LOADERS))
+    known = "; ".join(f"{loader.name}: {loader.help}" for loader in datasets.LOADERS.values())
+    parser.add_argument("name", choices=tuple(datasets.LOADERS), help=known)
     parser.add_argument("path", nargs="?", help="a file or folder (default: under data/raw)")
     parser.add_argument(
-        "--record",
-        action="store_true",
-        help="write the numbers, no pictures, to results/data/NAME.json",
+        "--classes",
+        type=lambda text: text.split(","),
+        metavar="A,B,…",
+        help="what the numbered folders of your own faces stand for, from the lowest number up",
+    )
+    parser.add_argument(
+        "--record", action="store_true", help="write the numbers to results/data/NAME.json"
     )
     chosen = parser.parse_args(arguments)
-    try:
-        dataset = datasets.load(chosen.name, chosen.path)
-    except DataError as error:
-        print(error, file=sys.stderr)
-        return 1
+    dataset = datasets.load(chosen.name, chosen.path, classes=chosen.classes)
     print(dataset.describe())
     print(dataset.counts())
-    if chosen.record:
-        target = runtime.RESULTS / "data" / f"{chosen.name}.json"
-        runtime.write_json(target, datasets.summary(dataset))
-        print(f"wrote {target.relative_to(runtime.RESULTS.parent).as_posix()}")
-        if chosen.name == "ferplus":
-            print(f"wrote {_record_agreement(chosen.path, target).name}")
-    return 0
-
-
-def _record_agreement(path: str | None, beside: Path) -> Path:
-    """Count how FER2013's and FER+'s labels of the same pictures agree; return the csv."""
-    faces, votes = ferplus.load_both(path)
-    table = ferplus.label_agreement(faces.labels, votes, faces.split)
-    target = beside.with_name("ferplus-agreement.csv")
-    runtime.write_atomically(target, table.to_csv().encode())
-    return target
+    if not chosen.record:
+        return
+    target = runtime.RESULTS / "data" / f"{chosen.name}.json"
+    runtime.write_json(target, datasets.summary(dataset))
+    print(f"wrote {target.relative_to(runtime.RESULTS.parent).as_posix()}")
+    if chosen.name == "ferplus":
+        faces = datasets.beside_fer2013(chosen.path)
+        table = datasets.label_agreement(faces.labels, faces.votes, faces.split)
+        beside = target.with_name("ferplus-agreement.csv")
+        runtime.write_atomically(beside, table.to_csv().encode())
+        print(f"wrote {beside.name}")
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    runtime.run_command(main)

@@ -16,18 +16,15 @@ from utils.runtime import DataError
 SPLITS: tuple[str, ...] = ("training", "validation", "test")
 
 #: FER2013's and FER+'s ``Usage`` column, as splits. PublicTest chooses, PrivateTest is read once.
-USAGES: dict[str, str] = {
-    "Training": "training",
-    "PublicTest": "validation",
-    "PrivateTest": "test",
-}
+USAGES = {"Training": "training", "PublicTest": "validation", "PrivateTest": "test"}
 
-_ROW_FIELDS = ("images", "labels", "split", "rows", "photos", "votes")
+#: The fields with an entry for each face.
+ROW_FIELDS = ("images", "labels", "split", "rows", "photos", "files", "votes")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class FaceDataset:
-    """Labelled faces, each in one split.
+    """Labeled faces, each in one split.
 
     Attributes
     ----------
@@ -40,17 +37,21 @@ class FaceDataset:
     rows : (n,) int64 array
         The row in the source file, counted from 0 (a header is no row).
     name : str
-        "fer2013", "ferplus", "expw" or "sample".
+        A key of `datasets.LOADERS`.
     source : str
         Where the faces were loaded from; never an absolute path.
     expressions : tuple of str
         Class names, in label order.
     photos : (n,) str array, optional
         The photo that each face was cut from, where faces come from photos.
+    files : (n,) str array, optional
+        The file of each face below its folder, where each has its own.
     votes : (n, 10) int64 array, optional
         FER+'s votes, in the order of `utils.expressions.FERPLUS_COLUMNS`.
     skipped : tuple of (str, int)
         What the loader left out or changed, and how often: (reason, count).
+    note : str
+        What else the loader understood, in words for `describe`.
 
     Raises
     ------
@@ -66,38 +67,32 @@ class FaceDataset:
     source: str = ""
     expressions: tuple[str, ...] = EXPRESSIONS
     photos: np.ndarray | None = None
+    files: np.ndarray | None = None
     votes: np.ndarray | None = None
     skipped: tuple[tuple[str, int], ...] = ()
+    note: str = ""
 
     def __post_init__(self) -> None:
-        shape = self.images.shape
+        shape, labels = self.images.shape, self.labels
         if self.images.dtype != np.uint8 or len(shape) != 4 or shape[3] not in (1, 3):
-            raise DataError(
-                f"{self.name}: found images of shape {shape} and type {self.images.dtype}, "
-                "expected (n, height, width, 1 or 3) uint8"
+            self._refuse(
+                f"images of shape {shape} and type {self.images.dtype}",
+                "(n, height, width, 1 or 3) uint8",
             )
-        for field in _ROW_FIELDS:
+        for field in ROW_FIELDS:
             array = getattr(self, field)
             if array is not None and len(array) != shape[0]:
-                raise DataError(
-                    f"{self.name}: found {len(array)} {field} for {shape[0]} images, "
-                    "expected as many of each"
-                )
-        if self.labels.dtype != np.int64:
-            raise DataError(
-                f"{self.name}: found labels of type {self.labels.dtype}, expected int64"
-            )
-        classes = len(self.expressions)
-        if len(self.labels) and not 0 <= self.labels.min() <= self.labels.max() < classes:
-            raise DataError(
-                f"{self.name}: found labels {self.labels.min()} … {self.labels.max()}, "
-                f"expected 0 … {classes - 1}"
-            )
-        unknown = set(np.unique(self.split).tolist()) - set(SPLITS)
-        if unknown:
-            raise DataError(
-                f"{self.name}: found split {min(unknown)!r}, expected one of {', '.join(SPLITS)}"
-            )
+                self._refuse(f"{len(array)} {field} for {shape[0]} images", "as many of each")
+        if labels.dtype != np.int64:
+            self._refuse(f"labels of type {labels.dtype}", "int64")
+        if len(labels) and not 0 <= labels.min() <= labels.max() < len(self.expressions):
+            found = f"labels {labels.min()} … {labels.max()}"
+            self._refuse(found, f"0 … {len(self.expressions) - 1}")
+        for split in set(np.unique(self.split).tolist()) - set(SPLITS):
+            self._refuse(f"split {split!r}", f"one of {', '.join(SPLITS)}")
+
+    def _refuse(self, found: str, expected: str) -> None:
+        raise DataError(f"{self.name}: found {found}, expected {expected}")
 
     def __len__(self) -> int:
         return len(self.images)
@@ -106,51 +101,22 @@ class FaceDataset:
         return f"<FaceDataset {self.describe()}>"
 
     def take(self, indices: np.ndarray | Sequence[int]) -> FaceDataset:
-        """Take the faces at `indices`, in that order.
-
-        Parameters
-        ----------
-        indices : (m,) array of int positions, or (n,) array of bool
-            Which faces.
-
-        Returns
-        -------
-        FaceDataset
-            Copies of those faces.
-        """
+        """Copy the faces at `indices`, (m,) positions or (n,) bool, in that order."""
         indices = np.asarray(indices)
         if indices.size == 0 and indices.dtype != bool:
             indices = indices.astype(np.int64)
-        chosen = {
-            field: getattr(self, field)[indices]
-            for field in _ROW_FIELDS
-            if getattr(self, field) is not None
-        }
-        return dataclasses.replace(self, **chosen)
+        fields = {name: getattr(self, name) for name in ROW_FIELDS}
+        taken = {name: array[indices] for name, array in fields.items() if array is not None}
+        return dataclasses.replace(self, **taken)
 
     def part(self, split: str) -> FaceDataset:
-        """Take the faces of one split.
-
-        Parameters
-        ----------
-        split : {"training", "validation", "test"}
-
-        Raises
-        ------
-        ValueError
-            For any other name.
-        """
+        """Take the faces of one split; ValueError for a name that is none of `SPLITS`."""
         if split not in SPLITS:
             raise ValueError(f"unknown split {split!r}: expected one of {', '.join(SPLITS)}")
         return self.take(self.split == split)
 
     def without_test(self) -> FaceDataset:
         """Leave out the test rows, for everything that is chosen before they may be read.
-
-        Returns
-        -------
-        FaceDataset
-            Training and validation rows, in the data set's order.
 
         Raises
         ------
@@ -159,7 +125,7 @@ class FaceDataset:
         """
         for split in ("training", "validation"):
             if not (self.split == split).any():
-                raise DataError(f"{self.name}: found no {split} rows, expected some")
+                self._refuse(f"no {split} rows", "some")
         return self.take(self.split != "test")
 
     def with_images(self, images: np.ndarray) -> FaceDataset:
@@ -169,62 +135,35 @@ class FaceDataset:
     def without(self, names: Sequence[str]) -> FaceDataset:
         """Leave out the faces of some expressions, and these from the names.
 
-        Parameters
-        ----------
-        names : sequence of str
-            Which. Names that the data set does not have are passed over.
-
-        Returns
-        -------
-        FaceDataset
-            Its labels index the expressions that are left; how many faces went is in `skipped`.
+        Names that the data set does not have are passed over. How many faces went is in
+        `skipped`; labels index the expressions that are left.
         """
-        gone = [name for name in names if name in self.expressions]
-        kept = [place for place, name in enumerate(self.expressions) if name not in gone]
+        kept = [place for place, name in enumerate(self.expressions) if name not in names]
         places = np.full(len(self.expressions), -1, dtype=np.int64)
         places[kept] = np.arange(len(kept))
-        counts = self.counts()["all"]
+        gone = self.counts()["all"].drop([self.expressions[place] for place in kept])
         rest = self.take(places[self.labels] >= 0)
         return dataclasses.replace(
             rest,
             labels=places[rest.labels],
             expressions=tuple(self.expressions[place] for place in kept),
-            skipped=self.skipped + tuple((name, int(counts[name])) for name in gone),
+            skipped=self.skipped + tuple((name, int(gone[name])) for name in gone.index),
         )
 
     def leave_out(self, names: Sequence[str]) -> FaceDataset:
-        """Do the same as `without`, and refuse names that are not there.
-
-        Raises
-        ------
-        DataError
-            When the data set has no such expression, or would be left with fewer than two.
-        """
+        """Do the same as `without`; DataError for a name that is not there, or when one is left."""
         for name in names:
             if name not in self.expressions:
-                raise DataError(
-                    f"{self.name}: found no {name} to leave out; it has "
-                    f"{', '.join(self.expressions)}"
-                )
+                self._refuse(f"no {name} to leave out", f"some of {', '.join(self.expressions)}")
         if len(set(self.expressions) - set(names)) < 2:
             raise DataError(f"{self.name}: expected two expressions or more to be left")
         return self.without(names)
 
     def counts(self) -> pd.DataFrame:
-        """Count the faces of each expression in each split.
-
-        Returns
-        -------
-        DataFrame of int
-            A row an expression, a column a split, and a last column "all".
-        """
+        """Count the faces: a row an expression, a column a split, and a last column "all"."""
+        n = len(self.expressions)
         table = pd.DataFrame(
-            {
-                split: np.bincount(
-                    self.labels[self.split == split], minlength=len(self.expressions)
-                )
-                for split in SPLITS
-            },
+            {s: np.bincount(self.labels[self.split == s], minlength=n) for s in SPLITS},
             index=pd.Index(self.expressions, name="expression"),
         )
         return table.assign(all=table.sum(axis=1))
@@ -243,7 +182,8 @@ class FaceDataset:
         rows = ", ".join(f"{np.count_nonzero(self.split == split):,} {split}" for split in SPLITS)
         origin = f" from {self.source}" if self.source else ""
         color = "gray" if channels == 1 else "color"
-        line = f"{self.name}{origin}: {len(self):,} {color} faces of {height}×{width}, {rows}"
+        note = f"; {self.note}" if self.note else ""
+        line = f"{self.name}{origin}: {len(self):,} {color} faces of {height}×{width}, {rows}{note}"
         if self.skipped:
             line += " (" + ", ".join(f"{reason}: {count:,}" for reason, count in self.skipped) + ")"
         return line
@@ -252,33 +192,19 @@ class FaceDataset:
 def first_copies(dataset: FaceDataset) -> np.ndarray:
     """Find, for each face, the first face of the data set with exactly the same pixels.
 
-    Parameters
-    ----------
-    dataset : FaceDataset
-
     Returns
     -------
     (n,) int64 array
         Positions in `dataset`; ``first_copies(d)[i] == i`` where a picture appears first.
     """
     seen: dict[bytes, int] = {}
-    digests = (
-        hashlib.blake2b(image.tobytes(), digest_size=16).digest() for image in dataset.images
-    )
-    return np.fromiter(
-        (seen.setdefault(digest, position) for position, digest in enumerate(digests)),
-        dtype=np.int64,
-        count=len(dataset),
-    )
+    digests = (hashlib.blake2b(image.tobytes(), digest_size=16) for image in dataset.images)
+    found = (seen.setdefault(digest.digest(), place) for place, digest in enumerate(digests))
+    return np.fromiter(found, dtype=np.int64, count=len(dataset))
 
 
 def copies_in_training(dataset: FaceDataset) -> np.ndarray:
     """Find the validation and test faces that are exact copies of a training picture.
-
-    Parameters
-    ----------
-    dataset : FaceDataset
-        With its training split.
 
     Returns
     -------
@@ -293,13 +219,7 @@ def copies_in_training(dataset: FaceDataset) -> np.ndarray:
 
 
 def contradictions(dataset: FaceDataset) -> np.ndarray:
-    """Find groups of identical pictures that carry different labels.
-
-    Returns
-    -------
-    (m,) int64 array
-        The position of the first picture of each such group.
-    """
+    """Find groups of identical pictures with different labels: (m,) positions of the first ones."""
     first = first_copies(dataset)
     return np.unique(first[dataset.labels != dataset.labels[first]])
 
@@ -317,19 +237,15 @@ def summary(dataset: FaceDataset) -> dict:
     """
     pixels = dataset.images.reshape(len(dataset), -1)
     copies = copies_in_training(dataset)
+    counts = dataset.counts()
     return {
         "name": dataset.name,
         "rows": len(dataset),
         "shape": list(dataset.images.shape[1:]),
-        "counts": {
-            split: {name: int(n) for name, n in column.items()}
-            for split, column in dataset.counts()[list(SPLITS)].items()
-        },
+        "counts": {s: {name: int(n) for name, n in counts[s].items()} for s in SPLITS},
         "skipped": {reason: int(count) for reason, count in dataset.skipped},
         "repeats": int(np.count_nonzero(first_copies(dataset) != np.arange(len(dataset)))),
-        "copies": {
-            split: int(np.count_nonzero(copies & (dataset.split == split))) for split in SPLITS[1:]
-        },
+        "copies": {s: int(np.count_nonzero(copies & (dataset.split == s))) for s in SPLITS[1:]},
         "contradictions": len(contradictions(dataset)),
         "flat": int(np.count_nonzero((pixels == pixels[:, :1]).all(axis=1))),
         "fingerprint": dataset.fingerprint(),

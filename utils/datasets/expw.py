@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import re
 from pathlib import Path
@@ -13,27 +12,22 @@ import pandas as pd
 from utils.datasets import cache as caching
 from utils.datasets import sources, splits
 from utils.datasets.dataset import FaceDataset
+from utils.datasets.registry import loader
+from utils.datasets.sources import refuse
 from utils.expressions import EXPRESSIONS
-from utils.runtime import DataError
+from utils.runtime import DataError, printable
 
 LIST_NAME = "label.lst"
 
 #: The fields of a line of ``label.lst``. Mind the order: top before left, right before bottom.
 COLUMNS = ("photo", "face", "top", "left", "right", "bottom", "confidence", "label")
 
-_LARGEST_FILE = 1 << 26
-_WHOLE = re.compile(r"-?[0-9]{1,9}", re.ASCII)
+_LABELS = {str(label): label for label in range(len(EXPRESSIONS))}
 
 
+@loader("expw", title="ExpW", help="faces cut out of photos by the boxes of label.lst")
 def load(
-    path: str | os.PathLike | None = None,
-    *,
-    size: int = 64,
-    margin: float = 0.0,
-    square: bool = True,
-    color: bool = False,
-    cache: bool = True,
-    seed: int = 0,
+    path: str | os.PathLike | None = None, *, size: int = 64, cache: bool = True, seed: int = 0
 ) -> FaceDataset:
     """Load ExpW's faces, cut out of their photos by the boxes of ``label.lst``.
 
@@ -42,20 +36,16 @@ def load(
     path : path, optional
         The folder that holds ``label.lst`` and, anywhere inside, the photos; or ``label.lst``
         itself. By default ``data/raw/expw``.
-    size, margin, square
-        As in `utils.faces.crop`.
-    color : bool
-        True keeps three channels, False makes faces gray.
-    cache : bool
-        Whether to keep the crops in ``data/cache``, and to take them from there.
-    seed : int
-        Draws the split: 70 / 10 / 20 % of the photos, stratified; all faces of one photo come
-        into one split.
+    size : int
+        Side of the faces in pixels; they are cut as `utils.faces.crop` does it.
+    cache, seed
+        As in `datasets.load`. The seed draws the split: 70 / 10 / 20 % of the photos, stratified;
+        all faces of one photo come into one split.
 
     Returns
     -------
     FaceDataset
-        Images (n, size, size, 1 or 3), with `photos`. How many boxes were clipped to their photo
+        Images (n, size, size, 1) gray, with `photos`. How many boxes were clipped to their photo
         is counted in `skipped`.
 
     Raises
@@ -64,39 +54,31 @@ def load(
         A malformed line; a missing, damaged or huge photo; a box without area, or wholly outside
         its photo: names file and row.
     """
-    path = sources.named_or_default(
-        path,
-        "expw",
-        "ExpW",
+    hint = (
         "ask for it at mmlab.ie.cuhk.edu.hk/projects/socialrelation, or name a copy: "
-        "datasets.load('expw', 'path/to/expw')",
+        "datasets.load('expw', 'path/to/expw')"
     )
+    path = sources.named_or_default(path, "expw", "ExpW", hint)
+    folder, listing = path, path
     if path.is_dir():
         found = sources.find_files(path, (LIST_NAME,))
         if not found:
-            raise DataError(f"{sources.shown(path)}: found no {LIST_NAME}, expected ExpW's list")
-        folder, listing = path, found[0]
+            refuse(sources.shown(path), f"no {LIST_NAME}", "ExpW's list")
+        listing = found[0]
     else:
-        folder, listing = path.parent, path
+        folder = path.parent
     table = read_list(listing)
     photos = locate_photos(table, folder, title=sources.shown(listing))
-    options = f"size={size} margin={margin} square={square} color={color} seed={seed}"
     return caching.remember(
-        f"expw {listing.absolute()} {options}",
-        lambda: caching.stamp([listing, *photos.values()]),
-        lambda: _cut(
-            table, photos, listing, size=size, margin=margin, square=square, color=color, seed=seed
-        ),
+        f"expw {listing.absolute()} size={size} seed={seed}",
+        [listing, *photos.values()],
+        lambda: _cut(table, photos, sources.shown(listing), size=size, seed=seed),
         cache=cache,
     )
 
 
 def read_list(path: str | os.PathLike) -> pd.DataFrame:
     """Read ``label.lst``: one face a line, eight fields with spaces between.
-
-    Parameters
-    ----------
-    path : path
 
     Returns
     -------
@@ -110,66 +92,38 @@ def read_list(path: str | os.PathLike) -> pd.DataFrame:
         A line with another number of fields, a number that is none, a label outside 0 … 6, a box
         without area, an empty file.
     """
-    path = Path(path)
     title = sources.shown(path)
-    lines = sources.read_text(path, largest=_LARGEST_FILE).split("\n")
-    while lines and not lines[-1].strip():
-        lines.pop()
-    if not lines:
-        raise DataError(f"{title}: found an empty file, expected lines of {' '.join(COLUMNS)}")
-    records = [
-        _record(line, f"{title}, row {row} (line {row + 1})") for row, line in enumerate(lines)
-    ]
-    return pd.DataFrame(records, columns=list(COLUMNS))
+    lines = sources.read_text(Path(path)).rstrip().split("\n")
+    return pd.DataFrame(
+        [_record(line, f"{title}, row {row} (line {row + 1})") for row, line in enumerate(lines)],
+        columns=list(COLUMNS),
+    )
 
 
 def _record(line: str, where: str) -> tuple:
     fields = line.split()
     if len(fields) != len(COLUMNS):
-        raise DataError(
-            f"{where}: found {len(fields)} fields, expected {len(COLUMNS)}: {' '.join(COLUMNS)}"
-        )
+        refuse(where, f"{len(fields)} fields", f"{len(COLUMNS)}: {' '.join(COLUMNS)}")
     photo, *numbers, confidence, label = fields
     for name, number in zip(COLUMNS[1:6], numbers, strict=True):
-        if not _WHOLE.fullmatch(number):
-            raise DataError(f"{where}: found {name} {number[:40]!r}, expected a whole number")
-    face, top, left, right, bottom = map(int, numbers)
-    try:
-        sure = float(confidence)
-    except ValueError:
-        sure = math.nan
-    if not math.isfinite(sure):
-        raise DataError(f"{where}: found confidence {confidence[:40]!r}, expected a number")
+        if not re.fullmatch(r"-?[0-9]{1,9}", number):
+            refuse(where, f"{name} {number[:40]!r}", "a whole number")
+    if not re.fullmatch(r"-?[0-9]{1,20}(\.[0-9]{0,20})?(e[-+]?[0-9]{1,2})?", confidence):
+        refuse(where, f"confidence {confidence[:40]!r}", "a number")
     if label not in _LABELS:
-        raise DataError(f"{where}: found label {label[:40]!r}, expected a whole number 0 … 6")
+        refuse(where, f"label {label[:40]!r}", "a whole number 0 … 6")
+    face, top, left, right, bottom = map(int, numbers)
     if right <= left or bottom <= top:
-        raise DataError(
-            f"{where}: found a box without area (left {left}, top {top}, right {right}, "
-            f"bottom {bottom}), expected left < right and top < bottom"
-        )
-    return photo, face, top, left, right, bottom, sure, _LABELS[label]
-
-
-_LABELS = {str(label): label for label in range(len(EXPRESSIONS))}
+        found = f"a box without area (left {left}, top {top}, right {right}, bottom {bottom})"
+        refuse(where, found, "left < right and top < bottom")
+    return photo, face, top, left, right, bottom, float(confidence), _LABELS[label]
 
 
 def locate_photos(table: pd.DataFrame, folder: Path, *, title: str = LIST_NAME) -> dict[str, Path]:
-    """Find the file of each photo that a list names.
+    """Find the file of each photo that a list (`read_list`), called `title` in messages, names.
 
-    Parameters
-    ----------
-    table : DataFrame
-        As `read_list` gives it.
-    folder : Path
-        Searched with the folders inside. For a folder named ``label`` the one above is searched:
-        the release keeps ``label/label.lst`` beside ``image/origin/*.jpg``.
-    title : str
-        What to call the list in messages.
-
-    Returns
-    -------
-    dict of str to Path
-        Photo name → file.
+    The folder is searched with the folders inside. For a folder named ``label`` the one above is
+    searched: the release keeps ``label/label.lst`` beside ``image/origin/*.jpg``.
 
     Raises
     ------
@@ -183,43 +137,31 @@ def locate_photos(table: pd.DataFrame, folder: Path, *, title: str = LIST_NAME) 
         for name in wanted.intersection(names):
             files.setdefault(name, []).append(parent / name)
     for row, name in zip(table.index, table["photo"], strict=True):
-        found = files.get(name, [])
-        if len(found) != 1:
-            raise DataError(
-                f"{title}, row {row} (line {row + 1}): found {len(found)} files named {name!r} "
-                f"in {sources.shown(folder)}, expected one"
-            )
+        if len(files.get(name, [])) != 1:
+            where = f"{title}, row {row} (line {row + 1})"
+            found = f"{len(files.get(name, []))} files named {name[:80]!r}"
+            refuse(where, f"{found} in {sources.shown(folder)}", "one")
     return {name: found[0] for name, found in files.items()}
 
 
 def _cut(
-    table: pd.DataFrame,
-    photos: dict[str, Path],
-    listing: Path,
-    *,
-    size: int,
-    margin: float,
-    square: bool,
-    color: bool,
-    seed: int,
+    table: pd.DataFrame, photos: dict[str, Path], title: str, *, size: int, seed: int
 ) -> FaceDataset:
     from utils import faces  # below this module in the order of the data: only cropping needs it
 
-    images = np.empty((len(table), size, size, 3 if color else 1), dtype=np.uint8)
+    images = np.empty((len(table), size, size, 1), dtype=np.uint8)
     clipped = 0
     for name, boxes in table.groupby("photo", sort=False):
         photo = faces.read_photo(photos[name])
         height, width = photo.shape[:2]
-        for row, top, left, right, bottom in boxes[["top", "left", "right", "bottom"]].itertuples():
+        for row, left, top, right, bottom in boxes[["left", "top", "right", "bottom"]].itertuples():
             try:
-                box = faces.Box(left=left, top=top, right=right, bottom=bottom)
+                box = faces.Box(left, top, right, bottom)
                 clipped += box.clipped(width, height) != box
-                face = faces.crop(photo, box, margin=margin, square=square, size=size)
+                images[row, ..., 0] = faces.to_gray(faces.crop(photo, box, size=size))
             except DataError as error:
-                raise DataError(
-                    f"{sources.shown(listing)}, row {row} (line {row + 1}), {name}: {error}"
-                ) from error
-            images[row] = face if color else faces.to_gray(face)[..., None]
+                where = f"{title}, row {row} (line {row + 1}), {printable(name)}"
+                raise DataError(f"{where}: {error}") from error
     labels = table["label"].to_numpy(np.int64)
     names = table["photo"].to_numpy(str)
     return FaceDataset(
@@ -228,7 +170,7 @@ def _cut(
         split=splits.by_group(labels, names, seed=seed),
         rows=np.arange(len(table), dtype=np.int64),
         name="expw",
-        source=sources.shown(listing),
+        source=title,
         photos=names,
         skipped=(("boxes clipped to their photo", int(clipped)),) if clipped else (),
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,11 +9,11 @@ from pathlib import Path
 import numpy as np
 
 from utils.datasets import cache as caching
-from utils.datasets import sources
+from utils.datasets import folder, sources, splits
 from utils.datasets.dataset import USAGES, FaceDataset
-from utils.datasets.splits import hold_out
-from utils.expressions import EXPRESSIONS, FOLDER_NAMES
-from utils.runtime import DataError
+from utils.datasets.registry import loader
+from utils.datasets.sources import refuse
+from utils.expressions import EXPRESSIONS
 
 #: Kaggle's two names for the same table, then the archives that people keep it in.
 CSV_NAMES = ("fer2013.csv", "icml_face_data.csv")
@@ -30,18 +29,6 @@ ARCHIVE_NAMES = (
 SIDE = 48
 PIXELS = SIDE * SIDE
 
-#: ``train/`` and ``test/`` under the names that releases give them.
-SPLIT_FOLDERS = {
-    "train": "training",
-    "training": "training",
-    "val": "validation",
-    "valid": "validation",
-    "validation": "validation",
-    "publictest": "validation",
-    "test": "test",
-    "privatetest": "test",
-}
-
 _COLUMNS = ("emotion", "pixels", "usage")
 _EMOTIONS = {str(label).encode(): label for label in range(len(EXPRESSIONS))}
 _USAGES = {usage.encode(): split for usage, split in USAGES.items()}
@@ -51,6 +38,7 @@ _MOST_LINES = 400_000
 _ROWS_AT_ONCE = 1024
 
 
+@loader("fer2013", title="FER2013", help="35,887 faces of 48×48: Kaggle's csv, or its folders")
 def load(
     path: str | os.PathLike | None = None, *, cache: bool = True, seed: int = 0
 ) -> FaceDataset:
@@ -62,10 +50,9 @@ def load(
         The csv; a zip, gzip or tar archive with the csv anywhere inside; or a folder that holds
         one of these, or ``train/<expression>/*.jpg`` and ``test/…``. By default
         ``data/raw/fer2013``.
-    cache : bool
-        Whether to keep the arrays in ``data/cache``, and to take them from there.
-    seed : int
-        Draws the validation tenth of a folder release whose file names do not say their split.
+    cache, seed
+        As in `datasets.load`. The seed draws the validation tenth of a folder release whose file
+        names do not say their split.
 
     Returns
     -------
@@ -77,25 +64,19 @@ def load(
     DataError
         For anything that is not FER2013 in one of these forms: names file, row and expectation.
     """
-    path = sources.named_or_default(
-        path,
-        "fer2013",
-        "FER2013",
-        "run `make data`, or name a copy: datasets.load('fer2013', 'path/to/fer2013.csv')",
-    )
+    hint = "run `make data`, or name a copy: datasets.load('fer2013', 'path/to/fer2013.csv')"
+    path = sources.named_or_default(path, "fer2013", "FER2013", hint)
     table = find_csv(path)
     if table is not None:
         return caching.remember(
-            f"fer2013 {table.absolute()}",
-            lambda: caching.stamp([table]),
-            lambda: read_csv(table),
-            cache=cache,
+            f"fer2013 {table.absolute()}", [table], lambda: read_csv(table), cache=cache
         )
     root = find_folders(path)
+    listing = folder.list_pictures(root)
     return caching.remember(
         f"fer2013 {root.absolute()} seed={seed}",
-        lambda: caching.stamp(p for _, _, p in _pictures(root)[0]),
-        lambda: read_folders(root, seed=seed),
+        listing.files,
+        lambda: _read_folders(listing, seed),
         cache=cache,
     )
 
@@ -108,18 +89,39 @@ def find_csv(path: Path) -> Path | None:
     return path
 
 
+def find_folders(path: Path) -> Path:
+    """Find the folder nearest to `path` that holds ``train`` and ``test``."""
+    found = [
+        parent
+        for parent, folders, _ in sources.walk(path, depth=3)
+        if {"training", "test"} <= {splits.named(name) for name in folders}
+    ]
+    if not found:
+        expected = (
+            f"{CSV_NAMES[0]}, an archive such as {ARCHIVE_NAMES[2]}, or folders train and test"
+        )
+        refuse(sources.shown(path), "no FER2013", f"{expected} (other faces: --data folder)")
+    return found[0]
+
+
+def _read_folders(listing: folder.Listing, seed: int) -> FaceDataset:
+    """Read the release as folders: seven classes, 48×48, nothing damaged, no split empty."""
+    dataset = folder.read(listing, name="fer2013", size=SIDE, seed=seed, strict=True)
+    if set(dataset.expressions) != set(EXPRESSIONS):
+        found = f"the classes {', '.join(dataset.expressions)}"
+        refuse(dataset.source, found, f"{', '.join(EXPRESSIONS)} (others: --data folder)")
+    for split in ("training", "test"):
+        for name, count in dataset.counts()[split].items():
+            if not count:
+                refuse(dataset.source, f"no pictures of {name} for {split}", "some")
+    return dataset
+
+
 def read_csv(path: str | os.PathLike) -> FaceDataset:
     """Read ``emotion,pixels,Usage`` rows, without the cache.
 
-    Parameters
-    ----------
-    path : path
-        The csv, or an archive with the csv anywhere inside. Columns are found by name, in any
-        order, spaces around the names ignored.
-
-    Returns
-    -------
-    FaceDataset
+    The path is the csv, or an archive with the csv anywhere inside. Columns are found by name, in
+    any order, spaces and quotes around names and fields ignored.
 
     Raises
     ------
@@ -131,23 +133,26 @@ def read_csv(path: str | os.PathLike) -> FaceDataset:
     images, labels, split = [], [], []
     with sources.open_csv(path, CSV_NAMES) as (file, title):
         lines = _lines(file, title)
-        places = _header(next(lines, b""), title)
-        fields: list[bytes] = []
+        *places, count = _header(next(lines, b""), title)
+        waiting: list[bytes] = []
         for row, line in enumerate(lines):
-            emotion, pixels, usage = _fields(line, places, title, row)
+            fields = line.split(b",")
+            if len(fields) != count:
+                refuse(_row(title, row), f"{len(fields)} fields", f"{count}")
+            emotion, pixels, usage = (_unquoted(fields[place]) for place in places)
             if emotion not in _EMOTIONS:
-                _refuse(title, row, f"emotion {_text(emotion)}", "a whole number 0 … 6")
+                refuse(_row(title, row), f"emotion {_text(emotion)}", "a whole number 0 … 6")
             if usage not in _USAGES:
-                _refuse(title, row, f"Usage {_text(usage)}", ", ".join(USAGES))
+                refuse(_row(title, row), f"Usage {_text(usage)}", ", ".join(USAGES))
             labels.append(_EMOTIONS[emotion])
             split.append(_USAGES[usage])
-            fields.append(pixels)
-            if len(fields) == _ROWS_AT_ONCE:
-                images.append(_pixels(fields, title, row + 1 - len(fields)))
-                fields = []
-        images.append(_pixels(fields, title, len(labels) - len(fields)))
+            waiting.append(pixels)
+            if len(waiting) == _ROWS_AT_ONCE:
+                images.append(_pixels(waiting, title, row + 1 - len(waiting)))
+                waiting = []
+        images.append(_pixels(waiting, title, len(labels) - len(waiting)))
     if not labels:
-        raise DataError(f"{title}: found no rows after the header, expected emotion,pixels,Usage")
+        refuse(title, "no rows after the header", "emotion,pixels,Usage")
     return FaceDataset(
         images=np.concatenate(images).reshape(-1, SIDE, SIDE, 1),
         labels=np.array(labels, dtype=np.int64),
@@ -166,57 +171,49 @@ def _lines(file, title: str) -> Iterator[bytes]:
         if not line:
             return
         if len(line) == _LONGEST_LINE:
-            raise DataError(
-                f"{title}, line {number}: found a line of more than {_LONGEST_LINE:,} bytes, "
-                f"expected emotion, {PIXELS:,} pixels and Usage"
-            )
+            found = f"a line of more than {_LONGEST_LINE:,} bytes"
+            refuse(f"{title}, line {number}", found, f"emotion, {PIXELS:,} pixels and Usage")
         line = line.rstrip(b"\r\n")
         if not line.strip():
             blank = blank or number
         elif blank:
-            raise DataError(f"{title}, line {blank}: found a blank line, expected a row")
+            refuse(f"{title}, line {blank}", "a blank line", "a row")
         else:
             yield line
-    raise DataError(f"{title}: found more than {_MOST_LINES:,} lines, expected some 35,888")
+    refuse(title, f"more than {_MOST_LINES:,} lines", "some 35,888")
 
 
-def _header(line: bytes, title: str) -> tuple[int, int, int, int]:
+def _header(line: bytes, title: str) -> list[int]:
     """Find the places of emotion, pixels and Usage, and the number of columns."""
+    expected = "emotion, pixels and Usage once each"
+    if line.startswith(b"PAR1"):
+        refuse(title, "a parquet file", f"{expected} in a csv (try --data folder)")
     text = line.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "replace")
+    if not text.replace("\t", " ").isprintable() or "\ufffd" in text:
+        refuse(f"{title}, line 1", "bytes that are no text", f"{expected} in a csv")
     names = [name.strip().strip('"').lower() for name in text.split(",")]
     missing = [name for name in _COLUMNS if names.count(name) != 1]
+    if missing == ["usage"]:
+        expected += " (the challenge's train.csv has none: use fer2013.csv or icml_face_data.csv)"
     if missing:
-        hint = ""
-        if missing == ["usage"]:
-            hint = " (the challenge's train.csv has none: use fer2013.csv or icml_face_data.csv)"
-        raise DataError(
-            f"{title}, line 1: found columns {_text(line)}, "
-            f"expected emotion, pixels and Usage once each{hint}"
-        )
-    emotion, pixels, usage = (names.index(name) for name in _COLUMNS)
-    return emotion, pixels, usage, len(names)
+        refuse(f"{title}, line 1", f"columns {_text(line)}", expected)
+    return [*(names.index(name) for name in _COLUMNS), len(names)]
 
 
-def _fields(
-    line: bytes, places: tuple[int, int, int, int], title: str, row: int
-) -> tuple[bytes, bytes, bytes]:
-    fields = line.split(b",")
-    if b'"' in line:
-        fields = [f.encode() for f in next(csv.reader([line.decode("utf-8", "replace")]))]
-    emotion, pixels, usage, count = places
-    if len(fields) != count:
-        _refuse(title, row, f"{len(fields)} fields", f"{count}")
-    return fields[emotion].strip(), fields[pixels].strip(), fields[usage].strip()
+def _unquoted(field: bytes) -> bytes:
+    field = field.strip()
+    quoted = len(field) > 1 and field[:1] == field[-1:] == b'"'
+    return field[1:-1].strip() if quoted else field
 
 
 def _pixels(fields: list[bytes], title: str, first_row: int) -> np.ndarray:
     """Turn texts of 2,304 numbers into (n, 2304) uint8."""
     pixels = _fast_pixels(fields)
-    if pixels is None:
-        # Something is unusual: the slow way says what, or reads it if it only looks odd.
-        rows = [_slow_pixels(f, title, first_row + i) for i, f in enumerate(fields)]
-        pixels = np.array(rows, dtype=np.uint8).reshape(-1, PIXELS)
-    return pixels
+    if pixels is not None:
+        return pixels
+    # Something is unusual: the slow way says what, or reads it if it only looks odd.
+    rows = [_slow_pixels(f, title, first_row + i) for i, f in enumerate(fields)]
+    return np.array(rows, dtype=np.uint8).reshape(-1, PIXELS)
 
 
 def _fast_pixels(fields: list[bytes]) -> np.ndarray | None:
@@ -248,131 +245,17 @@ def _slow_pixels(field: bytes, title: str, row: int) -> list[int]:
     numbers = field.split()
     for place, number in enumerate(numbers):
         if not number.isdigit() or len(number) > 9 or int(number) > 255:
-            _refuse(title, row, f"pixel {place} = {_text(number)}", "a whole number 0 … 255")
+            refuse(_row(title, row), f"pixel {place} = {_text(number)}", "a whole number 0 … 255")
     if len(numbers) != PIXELS:
-        _refuse(title, row, f"{len(numbers):,} pixels", f"{PIXELS:,} ({SIDE}×{SIDE})")
+        refuse(_row(title, row), f"{len(numbers):,} pixels", f"{PIXELS:,} ({SIDE}×{SIDE})")
     return [int(number) for number in numbers]
 
 
-def _refuse(title: str, row: int, found: str, expected: str) -> None:
-    # The header is line 1, so row 0 is line 2.
-    raise DataError(f"{title}, row {row} (line {row + 2}): found {found}, expected {expected}")
+def _row(title: str, row: int) -> str:
+    return f"{title}, row {row} (line {row + 2})"  # the header is line 1
 
 
 def _text(value: bytes) -> str:
     """Quote bytes as they may stand in a message: short, and printable."""
     text = value.decode("utf-8", "replace")
     return repr(text if len(text) <= 60 else text[:57] + "...")
-
-
-def read_folders(root: str | os.PathLike, *, seed: int = 0) -> FaceDataset:
-    """Read ``train/<expression>/*.jpg`` and ``test/<expression>/*.jpg``, without the cache.
-
-    Parameters
-    ----------
-    root : path
-        The folder that holds ``train`` and ``test``.
-    seed : int
-        Draws the validation tenth, where neither file names nor folders give a validation split.
-
-    Returns
-    -------
-    FaceDataset
-        In sorted order of split folder, class folder and file name. A file name that starts with
-        ``Training_``, ``PublicTest_`` or ``PrivateTest_`` decides the split, else its folder does.
-
-    Raises
-    ------
-    DataError
-        No ``train`` or ``test``; an unknown class folder; a folder without pictures; a picture
-        that is damaged, too large, or not of the others' size.
-    """
-    root = Path(root)
-    found, other = _pictures(root)
-    images = _same_size([path for _, _, path in found])
-    labels = np.array([label for _, label, _ in found], dtype=np.int64)
-    split = np.array([_prefix_split(path.name) or folder for folder, _, path in found])
-    source = sources.shown(root)
-    if not (split == "validation").any():
-        training = np.flatnonzero(split == "training")
-        split = split.astype("<U10")
-        split[training[hold_out(labels[training], 0.1, seed=seed)]] = "validation"
-        source += f" (validation: a tenth of train, seed {seed})"
-    return FaceDataset(
-        images=images,
-        labels=labels,
-        split=split,
-        rows=np.arange(len(labels), dtype=np.int64),
-        name="fer2013",
-        source=source,
-        skipped=(("files that are no pictures", other),) if other else (),
-    )
-
-
-def find_folders(path: Path) -> Path:
-    """Find the folder nearest to `path` that holds ``train`` and ``test``."""
-    for parent, folders, _ in sources.walk(path, depth=3):
-        splits = {SPLIT_FOLDERS.get(name.lower()) for name in folders}
-        if {"training", "test"} <= splits:
-            return parent
-    raise DataError(
-        f"{sources.shown(path)}: found no FER2013, expected {CSV_NAMES[0]}, "
-        f"an archive such as {ARCHIVE_NAMES[2]}, or the folders train and test"
-    )
-
-
-def _pictures(root: Path) -> tuple[list[tuple[str, int, Path]], int]:
-    """List (split, label, file) of every picture, sorted; and count the other files."""
-    found, other = [], 0
-    for split_folder in sorted(p for p in root.iterdir() if p.is_dir()):
-        split = SPLIT_FOLDERS.get(split_folder.name.lower())
-        if split is None:
-            continue
-        for class_folder in sorted(p for p in split_folder.iterdir() if p.is_dir()):
-            if class_folder.name.startswith("."):
-                continue
-            label = FOLDER_NAMES.get(class_folder.name.lower())
-            if label is None:
-                raise DataError(
-                    f"{sources.shown(class_folder)}: found a folder of an unknown class, "
-                    f"expected {', '.join(EXPRESSIONS)}"
-                )
-            files = sorted(p for p in class_folder.iterdir() if p.is_file())
-            pictures = [
-                p
-                for p in files
-                if p.suffix.lower() in sources.PICTURES and not p.name.startswith(".")
-            ]
-            if not pictures:
-                raise DataError(
-                    f"{sources.shown(class_folder)}: found no pictures, "
-                    f"expected {', '.join(sources.PICTURES)}"
-                )
-            found += [(split, label, picture) for picture in pictures]
-            other += len(files) - len(pictures)
-    for split in ("training", "test"):
-        if split not in {s for s, _, _ in found}:
-            raise DataError(
-                f"{sources.shown(root)}: found no pictures for {split}, "
-                "expected train/<expression>/*.jpg and test/<expression>/*.jpg"
-            )
-    return found, other
-
-
-def _prefix_split(name: str) -> str | None:
-    return USAGES.get(name.partition("_")[0]) if "_" in name else None
-
-
-def _same_size(paths: list[Path]) -> np.ndarray:
-    """Read pictures of one size into (n, h, w, 1) uint8."""
-    first = sources.read_gray(paths[0])
-    images = np.empty((len(paths), *first.shape, 1), dtype=np.uint8)
-    for image, path in zip(images, paths, strict=True):
-        pixels = sources.read_gray(path)
-        if pixels.shape != first.shape:
-            raise DataError(
-                f"{sources.shown(path)}: found a picture of {pixels.shape[1]}×{pixels.shape[0]}, "
-                f"expected {first.shape[1]}×{first.shape[0]} as {paths[0].name}"
-            )
-        image[..., 0] = pixels
-    return images

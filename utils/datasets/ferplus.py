@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
-import io
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,19 +12,28 @@ import pandas as pd
 
 from utils.datasets import fer2013, sources
 from utils.datasets.dataset import SPLITS, USAGES, FaceDataset
+from utils.datasets.registry import loader
+from utils.datasets.sources import refuse
 from utils.expressions import EXPRESSIONS, FERPLUS_COLUMNS, FERPLUS_EXPRESSIONS, FOLDER_NAMES
-from utils.runtime import DataError
+from utils.runtime import DataError, printable
 
 VOTES_NAME = "fer2013new.csv"
+
+_BESIDE = f" and {VOTES_NAME}"
+_HINT = (
+    f"put {VOTES_NAME} of github.com/microsoft/FERPlus beside fer2013.csv "
+    "(python -m utils.datasets.download --source ferplus does)"
+)
 
 #: FER+'s vote columns → index into `FERPLUS_EXPRESSIONS`; the last two stand for no class.
 _CLASSES = [
     FOLDER_NAMES.get(name, FERPLUS_EXPRESSIONS.index("contempt")) for name in FERPLUS_COLUMNS[:8]
 ]
 _UNKNOWN, _NO_FACE = 8, 9
-_LARGEST_FILE = 1 << 26
+_COUNTS = {str(count): count for count in range(11)}
 
 
+@loader("ferplus", title="FER+", help="FER2013's faces, labeled by ten voters each: 8 classes")
 def load(
     path: str | os.PathLike | None = None,
     *,
@@ -36,20 +43,15 @@ def load(
 ) -> FaceDataset:
     """Load FER2013's faces with the majority of FER+'s votes as labels.
 
-    The two files are joined row by row. The number inside ``Image name`` is not the row: most
-    pictures without a face have no name there and are skipped in its numbering.
-
     Parameters
     ----------
     path : path, optional
         The folder that holds ``fer2013new.csv`` and FER2013's csv (or an archive of it), or
         ``fer2013new.csv`` itself with the other beside it. By default ``data/raw/fer2013``.
     contempt : bool
-        True keeps FER+'s eight classes; False leaves out the rows labelled contempt.
-    cache : bool
-        As in `fer2013.load`.
-    seed : int
-        Not used: FER+ comes split.
+        True keeps FER+'s eight classes; False leaves out the rows labeled contempt.
+    cache, seed
+        As in `datasets.load`; the seed has no use, for FER+ comes split.
 
     Returns
     -------
@@ -61,21 +63,19 @@ def load(
     DataError
         When one of the files is missing or malformed, or they differ in rows or Usage.
     """
-    faces, votes = load_both(path, cache=cache)
-    labels, reasons = majority(votes)
+    faces = beside_fer2013(path, cache=cache)
+    labels, reasons = majority(faces.votes)
     if not contempt:
         reasons = np.where(labels == len(EXPRESSIONS), "contempt", reasons)
     kept = reasons == ""
-    names, counts = np.unique(reasons[~kept], return_counts=True)
+    left_out = zip(*np.unique(reasons[~kept], return_counts=True), strict=True)
     joined = dataclasses.replace(
         faces,
         labels=np.where(kept, labels, 0),
-        votes=votes,
         name="ferplus",
-        source=f"{VOTES_NAME} and {faces.source}",
+        source=f"{VOTES_NAME} and {faces.source.removesuffix(_BESIDE)}",
         expressions=FERPLUS_EXPRESSIONS if contempt else EXPRESSIONS,
-        skipped=faces.skipped
-        + tuple((str(name), int(count)) for name, count in zip(names, counts, strict=True)),
+        skipped=faces.skipped + tuple((str(name), int(count)) for name, count in left_out),
     )
     return joined.take(kept)
 
@@ -108,107 +108,46 @@ def majority(votes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.where(reasons == "", classes[top], -1), reasons
 
 
-def load_both(
-    path: str | os.PathLike | None = None, *, cache: bool = True
-) -> tuple[FaceDataset, np.ndarray]:
-    """Load FER2013 as it is, and FER+'s votes of the same rows, joined row by row.
+def beside_fer2013(path: str | os.PathLike | None = None, *, cache: bool = True) -> FaceDataset:
+    """Load FER2013 as it is, all rows and its own labels, with FER+'s votes beside them.
 
-    Parameters
-    ----------
-    path, cache
-        As in `load`.
+    The two files are joined row by row. The number inside ``Image name`` is not the row: most
+    pictures without a face have no name there and are skipped in its numbering.
 
-    Returns
-    -------
-    faces : FaceDataset
-        FER2013, with its own labels.
-    votes : (n, 10) int64 array
-
-    Raises
-    ------
-    DataError
-        As in `load`.
+    Parameters and errors are those of `load`; the data set is named "fer2013" and has `votes`.
     """
-    path = sources.named_or_default(
-        path,
-        "fer2013",
-        "FER+",
-        f"run `make data`, then put {VOTES_NAME} of github.com/microsoft/FERPlus beside "
-        "fer2013.csv (python -m utils.download --source ferplus does)",
-    )
+    path = sources.named_or_default(path, "fer2013", "FER+", f"run `make data`, then {_HINT}")
     if path.is_dir():
         found = sources.find_files(path, (VOTES_NAME,))
         if not found:
-            raise DataError(
-                f"{sources.shown(path)}: found no {VOTES_NAME}, expected FER+'s votes beside "
-                "fer2013.csv (python -m utils.download --source ferplus fetches them)"
-            )
+            refuse(sources.shown(path), f"no {VOTES_NAME}", f"FER+'s votes: {_HINT}")
         folder, path = path, found[0]
     else:
         folder = path.parent
     usages, votes = read_votes(path)
+    title = sources.shown(path)
     if fer2013.find_csv(folder) is None:
-        raise DataError(
-            f"{sources.shown(folder)}: found no fer2013.csv, expected it beside {VOTES_NAME}: "
-            "votes are joined by its rows, which the release as folders does not keep"
+        refuse(
+            sources.shown(folder),
+            "no fer2013.csv",
+            f"it beside {VOTES_NAME}: votes are joined by its rows, which folders do not keep",
         )
     faces = fer2013.load(folder, cache=cache)
     if len(faces) != len(votes):
-        raise DataError(
-            f"{sources.shown(path)}: found {len(votes):,} rows, expected {len(faces):,}, "
-            f"as in {faces.source}"
-        )
-    differs = np.flatnonzero(usages != faces.split)
-    if differs.size:
-        row = int(differs[0])
-        raise DataError(
-            f"{sources.shown(path)}, row {row} (line {row + 2}): found a Usage for {usages[row]}, "
-            f"expected {faces.split[row]}, as in {faces.source}"
-        )
-    return faces, votes
-
-
-def beside_fer2013(path: str | os.PathLike | None = None, *, cache: bool = True) -> FaceDataset:
-    """Load FER2013 as it is, all rows and its own labels, with FER+'s votes beside them.
-
-    Parameters
-    ----------
-    path, cache
-        As in `load`.
-
-    Returns
-    -------
-    FaceDataset
-        Named "fer2013", with `votes`.
-
-    Raises
-    ------
-    DataError
-        As in `load`.
-    """
-    faces, votes = load_both(path, cache=cache)
-    source = f"{faces.source} and {VOTES_NAME}"
-    return dataclasses.replace(faces, votes=votes, source=source)
+        refuse(title, f"{len(votes):,} rows", f"{len(faces):,}, as in {faces.source}")
+    for row in np.flatnonzero(usages != faces.split):
+        where = f"{title}, row {row} (line {row + 2})"
+        found, expected = f"a Usage for {usages[row]}", f"{faces.split[row]}, as in {faces.source}"
+        refuse(where, found, expected)
+    return dataclasses.replace(faces, votes=votes, source=faces.source + _BESIDE)
 
 
 def label_agreement(labels: np.ndarray, votes: np.ndarray, split: np.ndarray) -> pd.DataFrame:
     """Count what FER+'s voters call the faces of each of FER2013's expressions.
 
-    Parameters
-    ----------
-    labels : (n,) int array
-        FER2013's, an index into `EXPRESSIONS`.
-    votes : (n, 10) int array
-        FER+'s, of the same rows.
-    split : (n,) str array
-        Of the same rows.
-
-    Returns
-    -------
-    DataFrame of int
-        A row a split and an expression of FER2013 (index ``split``, ``fer2013``); a column for
-        each of `FERPLUS_EXPRESSIONS` by `majority`, and "no majority", "unknown", "no face".
-        It sums to n.
+    Takes (n,) labels, an index into `EXPRESSIONS`, (n, 10) votes and (n,) splits of the same rows.
+    A row a split and an expression of FER2013 (index ``split``, ``fer2013``), a column for each of
+    `FERPLUS_EXPRESSIONS` by `majority`, and "no majority", "unknown", "no face"; sums to n.
     """
     found, reasons = majority(votes)
     called = np.where(reasons == "", np.array(FERPLUS_EXPRESSIONS)[found], reasons)
@@ -219,19 +158,14 @@ def label_agreement(labels: np.ndarray, votes: np.ndarray, split: np.ndarray) ->
 
 
 def read_agreement(path: str | os.PathLike) -> pd.DataFrame:
-    """Read what ``python -m utils.datasets ferplus --record`` wrote of `label_agreement`.
-
-    Raises
-    ------
-    DataError
-        When the file is none of these.
-    """
+    """Read what ``python -m utils.datasets ferplus --record`` wrote of `label_agreement`."""
+    title = sources.shown(path)
     try:
         table = pd.read_csv(path, index_col=["split", "fer2013"])
     except (OSError, ValueError) as error:
-        raise DataError(f"{sources.shown(Path(path))}: {error}, expected label counts") from error
+        raise DataError(f"{title}: {printable(str(error))}, expected label counts") from error
     if "no majority" not in table.columns:
-        raise DataError(f"{sources.shown(Path(path))}: found no column 'no majority'")
+        refuse(title, "no column 'no majority'", "label counts")
     return table
 
 
@@ -260,12 +194,7 @@ def vote_shares(votes: np.ndarray, expressions: Sequence[str] = FERPLUS_EXPRESSI
 
 
 def read_votes(path: str | os.PathLike) -> tuple[np.ndarray, np.ndarray]:
-    """Read ``fer2013new.csv``.
-
-    Parameters
-    ----------
-    path : path
-        Columns are found by name: Usage and the ten of `FERPLUS_COLUMNS`.
+    """Read ``fer2013new.csv``, its columns by name: Usage and the ten of `FERPLUS_COLUMNS`.
 
     Returns
     -------
@@ -281,44 +210,27 @@ def read_votes(path: str | os.PathLike) -> tuple[np.ndarray, np.ndarray]:
     """
     path = Path(path)
     title = sources.shown(path)
-    rows = csv.reader(io.StringIO(sources.read_text(path, largest=_LARGEST_FILE)), strict=True)
+    header, *lines = sources.read_text(path).rstrip().split("\n")
+    columns, wanted = [name.strip() for name in header.split(",")], ("Usage", *FERPLUS_COLUMNS)
+    for name in wanted:
+        if columns.count(name) != 1:
+            found = f"{columns.count(name)} columns {name!r}"
+            refuse(f"{title}, line 1", found, f"{', '.join(wanted)} once each")
+    if not lines:
+        refuse(title, "no rows after the header", "FER+'s votes")
+    places = [columns.index(name) for name in wanted]
     split, votes = [], []
-    try:
-        header = [name.strip() for name in next(rows, [])]
-        wanted = ("Usage", *FERPLUS_COLUMNS)
-        for name in wanted:
-            if header.count(name) != 1:
-                raise DataError(
-                    f"{title}, line 1: found {header.count(name)} columns {name!r}, "
-                    f"expected {', '.join(wanted)} once each"
-                )
-        places = [header.index(name) for name in wanted]
-        ended = False
-        for row, fields in enumerate(rows):
-            if not fields:
-                ended = True
-                continue
-            where = f"{title}, row {row} (line {rows.line_num})"
-            if ended:
-                raise DataError(f"{where}: found a row after a blank line, expected the end")
-            if len(fields) != len(header):
-                raise DataError(f"{where}: found {len(fields)} fields, expected {len(header)}")
-            usage, *numbers = (fields[place].strip() for place in places)
-            if usage not in USAGES:
-                raise DataError(f"{where}: found Usage {usage!r}, expected {', '.join(USAGES)}")
-            for name, number in zip(FERPLUS_COLUMNS, numbers, strict=True):
-                if number not in _COUNTS:
-                    raise DataError(
-                        f"{where}: found {number!r} votes for {name}, "
-                        "expected a whole number 0 … 10"
-                    )
-            split.append(USAGES[usage])
-            votes.append([_COUNTS[number] for number in numbers])
-    except csv.Error as error:
-        raise DataError(f"{title}, line {rows.line_num}: {error}, expected a csv") from error
-    if not votes:
-        raise DataError(f"{title}: found no rows after the header, expected FER+'s votes")
+    for row, line in enumerate(lines):
+        where, fields = f"{title}, row {row} (line {row + 2})", line.split(",")
+        if len(fields) != len(columns):
+            refuse(where, f"{len(fields)} fields", f"{len(columns)}")
+        usage, *numbers = (fields[place].strip() for place in places)
+        if usage not in USAGES:
+            refuse(where, f"Usage {usage[:40]!r}", ", ".join(USAGES))
+        for name, number in zip(FERPLUS_COLUMNS, numbers, strict=True):
+            if number not in _COUNTS:
+                found = f"{number[:40]!r} votes for {name}"
+                refuse(where, found, "a whole number 0 … 10")
+        split.append(USAGES[usage])
+        votes.append([_COUNTS[number] for number in numbers])
     return np.array(split), np.array(votes, dtype=np.int64)
-
-
-_COUNTS = {str(count): count for count in range(11)}

@@ -9,8 +9,10 @@ import numpy as np
 
 from utils.datasets import fer2013
 from utils.datasets.dataset import USAGES, FaceDataset
+from utils.datasets.registry import loader
 
 
+@loader("sample", title="rendered sample faces", help="rendered faces, drawn by a program")
 def load(
     path: str | os.PathLike | None = None,
     *,
@@ -18,24 +20,10 @@ def load(
     cache: bool = True,
     seed: int = 0,
 ) -> FaceDataset:
-    """Load rendered sample faces of 48×48, with FER2013's class imbalance.
+    """Load rendered sample faces of 48×48, with FER2013's class imbalance, split 70 / 10 / 20 %.
 
-    Parameters
-    ----------
-    path : path, optional
-        A csv or folder that `utils.sample.write` wrote, read as FER2013 would be; by default the
-        faces are rendered.
-    count : int, optional
-        How many faces to render; by default as many as `utils.sample.render_rows` does.
-    cache : bool
-        Whether to keep the faces in ``data/cache``, and to take them from there.
-    seed : int
-        The same seed renders the same faces.
-
-    Returns
-    -------
-    FaceDataset
-        Images (n, 48, 48, 1), split about 70 / 10 / 20 %.
+    By default `count` faces are rendered (as many as `utils.sample.render_rows` does); the same
+    seed renders the same. A path is a csv or folder that `utils.sample.write` wrote.
     """
     if path is not None:
         return dataclasses.replace(fer2013.load(path, cache=cache, seed=seed), name="sample")

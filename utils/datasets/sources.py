@@ -1,10 +1,13 @@
-"""Finding and opening a source: a csv, the csv inside an archive, a folder of pictures."""
+"""Finding and opening a source: a csv, the csv inside an archive, a text, a picture."""
 
 from __future__ import annotations
 
+import functools
 import gzip
+import io
 import lzma
 import os
+import struct
 import tarfile
 import warnings
 import zipfile
@@ -12,71 +15,80 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NoReturn
 
 import numpy as np
 
 from utils import runtime
-from utils.runtime import DataError
-
-PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".pgm")
+from utils.runtime import DataError, printable
 
 #: What reading a damaged archive can raise, by kind of archive and place of the damage.
 BROKEN = (
     OSError,
     EOFError,
+    ValueError,
+    OverflowError,
+    RuntimeError,
+    struct.error,
     zipfile.BadZipFile,
     tarfile.TarError,
     zlib.error,
     lzma.LZMAError,
-    RuntimeError,
 )
+#: FER2013's csv has 301 MB; what unpacks to more than this is something else, or without end.
+LARGEST_TABLE = 1 << 30
+#: The most pixels of a picture, and the most bytes of its file.
+LARGEST_PICTURE, LARGEST_FILE = 50_000_000, 1 << 26
+
+_TAR_BLOCK = 512
+#: Formats that Pillow hands to other programs, or cannot decode by itself.
+_FOREIGN = {"EPS", "WMF", "MPEG", "BUFR", "GRIB", "HDF5"}
 
 
-def shown(path: Path) -> str:
+def refuse(where: str, found: str, expected: str) -> NoReturn:
+    """Raise DataError: every refusal of data has this one form."""
+    raise DataError(f"{where}: found {found}, expected {expected}")
+
+
+def shown(path: str | os.PathLike) -> str:
     """Shorten a path for printing: relative to the repository, else its last part alone."""
     path = Path(path).absolute()
-    try:
-        return path.relative_to(runtime.ROOT).as_posix()
-    except ValueError:
-        return path.name
+    short = path.relative_to(runtime.ROOT).as_posix() if runtime.ROOT in path.parents else path.name
+    return printable(short)
 
 
 def named_or_default(path: str | os.PathLike | None, folder: str, title: str, hint: str) -> Path:
-    """Choose the caller's path, else ``data/raw/<folder>``.
-
-    Parameters
-    ----------
-    path : path or None
-        What the caller named.
-    folder : str
-        The folder under ``data/raw``.
-    title : str
-        The data set's name in the message.
-    hint : str
-        What to do when ``data/raw`` has nothing.
-
-    Raises
-    ------
-    DataError
-        When there is nothing at that path. There is no fallback.
-    """
-    if path is not None:
-        if not Path(path).exists():
-            raise DataError(f"{path}: no such file or folder, expected {title}")
-        return Path(path)
-    default = runtime.RAW / folder
-    if not default.exists():
-        raise DataError(f"{title} is not in {shown(default)}: {hint}")
-    return default
+    """Choose the caller's path, else ``data/raw/<folder>``; no fallback: DataError with `hint`."""
+    found = runtime.RAW / folder if path is None else Path(path)
+    try:
+        if found.is_file() or found.is_dir():
+            return found
+        problem = "no file and no folder" if found.exists() else "no such file or folder"
+    except OSError as error:
+        problem = error.strerror
+    if path is None:
+        raise DataError(f"{title} is not in {shown(found)}: {hint}")
+    raise DataError(f"{printable(str(path))[:200]}: {problem}, expected {title}")
 
 
 def walk(folder: Path, depth: int = 4) -> Iterator[tuple[Path, list[str], list[str]]]:
-    """Walk as `os.walk` does: sorted, top down, no hidden folders, at most `depth` levels."""
-    for parent, folders, files in os.walk(folder):
-        level = len(Path(parent).relative_to(folder).parts)
-        hidden = [name for name in folders if name.startswith((".", "__MACOSX"))]
-        folders[:] = sorted(set(folders) - set(hidden)) if level < depth else []
+    """Walk as `os.walk` does: sorted, links followed once, nothing hidden, at most `depth` levels.
+
+    Raises DataError for a folder that cannot be opened.
+    """
+
+    def refuse(error: OSError) -> None:
+        raise DataError(f"{shown(error.filename)}: the folder cannot be opened: {error.strerror}")
+
+    seen = {os.path.realpath(folder)}
+    for parent, folders, files in os.walk(folder, followlinks=True, onerror=refuse):
+        inner = []
+        for name in sorted(folders):
+            real = os.path.realpath(os.path.join(parent, name))
+            if not name.startswith((".", "__MACOSX")) and real not in seen:
+                seen.add(real)
+                inner.append(name)
+        folders[:] = inner if len(Path(parent).relative_to(folder).parts) < depth else []
         yield Path(parent), folders, sorted(files)
 
 
@@ -93,26 +105,17 @@ def find_files(folder: Path, names: tuple[str, ...]) -> list[Path]:
 
 @contextmanager
 def open_csv(path: Path, names: tuple[str, ...]) -> Iterator[tuple[BinaryIO, str]]:
-    """Open a csv, or the csv inside a zip, gzip or tar archive.
+    """Open a csv, or the csv inside a zip, gzip or tar archive; give it and its name for messages.
 
-    Parameters
-    ----------
-    path : Path
-        The csv or the archive.
-    names : tuple of str
-        The csv names to prefer inside an archive, in this order; a lone csv may have any name.
-
-    Yields
-    ------
-    (binary file, str)
-        The csv, and what to call it in messages.
+    Inside an archive the csv of the first of `names` is taken; a lone csv may have any name.
 
     Raises
     ------
     DataError
-        When the archive is damaged or holds no such csv; also for damage found while reading.
+        When the archive is damaged, holds no such csv, or unpacks to more than `LARGEST_TABLE`
+        bytes; also for damage found while reading.
     """
-    title = shown(path)
+    title, ending = shown(path), path.name.lower()
     try:
         if path.stat().st_size == 0:
             raise DataError(f"{title}: found an empty file, expected a csv")
@@ -120,23 +123,25 @@ def open_csv(path: Path, names: tuple[str, ...]) -> Iterator[tuple[BinaryIO, str
             with zipfile.ZipFile(path) as archive:
                 member = _choose(archive.namelist(), names, title)
                 with archive.open(member) as file:
-                    yield file, f"{title}:{member}"
-        elif path.name.lower().endswith((".tar", ".tar.gz", ".tgz")):
-            opener = open if path.suffix.lower() == ".tar" else gzip.open
-            with opener(path, "rb") as stream, tarfile.open(fileobj=stream) as archive:
-                member = _choose([m.name for m in archive if m.isfile()], names, title)
-                yield archive.extractfile(member), f"{title}:{member}"
-                # gzip compares its checksum at the end, which a member's reader never reaches.
-                while stream.read(1 << 20):
-                    pass
-        elif path.suffix.lower() == ".gz":
-            with gzip.open(path) as file:
-                yield file, title
-        elif path.suffix.lower() == ".zip":
+                    yield _bounded(file, title), f"{title}:{printable(member)}"
+        elif ending.endswith((".tar", ".tar.gz", ".tgz")):
+            opener = open if ending.endswith(".tar") else gzip.open
+            with opener(path, "rb") as file:
+                members = _tar_members(file, title)
+            member = _choose(list(members), names, title)
+            offset, size = members[member]
+            with opener(path, "rb") as stream:
+                file = _bounded(stream, title)
+                _skip(file, offset)
+                yield _bounded(file, title, size), f"{title}:{printable(member)}"
+                _skip(file, None)  # gzip compares its checksum at the end
+        elif ending.endswith(".zip"):
             raise DataError(f"{title}: found a damaged or truncated archive, expected a zip")
         else:
-            with open(path, "rb") as file:
-                yield file, title
+            with (gzip.open if ending.endswith(".gz") else open)(path, "rb") as file:
+                yield _bounded(file, title), title
+    except DataError:
+        raise
     except BROKEN as error:
         raise DataError(
             f"{title}: cannot be read to its end ({error or type(error).__name__}), "
@@ -144,27 +149,63 @@ def open_csv(path: Path, names: tuple[str, ...]) -> Iterator[tuple[BinaryIO, str
         ) from error
 
 
-def read_text(path: Path, *, largest: int) -> str:
-    """Read a UTF-8 text file of at most `largest` bytes, with line feeds as line ends.
+class _Bounded(io.RawIOBase):
+    """A stream's next `size` bytes; without a size, all of it, up to `LARGEST_TABLE`."""
 
-    Raises
-    ------
-    DataError
-        When it is empty, larger, unreadable, or no text.
+    def __init__(self, file: BinaryIO, title: str, size: int | None) -> None:
+        self.file, self.title, self.whole = file, title, size is None
+        self.left = LARGEST_TABLE if size is None else size
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer) -> int:
+        # One byte more than allowed tells a stream that ends from one that goes on.
+        data = self.file.read(min(len(buffer), self.left + self.whole))
+        if len(data) > self.left:
+            raise _too_large(self.title)
+        if not data and self.left and not self.whole:
+            raise EOFError("the archive ends inside its csv")
+        buffer[: len(data)] = data
+        self.left -= len(data)
+        return len(data)
+
+
+def _bounded(file: BinaryIO, title: str, size: int | None = None) -> io.BufferedReader:
+    return io.BufferedReader(_Bounded(file, title, size), 1 << 18)
+
+
+def _too_large(title: str) -> DataError:
+    return DataError(f"{title}: found more than {LARGEST_TABLE:,} bytes unpacked, expected a csv")
+
+
+def _skip(file: BinaryIO, count: int | None) -> None:
+    """Read over so many bytes, or over all that are left."""
+    while count is None or count:
+        block = file.read(1 << 18 if count is None else min(count, 1 << 18))
+        if not block:
+            return
+        count = None if count is None else count - len(block)
+
+
+def _tar_members(stream: BinaryIO, title: str) -> dict[str, tuple[int, int]]:
+    """List an archive's plain files: name → (offset, size).
+
+    Not by `tarfile.open`: that reads extended headers, of any length, into memory and walks the
+    maps of sparse members. Here such members are stepped over, and a member is bounded.
     """
-    title = shown(path)
-    try:
-        size = path.stat().st_size
-        if not 0 < size <= largest:
-            raise DataError(f"{title}: found {size:,} bytes, expected 1 … {largest:,}")
-        text = path.read_bytes().decode("utf-8-sig")
-    except OSError as error:
-        raise DataError(f"{title}: cannot be read ({error.strerror}), expected a text") from error
-    except UnicodeDecodeError as error:
-        raise DataError(f"{title}: found bytes that are no UTF-8, expected a text") from error
-    if "\0" in text:
-        raise DataError(f"{title}: found a NUL character, expected a text")
-    return text.replace("\r\n", "\n").replace("\r", "\n")
+    file, members, place = _bounded(stream, title), {}, 0
+    while (block := file.read(_TAR_BLOCK)).strip(b"\0"):
+        entry = tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
+        place += _TAR_BLOCK
+        if entry.type in tarfile.REGULAR_TYPES and entry.type != tarfile.GNUTYPE_SPARSE:
+            members[entry.name] = (place, entry.size)
+        blocks = -(-entry.size // _TAR_BLOCK) * _TAR_BLOCK
+        if not 0 <= entry.size <= LARGEST_TABLE - place:
+            raise _too_large(title)
+        _skip(file, blocks)
+        place += blocks
+    return members
 
 
 def _choose(members: list[str], names: tuple[str, ...], title: str) -> str:
@@ -179,62 +220,94 @@ def _choose(members: list[str], names: tuple[str, ...], title: str) -> str:
                 return member
     if len(tables) == 1:
         return tables[0]
-    found = ", ".join(sorted(tables)[:5]) or "none"
+    found = printable(", ".join(sorted(tables)[:5])) or "none"
     raise DataError(
         f"{title}: found these csv files inside: {found}; expected {' or '.join(names)} "
         "(pictures inside an archive: unpack it, and name the folder)"
     )
 
 
-def read_gray(path: Path, *, largest: int = 512) -> np.ndarray:
-    """Read one small picture as gray pixels.
+def read_text(path: Path) -> str:
+    """Read a UTF-8 text file of at most `LARGEST_FILE` bytes, with line feeds as line ends.
+
+    DataError when it is empty, larger, unreadable, or no text.
+    """
+    title = shown(path)
+    try:
+        size = path.stat().st_size
+        if not 0 < size <= LARGEST_FILE:
+            refuse(title, f"{size:,} bytes", f"1 … {LARGEST_FILE:,}")
+        text = path.read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise DataError(f"{title}: cannot be read ({error.strerror}), expected a text") from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"{title}: found bytes that are no UTF-8, expected a text") from error
+    if "\0" in text:
+        refuse(title, "a NUL character", "a text")
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+@functools.cache
+def picture_formats() -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """List the formats that Pillow knows by their first bytes, and their files' endings."""
+    from PIL import Image
+
+    Image.init()
+    formats = tuple(f for f, (_, accept) in Image.OPEN.items() if accept and f not in _FOREIGN)
+    endings = [ending for ending, f in Image.registered_extensions().items() if f in formats]
+    return formats, tuple(sorted(endings))
+
+
+def read_gray(file: Path | bytes, title: str | None = None) -> np.ndarray:
+    """Read one picture as gray pixels, turned as its EXIF says, what is transparent on white.
 
     Parameters
     ----------
-    path : Path
-        A JPEG, PNG, BMP or PGM file.
-    largest : int
-        The greatest height and width that is decoded.
+    file : Path or bytes
+        A file, or its content, in any of `picture_formats`.
+    title : str, optional
+        What to call it in messages.
 
     Returns
     -------
     (height, width) uint8 array
+        Of 16 bits, the upper eight.
 
     Raises
     ------
     DataError
-        When the file is no picture, is damaged, too large, or has more than 8 bits a channel.
+        When it is no picture, damaged, larger than `LARGEST_PICTURE` pixels or `LARGEST_FILE`
+        bytes, or its pixels have no known range.
     """
-    from PIL import Image, UnidentifiedImageError
+    from PIL import Image, ImageOps, UnidentifiedImageError
 
+    title = title or shown(file)
+    bound = f"a picture of at most {LARGEST_PICTURE:,} pixels and {LARGEST_FILE:,} bytes"
     try:
+        size = len(file) if isinstance(file, bytes) else file.is_file() and file.stat().st_size
+        if not 0 < size <= LARGEST_FILE:
+            refuse(title, f"{size:,} bytes", bound)
         with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path, formats=("JPEG", "PNG", "BMP", "PPM")) as picture:
-                width, height = picture.size
-                if max(width, height) > largest:
-                    raise DataError(
-                        f"{shown(path)}: found a picture of {width:,}×{height:,} pixels, "
-                        f"expected at most {largest}×{largest}"
-                    )
-                if picture.mode not in ("1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "YCbCr"):
-                    raise DataError(
-                        f"{shown(path)}: found picture mode {picture.mode}, "
-                        "expected 8 bits a channel"
-                    )
+            warnings.simplefilter("ignore")  # of odd metadata, and of sizes under our own bound
+            source = io.BytesIO(file) if isinstance(file, bytes) else file
+            with Image.open(source, formats=picture_formats()[0]) as picture:
+                if picture.width * picture.height > LARGEST_PICTURE:
+                    refuse(title, f"{picture.width:,}×{picture.height:,}", bound)
+                picture = ImageOps.exif_transpose(picture)
+                if picture.mode.startswith("I;16"):
+                    return (np.asarray(picture) >> 8).astype(np.uint8)
+                if picture.mode in ("I", "F"):
+                    refuse(title, f"picture mode {picture.mode}", "8 or 16 bits")
+                if picture.has_transparency_data:
+                    white = Image.new("RGBA", picture.size, "white")
+                    picture = Image.alpha_composite(white, picture.convert("RGBA"))
                 return np.array(picture.convert("L"), dtype=np.uint8)
     except DataError:
         raise
-    except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
-        raise DataError(
-            f"{shown(path)}: found a decompression bomb, "
-            f"expected at most {largest}×{largest} pixels"
-        ) from error
-    except UnidentifiedImageError as error:
-        raise DataError(
-            f"{shown(path)}: found no picture that can be read, expected JPEG, PNG, BMP or PGM"
-        ) from error
-    except (OSError, ValueError, SyntaxError, EOFError, zlib.error) as error:
-        raise DataError(
-            f"{shown(path)}: found a damaged picture ({error}), expected a whole one"
-        ) from error
+    except Exception as error:  # Pillow's decoders raise a dozen kinds for damaged files
+        kinds = {
+            Image.DecompressionBombError: "a decompression bomb",
+            UnidentifiedImageError: "no picture that can be read",
+        }
+        found = kinds.get(type(error), f"a damaged picture ({printable(str(error))})")
+        raise DataError(f"{title}: found {found}, expected {bound}") from error

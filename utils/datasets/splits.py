@@ -1,14 +1,34 @@
-"""Stratified, seeded splits."""
+"""Stratified, seeded splits, and what folders call them."""
 
 from __future__ import annotations
+
+import re
 
 import numpy as np
 
 from utils.datasets.dataset import SPLITS
 
+#: What folders and files call a split, in lower case and letters alone.
+SPLIT_FOLDERS = {
+    "train": "training",
+    "training": "training",
+    "val": "validation",
+    "valid": "validation",
+    "validation": "validation",
+    "publictest": "validation",
+    "test": "test",
+    "testing": "test",
+    "privatetest": "test",
+}
+
+
+def named(name: str) -> str | None:
+    """Find the split that a folder's name means ("Private Test" is the test split), or None."""
+    return SPLIT_FOLDERS.get(re.sub(r"[^a-z]", "", name.lower()))
+
 
 def hold_out(labels: np.ndarray, fraction: float, *, seed: int = 0) -> np.ndarray:
-    """Choose a stratified, seeded fraction of the rows.
+    """Choose a stratified, seeded fraction of the rows, the same on any machine.
 
     Parameters
     ----------
@@ -17,7 +37,6 @@ def hold_out(labels: np.ndarray, fraction: float, *, seed: int = 0) -> np.ndarra
     fraction : float
         The part of each stratum to take, 0 … 1, rounded to whole rows.
     seed : int
-        The same seed takes the same rows on any machine.
 
     Returns
     -------
@@ -29,7 +48,7 @@ def hold_out(labels: np.ndarray, fraction: float, *, seed: int = 0) -> np.ndarra
 
 
 def by_group(labels: np.ndarray, groups: np.ndarray, *, seed: int = 0) -> np.ndarray:
-    """Split 70 / 10 / 20 %, stratified, whole groups at a time.
+    """Split 70 / 10 / 20 %, stratified and seeded, whole groups at a time.
 
     Parameters
     ----------
@@ -39,7 +58,6 @@ def by_group(labels: np.ndarray, groups: np.ndarray, *, seed: int = 0) -> np.nda
         Rows of one group (faces of one photo) come into one split. A group counts as of its
         first row's class.
     seed : int
-        The same seed gives the same split on any machine.
 
     Returns
     -------
@@ -53,6 +71,40 @@ def by_group(labels: np.ndarray, groups: np.ndarray, *, seed: int = 0) -> np.nda
         split[order[:test]] = SPLITS[2]
         split[order[test:validation]] = SPLITS[1]
     return split[group]
+
+
+def complete(split: np.ndarray, labels: np.ndarray, *, seed: int = 0) -> tuple[np.ndarray, str]:
+    """Draw the splits that a source does not give, stratified by class.
+
+    Without any split, or with training alone, 70 / 10 / 20 % are drawn. Beside training and test,
+    a tenth of training becomes validation. Beside training and validation, half of validation
+    becomes the test: the faces that were held out stay held out, and those that choose an epoch
+    are not those that grade it. Without training nothing is drawn.
+
+    Takes (n,) splits, "" for none, and (n,) labels; gives the splits, and a note for people on
+    what was drawn, "" if nothing.
+    """
+    given = split.astype("<U10")
+    present = set(np.unique(given).tolist())
+    missing = {
+        frozenset({"training", "test"}): ("validation", "training", 0.1, "a tenth"),
+        frozenset({"training", "validation"}): ("test", "validation", 0.5, "half"),
+    }
+    # Where classes are too small to give a face each, all faces count as of one class.
+    for strata in (labels, np.zeros_like(labels)):
+        if present <= {"", "training"}:
+            split = by_group(strata, np.arange(len(labels)), seed=seed)
+            drawn = "no split folders: 70 / 10 / 20 % drawn"
+        elif frozenset(present) in missing:
+            target, origin, fraction, words = missing[frozenset(present)]
+            split, place = given.copy(), np.flatnonzero(given == origin)
+            split[place[hold_out(strata[place], fraction, seed=seed)]] = target
+            drawn = f"no {target} split: {words} of {origin} taken for it"
+        else:
+            return given, ""
+        if set(np.unique(split).tolist()) == set(SPLITS):
+            break
+    return split, f"{drawn}, {'stratified, ' if strata is labels else ''}seed {seed}"
 
 
 def _shuffled(labels: np.ndarray, seed: int) -> list[np.ndarray]:

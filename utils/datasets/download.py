@@ -1,0 +1,192 @@
+"""Put FER2013 into ``data/raw/fer2013``: ``make data``, or ``python -m utils.datasets.download``.
+
+The pictures come from Kaggle through `kagglehub`, which needs no account for public sets, or from
+a copy that you name. Before anything is put in place it is read, and its rows are counted against
+the challenge's own counts (Goodfellow et al. 2013).
+"""
+
+from __future__ import annotations
+
+import argparse
+import http.client
+import os
+import shutil
+import tempfile
+import urllib.request
+from collections.abc import Sequence
+from pathlib import Path
+
+from utils import datasets, runtime
+from utils.datasets import ferplus, splits
+from utils.datasets.fer2013 import CSV_NAMES, find_csv, find_folders
+from utils.datasets.sources import find_files, refuse, shown
+from utils.runtime import DataError
+
+#: Where each form of FER2013 lies on Kaggle.
+KAGGLE = {"kaggle-csv": "deadskull7/fer2013", "kaggle-folders": "msambare/fer2013"}
+
+#: FER+'s votes, in Microsoft's repository; and how many rows they have.
+FERPLUS_ADDRESS = "https://raw.githubusercontent.com/microsoft/FERPlus/master/fer2013new.csv"
+FERPLUS_ROWS = 35_887
+
+#: The challenge's own counts: a row a split, a column an expression.
+OFFICIAL_COUNTS = {
+    "training": (3995, 436, 4097, 7215, 4830, 3171, 4965),
+    "validation": (467, 56, 496, 895, 653, 415, 607),
+    "test": (491, 55, 528, 879, 594, 416, 626),
+}
+
+_TIMEOUT = 60  # seconds without a byte
+
+
+def fetch(source: str = "kaggle-csv", copy: str | os.PathLike | None = None) -> None:
+    """Get a data set, check it, and put it into ``data/raw/fer2013``.
+
+    `source` is "kaggle-csv", "kaggle-folders" or "ferplus"; `copy` is a file or folder on this
+    machine to take it from, instead of the network.
+
+    Raises
+    ------
+    DataError
+        When the download fails, or what came is not the whole data set; nothing is put in place
+        then.
+    """
+    if copy is not None and not Path(copy).expanduser().exists():
+        raise DataError(f"{copy}: no such file or folder, expected a copy of the data")
+    target = runtime.RAW / "fer2013"
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=runtime.RAW, prefix=".download-") as folder:
+            scratch = Path(folder)
+            if copy is not None:
+                origin = Path(copy).expanduser()
+            elif source == "ferplus":
+                origin = _from_address(FERPLUS_ADDRESS, scratch / "download.csv")
+            else:
+                origin = _from_kaggle(KAGGLE[source])
+            (_install_votes if source == "ferplus" else _install_faces)(origin, target, scratch)
+    except OSError as error:
+        raise DataError(
+            f"{shown(target)}: cannot be written ({error.strerror}: {error.filename}), "
+            "expected a folder with room for the data"
+        ) from error
+    finally:
+        if target.is_dir() and not any(target.iterdir()):
+            target.rmdir()
+
+
+def check(dataset: datasets.FaceDataset) -> None:
+    """Hold FER2013's rows against the challenge's own counts; DataError where they differ."""
+    for split, expected in OFFICIAL_COUNTS.items():
+        for (expression, found), number in zip(
+            dataset.counts()[split].items(), expected, strict=True
+        ):
+            if found != number:
+                what = f"{found:,} {split} faces of {expression}"
+                refuse(dataset.source, what, f"{number:,} as in FER2013")
+
+
+def _from_kaggle(handle: str) -> Path:
+    try:
+        import kagglehub
+
+        # Shows its own progress bar, resumes what was cut off, and checks Kaggle's checksum.
+        return Path(kagglehub.dataset_download(handle))
+    except Exception as error:  # not installed, network, quota, Kaggle's own: the same remedy
+        raise DataError(
+            f"{handle} did not come from Kaggle ({type(error).__name__}: {error}): try again, or "
+            f"get it from https://www.kaggle.com/datasets/{handle} in a browser and name the copy "
+            "with --from"
+        ) from error
+
+
+def _from_address(address: str, target: Path) -> Path:
+    try:
+        with urllib.request.urlopen(address, timeout=_TIMEOUT) as answer, target.open("wb") as file:
+            size = int(answer.headers.get("Content-Length") or 0)
+            shutil.copyfileobj(answer, file)
+    except (OSError, http.client.HTTPException) as error:  # URLError and time-outs are OSErrors
+        raise DataError(
+            f"{address} did not come ({error}): try again, or name a copy with --from"
+        ) from error
+    if size and target.stat().st_size != size:
+        refuse(address, f"{target.stat().st_size:,} bytes", f"{size:,}")
+    return target
+
+
+def _install_faces(origin: Path, target: Path, scratch: Path) -> None:
+    check(datasets.load("fer2013", origin, cache=False))
+    table = find_csv(origin)
+    if table is not None:
+        name = _installed_name(table)
+        others = [file for file in find_files(target, CSV_NAMES) if file.name.lower() != name]
+        if others and not others[0].samefile(table):
+            raise DataError(f"{shown(others[0])} is there too and would be read first: remove it")
+        _place(table, target / name, scratch)
+        return
+    for folder in sorted(find_folders(origin).iterdir()):
+        if folder.is_dir() and splits.named(folder.name):
+            place, new = target / folder.name.lower(), scratch / folder.name.lower()
+            shutil.copytree(folder, new)
+            if place.exists():
+                os.replace(place, scratch / f"old-{place.name}")
+            os.replace(new, place)
+
+
+def _install_votes(origin: Path, target: Path, scratch: Path) -> None:
+    if origin.is_dir():
+        found = find_files(origin, (ferplus.VOTES_NAME,))
+        if not found:
+            refuse(origin.name, f"no {ferplus.VOTES_NAME}", "FER+'s votes")
+        origin = found[0]
+    _, votes = ferplus.read_votes(origin)
+    if len(votes) != FERPLUS_ROWS:
+        refuse(origin.name, f"{len(votes):,} rows", f"{FERPLUS_ROWS:,}")
+    _place(origin, target / ferplus.VOTES_NAME, scratch)
+
+
+def _installed_name(table: Path) -> str:
+    """Choose a name that the loader looks for, by the form of the file."""
+    name = table.name.lower()
+    if name.endswith((".tar.gz", ".tgz")):
+        return "fer2013.tar.gz"
+    known = {".zip": "fer2013.zip", ".gz": "fer2013.csv.gz", ".tar": "fer2013.tar"}
+    return known.get(table.suffix.lower(), "fer2013.csv")
+
+
+def _place(origin: Path, target: Path, scratch: Path) -> None:
+    """Copy a file; the target is the old one or the whole new one at any moment."""
+    if not (target.exists() and target.samefile(origin)):
+        shutil.copyfile(origin, scratch / target.name)
+        os.replace(scratch / target.name, target)
+
+
+def _checked(name: str) -> datasets.FaceDataset:
+    dataset = datasets.load(name)
+    if name == "fer2013":
+        check(dataset)
+    return dataset
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Fetch what the command line asks for, and say in one line what is there now."""
+    parser = argparse.ArgumentParser(prog="python -m utils.datasets.download", description=__doc__)
+    parser.add_argument("--source", choices=(*KAGGLE, "ferplus"), default="kaggle-csv")
+    parser.add_argument(
+        "--from", dest="copy", metavar="PATH", help="take it from this file or folder instead"
+    )
+    parser.add_argument("--force", action="store_true", help="fetch it even if it is there already")
+    chosen = parser.parse_args(arguments)
+    name = "ferplus" if chosen.source == "ferplus" else "fer2013"
+    try:
+        if chosen.force or chosen.copy is not None:
+            raise DataError("it is wanted anew")
+        dataset = _checked(name)
+    except DataError:
+        fetch(chosen.source, chosen.copy)
+        dataset = _checked(name)
+    print(dataset.describe())
+
+
+if __name__ == "__main__":
+    runtime.run_command(main)

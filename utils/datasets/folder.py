@@ -1,0 +1,387 @@
+"""Anyone's faces: class folders, RAF-DB's list, or Hugging Face's parquet."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from utils.datasets import cache as caching
+from utils.datasets import sources, splits
+from utils.datasets.dataset import USAGES, FaceDataset
+from utils.datasets.registry import loader
+from utils.datasets.sources import refuse
+from utils.expressions import FERPLUS_EXPRESSIONS, RAFDB_EXPRESSIONS, meaning
+from utils.runtime import DataError, printable
+
+#: RAF-DB's list: spelled the first way by its authors.
+RAFDB_LISTS = ("list_patition_label.txt", "list_partition_label.txt")
+#: What a data set may hold: faces, bytes of pixels once resized, bytes of a parquet row group.
+MOST_FACES, MOST_PIXELS, LARGEST_GROUP = 2_000_000, 1 << 33, 1 << 32
+
+_DEEPEST = 32
+_IMAGE_COLUMNS = ("image", "img", "picture", "pixels", "file", "bytes")
+_LABEL_COLUMNS = ("label", "labels", "emotion", "expression", "class")
+_EXPECTED = (
+    "pictures in class folders, with or without train, validation and test above them, "
+    "RAF-DB's list, or parquet"
+)
+
+
+@dataclass
+class Listing:
+    """What a source called `title` holds, before any picture is read.
+
+    `files` are where the pictures lie, `faces` their (split or "", class as written, name),
+    `skipped` what is left out (reason → names). `pictures` gives each face's path or bytes, in
+    order; by default the `files`.
+    """
+
+    title: str
+    files: list[Path] = field(default_factory=list)
+    faces: list[tuple[str, str, str]] = field(default_factory=list)
+    skipped: dict[str, list[str]] = field(default_factory=dict)
+    pictures: Callable[[], Iterable[Path | bytes]] | None = None
+
+    def skip(self, reason: str, name: str) -> None:
+        """Note one more thing that is left out."""
+        self.skipped.setdefault(reason, []).append(name)
+
+
+@loader("folder", title="own faces", help="your own faces: class folders, RAF-DB's list or parquet")
+def load(
+    path: str | os.PathLike | None = None,
+    *,
+    classes: Sequence[str] | None = None,
+    size: int = 48,
+    cache: bool = True,
+    seed: int = 0,
+) -> FaceDataset:
+    """Load labeled faces of anyone's.
+
+    ::
+
+        mine/happy/a.jpg                     class folders alone: 70 / 10 / 20 %, stratified
+        mine/train/happy/a.jpg               or below train, validation (val, valid) and test
+        mine/EmoLabel/list_patition_label.txt, mine/Image/aligned/train_00001_aligned.jpg
+        mine/data/train-00000-of-00001.parquet
+
+    Names are matched to FER+'s eight expressions when all of them mean one ("happy", "Happiness",
+    "3_happy"), and stand in that order; else they stay as they are, sorted. A picture may have any
+    size and any format of `sources.picture_formats`; it becomes gray and `size` × `size`. Splits
+    that are missing are drawn by `splits.complete`.
+
+    Parameters
+    ----------
+    path : path
+        A folder, a parquet file, or RAF-DB's list.
+    classes : sequence of str, optional
+        What numbered classes stand for, from the lowest number up.
+    size : int
+        Side of the faces in pixels, 8 … 1,024.
+    cache, seed
+        As in `datasets.load`.
+
+    Returns
+    -------
+    FaceDataset
+        Images (n, size, size, 1) gray, with `files`. `note` says what was understood, `skipped`
+        what was left out.
+
+    Raises
+    ------
+    DataError
+        When there are no faces; when numbered classes have no names; for a list or a parquet file
+        that is malformed.
+    """
+    if path is None:
+        raise DataError("own faces need a path (--path FOLDER): there is none by default")
+    if not 8 <= size <= 1024:
+        raise DataError(f"size is {size}, expected 8 … 1,024 pixels")
+    path = sources.named_or_default(path, "folder", "a folder of faces, or a parquet file", "")
+    listing = _find(path, classes)
+    key = f"folder {path.absolute()} size={size} seed={seed} classes={classes}"
+    return caching.remember(
+        key, listing.files, lambda: read(listing, classes, size=size, seed=seed), cache=cache
+    )
+
+
+def _find(path: Path, classes: Sequence[str] | None) -> Listing:
+    if path.is_file():
+        if path.suffix.lower() == ".parquet":
+            return _list_parquet(path.parent, [path])
+        if path.name.lower() in RAFDB_LISTS:
+            return _list_rafdb(path, path.parent.parent, classes)
+        refuse(sources.shown(path), "a file", f"{_EXPECTED} (a csv: --data fer2013)")
+    lists = sources.find_files(path, RAFDB_LISTS)
+    if lists:
+        return _list_rafdb(lists[0], path, classes)
+    listing = list_pictures(path)
+    tables = [p / n for p, _, names in sources.walk(path) for n in names if n.endswith(".parquet")]
+    return _list_parquet(path, tables) if tables and not listing.faces else listing
+
+
+def read(
+    listing: Listing,
+    classes: Sequence[str] | None = None,
+    *,
+    name: str = "folder",
+    size: int = 48,
+    seed: int = 0,
+    strict: bool = False,
+) -> FaceDataset:
+    """Read a listing's pictures; `strict` refuses what is damaged or of another size."""
+    from utils import faces  # below this module in the order of the data
+
+    count = len(listing.faces)
+    if not count:
+        left_out = "; ".join(f"{len(names):,} {why}" for why, names in listing.skipped.items())
+        refuse(listing.title, f"no faces ({left_out or 'nothing'})", _EXPECTED)
+    if count > MOST_FACES or count * size**2 > MOST_PIXELS:
+        bound = f"at most {min(MOST_FACES, MOST_PIXELS // size**2):,} of {size}×{size}"
+        refuse(listing.title, f"{count:,} faces", bound)
+    expressions, numbers = _name_classes(listing, classes)
+    images = np.empty((count, size, size, 1), dtype=np.uint8)
+    kept, sizes = [], set()
+    pictures = listing.pictures() if listing.pictures else listing.files
+    for row, (picture, (_, _, title)) in enumerate(zip(pictures, listing.faces, strict=True)):
+        try:
+            gray = sources.read_gray(picture, title)
+            if strict and gray.shape != (size, size):
+                found = f"a picture of {gray.shape[1]}×{gray.shape[0]}"
+                refuse(title, found, f"{size}×{size}")
+        except DataError:
+            if strict:
+                raise
+            listing.skip("unreadable pictures", title)
+            continue
+        images[len(kept), ..., 0] = faces.resize(gray[None], size)[0]
+        sizes.add(gray.shape)
+        kept.append(row)
+    if not kept:
+        refuse(listing.title, "no picture that can be read", _EXPECTED)
+    split, written, files = (np.array(column) for column in zip(*listing.faces, strict=True))
+    labels = np.array([numbers[label] for label in written[kept].tolist()], dtype=np.int64)
+    split, drawn = splits.complete(split[kept], labels, seed=seed)
+    few = ", ".join(expressions[:12]) + (", …" if len(expressions) > 12 else "")
+    ends = [f"{height}×{width}" for height, width in (min(sizes), max(sizes))]
+    resized = f"resized from {' … '.join(dict.fromkeys(ends))}" if sizes != {(size, size)} else ""
+    skipped = [(f"{why}, first {names[0]}", len(names)) for why, names in listing.skipped.items()]
+    return FaceDataset(
+        images=images[: len(kept)],
+        labels=labels,
+        split=split,
+        rows=np.array(kept, dtype=np.int64),
+        name=name,
+        source=listing.title,
+        expressions=expressions,
+        files=files[kept],
+        skipped=tuple(skipped),
+        note="; ".join(filter(None, [f"{len(expressions)} classes: {few}", drawn, resized])),
+    )
+
+
+def _name_classes(
+    listing: Listing, classes: Sequence[str] | None
+) -> tuple[tuple[str, ...], dict[str, int]]:
+    """Put classes in order: the names, and the label of each class as it is written."""
+    names = sorted({written for _, written, _ in listing.faces})
+    named = {name: name for name in names}
+    if all(re.fullmatch(r"-?[0-9]{1,9}", name) for name in names):
+        numbers = sorted({int(name) for name in names})
+        if classes is None or len(set(classes)) != len(numbers) or len(classes) != len(numbers):
+            refuse(
+                listing.title,
+                f"classes that are numbers, {', '.join(map(str, numbers))}, and these names for "
+                f"them: {', '.join(classes or ['none'])}",
+                f"{len(numbers)} (--classes a,b,…), in the numbers' order: it is not guessed, for "
+                "3 is surprise in AffectNet and disgust in RAF-DB",
+            )
+        named = {name: classes[numbers.index(int(name))] for name in names}
+    elif classes and {meaning(c) or c for c in classes} != {meaning(n) or n for n in names}:
+        found = printable(f"the classes {', '.join(names)}")
+        refuse(listing.title, found, f"those that were named: {', '.join(classes)}")
+    meant = {name: meaning(label) for name, label in named.items()}
+    order = [label for label in FERPLUS_EXPRESSIONS if label in meant.values()]
+    if not all(meant.values()):
+        meant = {name: " ".join(printable(label).split()) for name, label in named.items()}
+        order = sorted(set(meant.values()))
+    return tuple(order), {name: order.index(label) for name, label in meant.items()}
+
+
+def list_pictures(root: Path) -> Listing:
+    """List the pictures of class folders, with or without split folders, sorted by their paths.
+
+    Below split folders a name that starts with ``Training_``, ``PublicTest_`` or ``PrivateTest_``
+    decides the split before its folder does.
+    """
+    base, folders = _layout(root)
+    endings = sources.picture_formats()[1]
+    listing = Listing(sources.shown(root))
+    for parent, inner, names in sources.walk(base, depth=_DEEPEST):
+        within = parent.relative_to(base).parts
+        split = folders.get(within[0], "") if folders and within else ""
+        within = within[1:] if folders else within
+        if len(within) == 1 and not names and not inner:
+            listing.skip("empty class folders", _below(parent, root))
+        for name in names:
+            title = _below(parent / name, root)
+            if name.startswith(".") or not name.lower().endswith(endings):
+                listing.skip("files that are no pictures", title)
+            elif folders and not split:
+                listing.skip("pictures outside the split folders", title)
+            elif not within:
+                listing.skip("pictures in no class folder", title)
+            else:
+                usage = USAGES.get(name.partition("_")[0]) if folders and "_" in name else None
+                listing.files.append(parent / name)
+                listing.faces.append((usage or split, within[0], title))
+    return listing
+
+
+def _layout(root: Path) -> tuple[Path, dict[str, str]]:
+    """Find the folder of the split folders (name → split), or that of the class folders."""
+    base, endings = root, sources.picture_formats()[1]
+    while True:  # an archive often unpacks to one folder around the others
+        _, folders, files = next(sources.walk(base))
+        found = {name: split for name in folders if (split := splits.named(name))}
+        if found or len(folders) != 1 or any(name.lower().endswith(endings) for name in files):
+            return base, found
+        if meaning(folders[0]) or not next(sources.walk(base / folders[0]))[1]:
+            return base, {}
+        base = base / folders[0]
+
+
+def _below(file: Path, root: Path) -> str:
+    return printable(file.relative_to(root).as_posix())
+
+
+def _list_rafdb(path: Path, root: Path, classes: Sequence[str] | None) -> Listing:
+    """List the faces that RAF-DB's list names: ``train_00001.jpg 5``, one a line.
+
+    The numbers 1 … 7 are `RAFDB_EXPRESSIONS`, unless `classes` names them from 1 up, as the
+    compound expressions need it. ``train_00001_aligned.jpg`` is taken before ``train_00001.jpg``.
+    """
+    names = tuple(classes or RAFDB_EXPRESSIONS)
+    numbers = {str(number): name for number, name in enumerate(names, start=1)}
+    files = {n: p / n for p, _, inner in sources.walk(root, depth=_DEEPEST) for n in inner}
+    listing = Listing(sources.shown(path))
+    for row, line in enumerate(sources.read_text(path).rstrip().split("\n")):
+        where = f"{listing.title}, row {row} (line {row + 1})"
+        picture, _, number = line.strip().rpartition(" ")
+        if not picture or number not in numbers:
+            expected = f"a picture and a number 1 … {len(names)} (other classes: --classes)"
+            refuse(where, repr(line[:60]), expected)
+        split = splits.named(picture.partition("_")[0])
+        file = files.get("_aligned.".join(picture.rsplit(".", 1))) or files.get(picture)
+        if split is None or file is None:
+            found = f"{'no file' if split else 'no split'} for {picture[:60]!r}"
+            refuse(where, found, "train_… or test_…, as …_aligned.jpg or by that name")
+        listing.files.append(file)
+        listing.faces.append((split, numbers[number], printable(picture)))
+    return listing
+
+
+def _list_parquet(root: Path, files: list[Path]) -> Listing:
+    """List the faces of parquet files: a column of picture bytes, and one of labels.
+
+    The split is in a file's name (``train-00000-of-00001.parquet``) or its folder's. Whole
+    numbers are named by Hugging Face's ``ClassLabel`` in the file, if it is there.
+    """
+    listing = Listing(sources.shown(files[0] if len(files) == 1 else root), sorted(files))
+    tables, found = [], {file: _split_of(file, root) for file in listing.files}
+    for file in listing.files:
+        title = _below(file, root)
+        if any(found.values()) and not found[file]:
+            listing.skip("parquet files that name no split", title)
+            continue
+        with _opening(title) as reader:
+            parquet = reader(file)
+            groups = [parquet.metadata.row_group(g) for g in range(parquet.num_row_groups)]
+            if any(group.total_byte_size > LARGEST_GROUP for group in groups):
+                refuse(title, "a row group", f"at most {LARGEST_GROUP:,} bytes in each")
+            if parquet.metadata.num_rows + len(listing.faces) > MOST_FACES:
+                refuse(title, f"{parquet.metadata.num_rows:,} rows", f"at most {MOST_FACES:,}")
+            image, label, names = _columns(parquet.schema_arrow, title)
+            labels = parquet.read(columns=[label])[label].to_pylist()
+        kept = [value is not None and (names is None or value != -1) for value in labels]
+        for row, value in enumerate(labels):
+            where = f"{title}, row {row}"
+            if not kept[row]:
+                listing.skip("faces without a label", where)
+                continue
+            if names is not None and not 0 <= value < len(names):
+                refuse(where, f"label {value}", f"0 … {len(names) - 1}")
+            written = str(value if names is None else names[value])
+            listing.faces.append((found[file] or "", written, where))
+        tables.append((file, title, image, kept))
+
+    def pictures() -> Iterator[bytes]:
+        for file, title, image, kept in tables:
+            wanted = iter(kept)
+            with _opening(title) as reader:
+                for batch in reader(file).iter_batches(256, columns=[image]):
+                    for cell in batch.column(0).to_pylist():
+                        content = cell.get("bytes") if isinstance(cell, dict) else cell
+                        if next(wanted):
+                            yield content or b""
+
+    listing.pictures = pictures
+    return listing
+
+
+@contextmanager
+def _opening(title: str) -> Iterator[Callable]:
+    """Give pyarrow's reader, and turn what it raises into DataError."""
+    import pyarrow.parquet
+
+    try:
+        yield pyarrow.parquet.ParquetFile
+    except (pyarrow.ArrowException, OSError) as error:
+        reason = " ".join(printable(str(error)).split())[:200]
+        raise DataError(f"{title}: found no whole parquet file ({reason})") from error
+
+
+def _split_of(file: Path, root: Path) -> str | None:
+    first = re.split(r"[^a-z]", file.stem.lower())[0]
+    inner = [splits.named(part) for part in reversed(file.relative_to(root).parts[:-1])]
+    return next(filter(None, [splits.named(first), *inner]), None)
+
+
+def _columns(schema, title: str) -> tuple[str, str, list[str] | None]:
+    """Find the columns of pictures and labels, and the labels' names if the file has them."""
+    from pyarrow import types
+
+    def holds_pictures(kind) -> bool:
+        if types.is_struct(kind) and kind.get_field_index("bytes") >= 0:
+            kind = kind.field("bytes").type
+        return types.is_binary(kind) or types.is_large_binary(kind)
+
+    def holds_labels(kind) -> bool:
+        kind = kind.value_type if types.is_dictionary(kind) else kind
+        return types.is_integer(kind) or types.is_string(kind) or types.is_large_string(kind)
+
+    def choose(fits: Callable, usual: tuple[str, ...], what: str) -> str:
+        fitting = [column.name for column in schema if fits(column.type)]
+        known = [name for name in usual if name in fitting]
+        if not known and len(fitting) != 1:
+            refuse(
+                title, f"the columns {printable(', '.join(schema.names))[:200]}", f"one of {what}"
+            )
+        return (known or fitting)[0]
+
+    image = choose(holds_pictures, _IMAGE_COLUMNS, "picture bytes")
+    label = choose(holds_labels, _LABEL_COLUMNS, "labels (whole numbers or names)")
+    try:
+        features = json.loads(schema.metadata[b"huggingface"])["info"]["features"]
+        names = features[label]["names"]
+    except (KeyError, TypeError, ValueError):
+        names = None
+    numbered = types.is_integer(schema.field(label).type) and isinstance(names, list)
+    return image, label, names if numbered and names else None

@@ -1,0 +1,45 @@
+"""The one table of data sets: ``@loader(...)`` above a function adds it everywhere."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from utils.datasets.dataset import FaceDataset
+from utils.runtime import DataError
+
+
+@dataclass(frozen=True)
+class Loader:
+    """A data set by its `name`: the `title` of figures, one line of `help`, and what loads it.
+
+    `load` takes a path or None and, by keyword, at least ``cache`` and ``seed``.
+    """
+
+    name: str
+    title: str
+    help: str
+    load: Callable[..., FaceDataset]
+
+    def __call__(self, path=None, **options) -> FaceDataset:
+        """Load it; DataError where `classes` are given to a data set that has its own."""
+        if "classes" in options and "classes" not in inspect.signature(self.load).parameters:
+            raise DataError(
+                f"{self.title}: found classes {', '.join(options['classes'])}, expected none: it "
+                "names its own (classes are for the numbered folders of --data folder)"
+            )
+        return self.load(path, **options)
+
+
+LOADERS: dict[str, Loader] = {}
+
+
+def loader(name: str, *, title: str, help: str) -> Callable[[Callable], Callable]:
+    """Enter the decorated function into `LOADERS`; see `Loader`."""
+
+    def enter(load: Callable[..., FaceDataset]) -> Callable[..., FaceDataset]:
+        LOADERS[name] = Loader(name, title, help, load)
+        return load
+
+    return enter
