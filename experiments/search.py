@@ -1,0 +1,549 @@
+"""Search learning rate, batch size, number of filters and dropout with Optuna.
+
+    python -m experiments.search --model cnn3 --data fer2013 --rows 6000 --epochs 8 --trials 20
+
+The validation split chooses; the test split is taken out of the data before the first trial. The
+same command started twice, or on two machines with one --storage, works on one study; started
+again later, it goes on. A killed process's trial is taken over when its heartbeat stops; one that
+Ctrl-C or an error ended waits for the next start.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import dataclasses
+import inspect
+import io
+import json
+import math
+import os
+import shlex
+import shutil
+import time
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from utils import commands, datasets, models, records, runtime, training
+from utils.runtime import DataError, ModelError
+
+#: What is searched. ``filters`` is the first block's number; the others keep their proportion.
+SPACE: dict[str, Any] = {
+    "learning_rate": {"low": 3e-4, "high": 1e-2, "log": True},
+    "batch_size": [32, 64, 128],
+    "filters": [8, 16, 32],
+    "dropout": {"low": 0.0, "high": 0.5, "log": False},
+}
+STUDIES = runtime.RUNS / "search"
+RANDOM_TRIALS = 6  # before TPE models where the good ones lie
+UNPRUNED_TRIALS = 4  # complete ones, before another one can be pruned
+TABLE = ["trial", "state", "val_accuracy", "epochs", "seconds", "worker"]
+
+
+@dataclass(frozen=True, repr=False)
+class Search:
+    """A search: what was asked, and what each trial gave.
+
+    Attributes
+    ----------
+    name : str
+        The study's.
+    info : dict
+        ``search.json``: sampler, pruner, model, data and their fingerprint, rows, settings, space.
+    trials : pandas.DataFrame
+        trial (its number), state (complete, pruned, failed, running, waiting), val_accuracy (of
+        its best epoch, 0 … 1), epochs (that it ran), seconds, worker (process), each setting.
+    epochs : pandas.DataFrame
+        trial, epoch (from 1), val_accuracy.
+    right : pandas.DataFrame
+        (validation rows, complete trials) bool: the faces that each trial classified correctly.
+    """
+
+    name: str
+    info: dict[str, Any]
+    trials: pd.DataFrame
+    epochs: pd.DataFrame
+    right: pd.DataFrame
+
+    @property
+    def complete(self) -> pd.DataFrame:
+        """The trials that went to their last epoch: only these can be chosen."""
+        return self.trials[self.trials["state"] == "complete"]
+
+    @property
+    def best(self) -> pd.Series:
+        """The complete trial of the highest validation accuracy, the first of equals."""
+        if self.complete.empty:
+            raise ModelError(f"{self.name}: no trial is complete, so none can be the best")
+        return self.complete.loc[self.complete["val_accuracy"].idxmax()]
+
+
+@contextlib.contextmanager
+def _optuna() -> Iterator[Any]:
+    """Import Optuna, and keep it from writing to stderr: what matters comes back as a table."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import optuna
+
+        before = optuna.logging.get_verbosity()
+        optuna.logging.set_verbosity(optuna.logging.CRITICAL)
+        try:
+            yield optuna
+        finally:
+            optuna.logging.set_verbosity(before)
+
+
+def draw_rows(dataset: datasets.FaceDataset, rows: int | None = None, *, seed: int = 0):
+    """Return all validation rows, and a stratified draw of some ``rows`` (or all) training rows."""
+    seen = dataset.without_test()
+    there = pd.Series(np.flatnonzero(seen.split == "training"))
+    if rows is not None:
+        if not 1 <= rows <= len(there):
+            raise DataError(f"{seen.name}: expected 1 to {len(there)} training rows, not {rows}")
+        by_class = there.groupby(seen.labels[there])
+        there = by_class.sample(frac=rows / len(there), random_state=seed)
+    return seen.take(np.sort([*there, *np.flatnonzero(seen.split == "validation")]))
+
+
+def settings_with(settings: training.Settings, chosen: Mapping[str, Any]) -> training.Settings:
+    """Return the settings with what a trial chose; `ModelError` where the network lacks one."""
+    known = inspect.signature(models.find_network(settings.model).build).parameters
+    chosen, network = dict(chosen), dict(settings.network)
+    for name in [one for one in ("filters", "dropout") if one in chosen]:
+        if name not in known:
+            raise ModelError(f"{settings.model} has no setting called {name}: do not search it")
+        network[name] = value = chosen.pop(name)
+        if name == "filters":
+            whole = settings.network.get("filters", known["filters"].default)
+            network["filters"] = [max(1, round(count * value / whole[0])) for count in whole]
+    return dataclasses.replace(settings, network=network, **chosen)
+
+
+def _distributions(space: Mapping[str, Any]) -> dict[str, Any]:
+    """Describe a space to Optuna; an empty list is not searched."""
+    with _optuna() as optuna:
+        interval = optuna.distributions.FloatDistribution
+        choice = optuna.distributions.CategoricalDistribution
+        searched = {name: values for name, values in space.items() if values}
+        try:
+            return {
+                name: interval(**values) if isinstance(values, dict) else choice(values)
+                for name, values in searched.items()
+            }
+        except ValueError as error:
+            raise ModelError(f"the search space: {error}") from error
+
+
+def masked(url: str) -> str:
+    """Return a database's address without its password and options; "URL" if it is none."""
+    import sqlalchemy
+
+    try:
+        return sqlalchemy.make_url(url).set(query={}).render_as_string(hide_password=True)
+    except (sqlalchemy.exc.ArgumentError, ValueError):
+        return "URL"
+
+
+def open_study(name: str, url: str = "", *, heartbeat: int = 20):
+    """Open the `optuna.Study` of a name, or begin it, in a database (``runs/search/NAME.db``).
+
+    A worker that gives no sign of life for three ``heartbeat`` (seconds) is taken for dead.
+    A `ModelError` says what cannot be opened.
+    """
+    import filelock
+    from sqlalchemy import event
+
+    if not name or name != Path(name).name or name.startswith("."):
+        raise ModelError(f"study {name!r}: expected a name without a folder")
+    STUDIES.mkdir(parents=True, exist_ok=True)
+    url = url or f"sqlite:///{STUDIES / name}.db"
+    sqlite = url.startswith("sqlite")
+    # Two processes cannot make the tables of one database.
+    with _optuna() as optuna, filelock.FileLock(STUDIES / f".{name}.lock"):
+        try:
+            database = optuna.storages.RDBStorage(
+                url,
+                engine_kwargs={"connect_args": {"timeout": 120}} if sqlite else {},
+                heartbeat_interval=heartbeat,
+                grace_period=3 * heartbeat,
+                heartbeat_stale_trial_callback=_retry,
+            )
+            if sqlite:
+                # SQLAlchemy's recipe: unless a transaction begins with the write lock, two
+                # processes can both read that a trial is waiting, and both begin it.
+                @event.listens_for(database.engine, "connect")
+                def leave_transactions_to_us(connection, _):
+                    connection.isolation_level = None
+
+                @event.listens_for(database.engine, "begin")
+                def begin_with_the_write_lock(connection):
+                    connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+                database.engine.dispose()
+            return optuna.create_study(
+                study_name=name, storage=database, direction="maximize", load_if_exists=True
+            )
+        except Exception as error:  # whose own words may hold the address
+            reason = type(error.__cause__ or error).__name__
+            raise ModelError(f"the database {masked(url)} cannot be opened: {reason}") from None
+
+
+def _retry(study, trial) -> None:
+    """Queue a trial once more that was ended from outside, three times at most."""
+    with _optuna() as optuna:
+        optuna.storages.RetryHeartbeatStaleTrialCallback(max_retry=3)(study, trial)
+
+
+def _trials(study) -> list:
+    """List the trials, without one that was begun when there were enough (it has no settings)."""
+    trials = study.get_trials(deepcopy=False)
+    return [one for one in trials if one.params or one.state.name in ("RUNNING", "WAITING")]
+
+
+def run_search(
+    study,
+    dataset: datasets.FaceDataset,
+    settings: training.Settings,
+    space: Mapping[str, Any] = SPACE,
+    *,
+    sampler: str = "tpe",
+    trials: int = 20,
+    minutes: float = math.inf,
+) -> Search:
+    """Work on a study until all of its trials are done, by this process and by others.
+
+    Parameters
+    ----------
+    study : optuna.Study
+        From `open_study`. A `ModelError` says when it was begun with other settings.
+    dataset : FaceDataset
+        From `draw_rows`, without test rows.
+    settings : Settings
+        Everything that is not searched; their seed is every trial's.
+    space : mapping
+        What may be chosen, like `SPACE`; a grid's has no intervals.
+    sampler : {"tpe", "grid"}
+        The tree-structured Parzen estimator (Bergstra et al. 2011) with the median pruner; or
+        every combination of the values, each to the last epoch.
+    trials, minutes : int, float
+        TPE's trials, which may be raised later; after so long none is begun.
+    """
+    space = {one: space[one] for one in _distributions(space)}
+    intervals = [one for one, values in space.items() if isinstance(values, dict)]
+    if sampler == "grid":
+        if intervals:
+            raise ModelError(f"a grid takes values, not an interval of {', '.join(intervals)}")
+        trials = math.prod(map(len, space.values()))
+    if trials < 1 or not space:
+        raise ModelError(f"expected a trial and a setting or more: {trials} trials of {space}")
+    try:
+        for one, values in space.items():  # what does not fit fails here, not in a trial
+            for value in (values["low"],) if one in intervals else values:
+                settings_with(settings, {one: value})
+    except ValueError as error:
+        raise ModelError(commands.complaint(error)) from error
+    first_judged = max(2, math.ceil(settings.epochs / 4)) + 1
+    plan = {
+        "sampler": sampler,
+        "pruner": f"median, from epoch {first_judged}" if sampler == "tpe" else "none",
+        "model": settings.model,
+        "dataset": dataset.name,
+        "fingerprint": dataset.fingerprint(),
+        "rows": {one: int((dataset.split == one).sum()) for one in ("training", "validation")},
+        "seed": settings.seed,
+        "epochs": settings.epochs,
+        "settings": dataclasses.asdict(settings),
+        "space": space,
+    }
+    plan = json.loads(json.dumps(plan))
+    begun = study.user_attrs.get("plan", plan)
+    for key in plan:
+        if begun.get(key) != plan[key]:
+            found = f"was begun with {key} {begun.get(key)}, not {plan[key]}"
+            raise ModelError(f"study {study.study_name} {found}: take another name")
+    study.set_user_attr("plan", plan)
+
+    with _optuna() as optuna:
+        study.pruner = optuna.pruners.MedianPruner(UNPRUNED_TRIALS, first_judged)
+        if sampler == "grid":
+            study.sampler = optuna.samplers.GridSampler(space, seed=settings.seed)
+            study.pruner = optuna.pruners.NopPruner()
+
+        def counted() -> list[int]:
+            return [one.number for one in _trials(study) if one.state.name != "FAIL"]
+
+        def objective(trial) -> float:
+            if trial.number in counted()[trials:]:  # two processes began the last one
+                raise optuna.TrialPruned
+            trial.set_user_attr("worker", str(os.getpid()))
+            if sampler == "tpe":  # with one seed a process, two processes would draw the same
+                seed = (settings.seed + trial.number) % 2**32
+                study.sampler = optuna.samplers.TPESampler(
+                    n_startup_trials=RANDOM_TRIALS, multivariate=False, seed=seed
+                )
+            chosen = {
+                one: trial.suggest_float(one, **values)
+                if one in intervals
+                else trial.suggest_categorical(one, values)
+                for one, values in space.items()
+            }
+            return _train(study, trial, dataset, settings_with(settings, chosen))
+
+        end = time.monotonic() + 60 * minutes
+        while time.monotonic() < end:
+            optuna.storages.fail_stale_trials(study)
+            states = {one.state.name for one in _trials(study)}
+            if "WAITING" in states or len(counted()) < trials:
+                study.optimize(objective, n_trials=1)
+            elif "RUNNING" in states:
+                time.sleep(1)  # another process is at it; if it dies, its trial comes back
+            else:
+                break
+    return read(study)
+
+
+def _train(study, trial, dataset, settings: training.Settings) -> float:
+    """Train one trial in a folder of its own, and return its best validation accuracy."""
+    import keras
+    import optuna
+
+    everyone = study.get_trials(deepcopy=False)
+    retried = optuna.storages.RetryHeartbeatStaleTrialCallback.retried_trial_number
+    number = retried(everyone[trial.number])
+    number = trial.number if number is None else number
+    # With the time, because a study that is deleted and begun again has the same numbers.
+    begun = f"{number:03d}-{everyone[number].datetime_start:%Y%m%d%H%M%S}"
+    folder = STUDIES / study.study_name / begun / "run"
+    for row in records.read_history(folder).itertuples():  # of a worker that died
+        trial.report(row.val_accuracy, row.epoch)
+
+    def report_and_prune(epoch: int, logs: dict[str, float]) -> None:
+        trial.report(float(f"{logs['val_accuracy']:.6g}"), epoch + 1)  # as history.csv has it
+        if trial.should_prune():
+            raise optuna.TrialPruned
+
+    keras.backend.clear_session()  # or the graphs of all trials stay in memory
+    callbacks = [keras.callbacks.LambdaCallback(on_epoch_end=report_and_prune)]
+    try:
+        run = training.train(
+            dataset, settings, folder=folder, verbose=0, test=False, callbacks=callbacks
+        )
+    except BaseException as error:
+        if isinstance(error, ModelError) and "diverged" in str(error):
+            error = optuna.TrialPruned(str(error))
+        if isinstance(error, optuna.TrialPruned):
+            shutil.rmtree(folder.parent, ignore_errors=True)
+        elif not isinstance(error, optuna.exceptions.UpdateFinishedTrialError):
+            _retry(study, study.get_trials()[trial.number])
+        raise error  # after a laptop's sleep another process has this trial: no retry then
+    right = run.validation.predicted == run.validation.labels
+    trial.set_user_attr("right", np.packbits(right).tobytes().hex())
+    shutil.rmtree(folder.parent, ignore_errors=True)
+    best = float(run.history["val_accuracy"].max())
+    print(f"trial {trial.number}: {best:.1%} with {trial.params}", flush=True)
+    return best
+
+
+def read(study) -> Search:
+    """Read a study out of its database."""
+    plan, table, epochs, right = study.user_attrs["plan"], [], [], {}
+    for one in _trials(study):
+        values, ended = one.intermediate_values, one.datetime_complete
+        seconds = round((ended - one.datetime_start).total_seconds(), 1) if ended else math.nan
+        state = "failed" if one.state.name == "FAIL" else one.state.name.lower()
+        best, worker = max(values.values(), default=math.nan), one.user_attrs.get("worker", "")
+        row = [one.number, state, best, len(values), seconds, worker]
+        table.append([*row, *(one.params.get(name) for name in plan["space"])])
+        epochs += [(one.number, *pair) for pair in sorted(values.items())]
+        if state == "complete":
+            bits = np.frombuffer(bytes.fromhex(one.user_attrs["right"]), np.uint8)
+            right[one.number] = np.unpackbits(bits, count=plan["rows"]["validation"]) == 1
+    table = pd.DataFrame(table, columns=[*TABLE, *plan["space"]])
+    epochs = pd.DataFrame(epochs, columns=["trial", "epoch", "val_accuracy"])
+    return Search(study.study_name, plan, table, epochs, pd.DataFrame(right))
+
+
+def importance(search: Search, *, epoch: int | None = None, seed: int = 0) -> pd.Series:
+    """Say how much of the accuracy's spread each setting explains: functional ANOVA.
+
+    A random forest learns the accuracy after ``epoch`` (by default the last one before a trial
+    was pruned) from the settings; its variance is divided among them (Hutter et al. 2014).
+    Returned are shares that sum to 1, by setting, the largest first. A `ModelError` says when
+    fewer than four trials reached the epoch.
+    """
+    trials = search.trials
+    ended = trials[trials["state"].isin(["complete", "pruned"]) & (trials["epochs"] > 0)]
+    epoch = epoch or (int(ended["epochs"].min()) if len(ended) else 1)
+    reached = search.epochs[search.epochs["epoch"] == epoch].set_index("trial")["val_accuracy"]
+    table = ended.assign(value=ended["trial"].map(reached)).dropna(subset="value")
+    if len(table) < 4:
+        raise ModelError(f"{search.name}: {len(table)} trials reached epoch {epoch}, not four")
+    described = _distributions(search.info["space"])
+    with _optuna() as optuna:
+        study = optuna.create_study(direction="maximize")
+        for value, row in zip(table["value"], table[[*described]].to_dict("records"), strict=True):
+            one = optuna.create_trial(value=value, params=row, distributions=described)
+            study.add_trial(one)
+        forest = optuna.importance.FanovaImportanceEvaluator(seed=seed)
+        shares = optuna.importance.get_param_importances(study, evaluator=forest)
+    return pd.Series(shares, dtype=float, name="importance")
+
+
+def price_of_choosing(search: Search, *, repeats: int = 2_000, seed: int = 0) -> pd.Series:
+    """Measure how flattering the accuracy is that a trial was chosen by.
+
+    The validation rows are cut into halves at random, ``repeats`` times: the first chooses the
+    best of the complete trials, the second says how good it is. Returned are ``chosen`` and
+    ``unseen`` (that trial's mean accuracy on either half, 0 … 1), ``gift`` (their difference),
+    ``trials`` (to choose from) and ``rows`` (faces in a half).
+    """
+    right = search.right.to_numpy(dtype=float)
+    rows, trials = right.shape
+    if trials < 2 or rows < 2:
+        raise ModelError(f"{search.name}: {trials} complete trials leave nothing to choose from")
+    rng, half, sums = np.random.default_rng(seed), rows // 2, np.zeros(2)
+    for _ in range(repeats):
+        order = rng.permutation(rows)
+        first, second = right[order[:half]].mean(axis=0), right[order[half:]].mean(axis=0)
+        sums += first.max(), second[first.argmax()]
+    chosen, unseen = map(float, sums / repeats)
+    price = {"chosen": chosen, "unseen": unseen, "gift": chosen - unseen}
+    return pd.Series({**price, "trials": trials, "rows": half}, dtype=object)
+
+
+def winner(search: Search, **changes: Any) -> training.Settings:
+    """Return the best trial's settings for `training.train`, with ``changes`` (``epochs=50``)."""
+    searched = [one for one, values in search.info["space"].items() if values]
+    whole = ("batch_size", "filters")
+    chosen = {one: (int if one in whole else float)(search.best[one]) for one in searched}
+    settings = training.settings_from_record(search.info["settings"])
+    return dataclasses.replace(settings_with(settings, chosen), **changes)
+
+
+def record(search: Search, command: str = "", *, folder: Path = runtime.RESULTS) -> Path:
+    """Write a search to ``folder``/search-NAME/; waiting trials are counted and left out."""
+    counts = search.trials["state"].value_counts().sort_index().to_dict()
+    trials = search.trials[search.trials["state"] != "waiting"]
+    if "running" in counts or trials.empty:
+        raise ModelError(f"{search.name}: its trials are not done, so they are not recorded")
+    info = {
+        **search.info,
+        "trials": counts,
+        "epochs_run": int(trials["epochs"].sum()),
+        "seconds": round(float(trials["seconds"].sum()), 1),
+        "command": command,
+        **records.surroundings(),
+        "recorded": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+    }
+    info["versions"]["optuna"] = metadata.version("optuna")
+    place, buffer = folder / f"search-{search.name}", io.BytesIO()
+    for name, table in (("trials", trials), ("epochs", search.epochs)):
+        text = table.to_csv(index=False, lineterminator="\n")
+        runtime.write_atomically(place / f"{name}.csv", text.encode())
+    numbers = search.right.columns.to_numpy(dtype=np.int64)
+    np.savez_compressed(buffer, trials=numbers, right=search.right.to_numpy(dtype=bool))
+    runtime.write_atomically(place / "right.npz", buffer.getvalue())
+    runtime.write_json(place / "search.json", info)  # last: with it, a record is a whole one
+    return place
+
+
+def load(name: str, *, folder: Path = runtime.RESULTS) -> Search:
+    """Read a recorded search, as "cnn3-fer2013"; a `ModelError` says what cannot be read."""
+    place = folder / f"search-{name}"
+    info = runtime.read_json(place / "search.json")
+    try:
+        searched = [one for one, values in info["space"].items() if values]
+        trials = pd.read_csv(place / "trials.csv", dtype={"worker": str}).fillna({"worker": ""})
+        epochs = pd.read_csv(place / "epochs.csv")[["trial", "epoch", "val_accuracy"]]
+        with np.load(place / "right.npz", allow_pickle=False) as arrays:
+            right = pd.DataFrame(arrays["right"], columns=arrays["trials"])
+        return Search(name, info, trials[[*TABLE, *searched]], epochs, right)
+    except (ValueError, KeyError, OSError, TypeError, AttributeError) as error:
+        raise ModelError(f"{place.name}: its record cannot be read: {error}") from error
+
+
+def _options(values: Mapping[str, Any]) -> str:
+    """Write options as a command line has them."""
+    words = []
+    for name, value in values.items():
+        option = commands.option(name)
+        if isinstance(value, bool):
+            words.append(option if value else option.replace("--", "--no-"))
+        else:
+            value = json.dumps(value) if isinstance(value, dict) else value
+            words += [option, *map(str, value if isinstance(value, list | tuple) else [value])]
+    return shlex.join(words)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Search, print what came out, and record it where asked to."""
+    parser = argparse.ArgumentParser(
+        prog="python -m experiments.search",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add("--model", default="cnn3", choices=models.NETWORKS, help="default: cnn3")
+    commands.add_data(parser, default="sample")
+    add("--rows", type=int, help="train on a stratified draw of so many rows")
+    add("--sampler", default="tpe", choices=("tpe", "grid"), help="grid: every combination")
+    add("--trials", type=int, default=20, help="TPE's (default: 20)")
+    add("--minutes", type=float, default=math.inf, help="after so long, begin no further trial")
+    add("--study", help="its name (default: MODEL-DATA); one of this name goes on")
+    add("--storage", metavar="URL", default="", help="a database that several machines reach")
+    add("--record", action="store_true", help="write the search to results/search-NAME/")
+    for name, values in SPACE.items():
+        kind, words = (float, "low high") if isinstance(values, dict) else (int, "values")
+        add(commands.option(name), type=kind, nargs="+", help=f"searched: {words}; grid: values")
+    others = parser.add_argument_group("every trial's settings (8 epochs, the network's recipe)")
+    commands.add_settings(others, leave_out=("model", *SPACE))
+    asked, unknown = parser.parse_known_args(arguments)
+    if unknown:  # not their values: one may be a database's address
+        names = [word.partition("=")[0] for word in unknown if word.startswith("-")]
+        parser.error(f"unrecognized arguments: {' '.join(names)}")
+    space = dict(SPACE)
+    for name, values in SPACE.items():
+        if given := getattr(asked, name):
+            ends = isinstance(values, dict) and asked.sampler == "tpe" and len(given) == 2
+            space[name] = {**values, "low": given[0], "high": given[1]} if ends else given
+    named = {
+        one: value for one, value in commands.named_settings(asked).items() if one not in SPACE
+    }
+    try:
+        settings = training.recipe(**{"epochs": 8, **named})
+    except ValueError as error:
+        parser.error(commands.complaint(error))
+    runtime.setup(settings.seed)
+    dataset = commands.load_data(asked).leave_out(asked.without)
+    seen = draw_rows(dataset, asked.rows, seed=settings.seed)
+    study = open_study(asked.study or f"{asked.model}-{asked.data}", asked.storage)
+    how = {"sampler": asked.sampler, "trials": asked.trials, "minutes": asked.minutes}
+    search = run_search(study, seen, settings, space, **how)
+
+    counts = search.trials["state"].value_counts().sort_index()
+    print(", ".join(f"{count} {state}" for state, count in counts.items()))
+    faces = f"{search.info['rows']['validation']:,} validation faces"
+    best = search.best
+    print(f"{search.name}: trial {best['trial']} is best, {best['val_accuracy']:.1%} of {faces}")
+    wanted, usual = dataclasses.asdict(winner(search)), training.recipe(asked.model)
+    other = {one: value for one, value in wanted.items() if value != getattr(usual, one)}
+    other = {"model": asked.model, "data": asked.data, **other}
+    print("in full: python train.py", _options({k: v for k, v in other.items() if k != "epochs"}))
+    if asked.record:  # the values, not the words: an address may hold a password
+        given = {k: v for k, v in vars(asked).items() if v != parser.get_default(k) and k != "path"}
+        given |= {"storage": masked(asked.storage)} if asked.storage else {}
+        place = record(search, f"python -m experiments.search {_options(given)}")
+        print(f"recorded in {place.parent.name}/{place.name}")
+
+
+if __name__ == "__main__":
+    runtime.run_command(main)

@@ -1,8 +1,0 @@
-"""``python -m utils.search``."""
-
-import sys
-
-from utils.search.command import main
-
-if __name__ == "__main__":
-    sys.exit(main())
