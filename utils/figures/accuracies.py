@@ -17,7 +17,7 @@ from utils.runtime import DataError
 
 @styled
 def accuracy_intervals(
-    table: pd.DataFrame, *, reference: Mapping[str, float] | None = None, title: str = ""
+    table: pd.DataFrame, *, reference: Mapping[str, float] | None = None
 ) -> Figure:
     """Draw accuracies with their intervals, a line each.
 
@@ -31,11 +31,10 @@ def accuracy_intervals(
     style.require_columns(table, ("accuracy", "low", "high"), "table")
     named = {f"{name} {100 * one:.1f}": 100 * one for name, one in (reference or {}).items()}
     high = 0.44 * len(table) + 1.2 + 0.2 * len(named)
-    figure, ((axes,),) = style.sheet(8, high, title=title)
-    for place, row in enumerate(100 * table[["accuracy", "low", "high"]].to_numpy()):
-        style.interval(axes, place, row)
-        style.beside(axes, place, "{:.1f}  ({:.1f} to {:.1f})".format(*row))
-    style.name_lines(axes, table.index)
+    figure, ((axes,),) = style.sheet(8, high)
+    rows = 100 * table[["accuracy", "low", "high"]].to_numpy()
+    said = ["{:.1f}  ({:.1f} to {:.1f})".format(*row) for row in rows]
+    style.forest(axes, table.index, rows, said)
     style.references(axes, named)
     axes.margins(x=0.1)
     axes.set_xlabel("accuracy (%), with its 95% interval")
@@ -43,7 +42,7 @@ def accuracy_intervals(
 
 
 @styled
-def difference_forest(table: pd.DataFrame, *, title: str = "") -> Figure:
+def difference_forest(table: pd.DataFrame) -> Figure:
     """Draw paired differences with their intervals, a line each, around zero.
 
     Parameters
@@ -57,18 +56,17 @@ def difference_forest(table: pd.DataFrame, *, title: str = "") -> Figure:
     """
     style.require_columns(table, ("difference", "low", "high"), "differences")
     corrected = "p_holm" in table.columns
-    figure, ((axes,),) = style.sheet(8.5, 0.44 * len(table) + 1.4, title=title)
+    figure, ((axes,),) = style.sheet(8.5, 0.44 * len(table) + 1.4)
     axes.axvline(0, color=INK, linewidth=1.2, zorder=0.5)
-    for place, row in enumerate(table.itertuples()):
-        value, low, high = 100 * row.difference, 100 * row.low, 100 * row.high
-        clear = low > 0 or high < 0
-        style.interval(axes, place, (value, low, high), filled=clear)
-        said = f"{value:+.1f}  ({low:+.1f} to {high:+.1f})".replace("-", "−")
-        if corrected:
-            said += "   p < 0.001" if row.p_holm < 0.001 else f"   p = {row.p_holm:.3f}"
-        style.beside(axes, place, said, color=INK if clear else QUIET)
+    rows = 100 * table[["difference", "low", "high"]].to_numpy()
+    said = ["{:+.1f}  ({:+.1f} to {:+.1f})".format(*row).replace("-", "−") for row in rows]
+    if corrected:
+        p = ["p < 0.001" if one < 0.001 else f"p = {one:.3f}" for one in table["p_holm"]]
+        said = [f"{text}   {one}" for text, one in zip(said, p, strict=True)]
     pairs = isinstance(table.index, pd.MultiIndex)
-    style.name_lines(axes, [" − ".join(map(str, name)) if pairs else name for name in table.index])
+    names = [" − ".join(map(str, name)) if pairs else name for name in table.index]
+    looks = [{"filled": low > 0 or high < 0} for _, low, high in rows]
+    style.forest(axes, names, rows, said, looks)
     axes.margins(x=0.08)
     note = ";\np corrected for the number of pairs (Holm)" if corrected else ""
     axes.set_xlabel(f"difference in accuracy (points), with its 95% interval{note}")
@@ -76,7 +74,7 @@ def difference_forest(table: pd.DataFrame, *, title: str = "") -> Figure:
 
 
 @styled
-def reliability(table: pd.DataFrame | Mapping[str, pd.DataFrame], *, title: str = "") -> Figure:
+def reliability(table: pd.DataFrame | Mapping[str, pd.DataFrame]) -> Figure:
     """Draw how often right against how confident, and how many predictions were so confident.
 
     Parameters
@@ -93,7 +91,7 @@ def reliability(table: pd.DataFrame | Mapping[str, pd.DataFrame], *, title: str 
     tables = style.several(table, ("low", "high", "count", "confidence", "accuracy"), "table")
     shape = {"sharex": True, "sharey": "row", "height_ratios": [3.4, 1]}
     width = 5.6 if len(tables) == 1 else 0.4 + 4.1 * len(tables)
-    figure, panels = style.sheet(width, 6.0, 2, len(tables), title, **shape)
+    figure, panels = style.sheet(width, 6.0, 2, len(tables), **shape)
     for (name, one), (upper, lower) in zip(tables.items(), panels.T, strict=True):
         filled = one[one["count"] > 0]
         style.require_some(filled, "reliability table")
@@ -124,10 +122,7 @@ def reliability(table: pd.DataFrame | Mapping[str, pd.DataFrame], *, title: str 
 
 @styled
 def coverage_curves(
-    curves: pd.DataFrame | Mapping[str, pd.DataFrame],
-    *,
-    wanted: float | None = None,
-    title: str = "",
+    curves: pd.DataFrame | Mapping[str, pd.DataFrame], *, wanted: float | None = None
 ) -> Figure:
     """Draw how often a network is right among the pictures it answers, most confident first.
 
@@ -143,7 +138,7 @@ def coverage_curves(
     its most confident hundredth, or at 20 answers: before, one mistake is five points.
     """
     curves = style.several(curves, ("coverage", "answered", "accuracy", "low", "high"), "curves")
-    figure, ((axes,),) = style.sheet(7.4, 4.8 + 0.1 * len(curves), title=title)
+    figure, ((axes,),) = style.sheet(7.4, 4.8 + 0.1 * len(curves))
     for at, (name, curve) in enumerate(curves.items()):
         look, most = style.look(at), curve["answered"].max()
         # One row is left in any case: all pictures.
@@ -173,7 +168,6 @@ def robustness_curves(
     *,
     reference: Mapping[str, float] | None = None,
     columns: int = 4,
-    title: str = "",
 ) -> Figure:
     """Draw accuracy against the level of each corruption, a panel a corruption, a line a network.
 
@@ -198,9 +192,7 @@ def robustness_curves(
         raise DataError("tables: expected the same corruptions in each")
     columns = max(1, min(columns, len(kinds)))
     rows = math.ceil(len(kinds) / columns)
-    figure, cells = style.sheet(
-        2.4 * columns + 0.6, 2.5 * rows + 1.1, rows, columns, title, sharey=True
-    )
+    figure, cells = style.sheet(2.4 * columns + 0.6, 2.5 * rows + 1.1, rows, columns, sharey=True)
     for axes, kind in zip(cells.flat, kinds, strict=False):
         for place, table in enumerate(tables.values()):
             look, part = style.look(place), table[table["corruption"] == kind].reset_index()

@@ -26,7 +26,7 @@ def _class_bars(axes: Axes, names: Sequence[str], values: np.ndarray, label: str
 
 
 @styled
-def class_counts(counts: pd.DataFrame, *, title: str = "", same_scale: bool = True) -> Figure:
+def class_counts(counts: pd.DataFrame, *, same_scale: bool = True) -> Figure:
     """Draw how many pictures each expression has, a panel a column.
 
     Parameters
@@ -40,7 +40,7 @@ def class_counts(counts: pd.DataFrame, *, title: str = "", same_scale: bool = Tr
     columns = [name for name in counts.columns if name != "all"] or list(counts.columns)
     style.require_some(columns, "counts")
     size = 1.3 + 3.0 * len(columns), 0.4 * len(counts) + 1.2
-    figure, (panels,) = style.sheet(*size, 1, len(columns), title, sharey=True)
+    figure, (panels,) = style.sheet(*size, 1, len(columns), sharey=True)
     for axes, column in zip(panels, columns, strict=True):
         values = counts[column].to_numpy()
         total = max(1, values.sum())
@@ -68,7 +68,6 @@ def confusion_matrix(
     counts: np.ndarray,
     expressions: Sequence[str] = EXPRESSIONS,
     *,
-    title: str = "",
     names: tuple[str, str] = ("true", "predicted"),
 ) -> Figure:
     """Draw a confusion matrix: in each cell its share of the row, and its count.
@@ -93,7 +92,7 @@ def confusion_matrix(
     shares = counts / np.maximum(sums, 1)[:, None]
     percent = np.where((counts > 0) & (shares < 0.005), "<1", np.char.mod("%.0f", 100 * shares))
     said = [f"{part}%\n{count:,}" for part, count in zip(percent.flat, counts.flat, strict=True)]
-    figure, ((axes,),) = style.sheet(classes + 1.5, 0.82 * classes + 1.2, title=title)
+    figure, ((axes,),) = style.sheet(classes + 1.5, 0.82 * classes + 1.2)
     # The root spreads the small shares, where the mistakes are; the numbers say how much.
     _heat_map(axes, np.sqrt(shares), np.reshape(said, counts.shape), 0, 1.1)
     for text in axes.texts[:: classes + 1]:
@@ -108,7 +107,7 @@ def confusion_matrix(
 
 
 @styled
-def agreement_matrix(same: pd.DataFrame, errors: pd.DataFrame, *, title: str = "") -> Figure:
+def agreement_matrix(same: pd.DataFrame, errors: pd.DataFrame) -> Figure:
     """Draw how often each two runs give the same answer, and how often the same wrong one.
 
     Parameters
@@ -127,7 +126,7 @@ def agreement_matrix(same: pd.DataFrame, errors: pd.DataFrame, *, title: str = "
     for row, column in zip(*np.nonzero(np.tri(count)), strict=True):
         alike = "" if row == column else f"{shares[row, column]:.0%}\n"
         said[row, column] = f"{alike}{errors.iloc[row, column]:.0%} wrong"
-    figure, ((axes,),) = style.sheet(1.25 * count + 2, 0.8 * count + 1.5, title=title)
+    figure, ((axes,),) = style.sheet(1.25 * count + 2, 0.8 * count + 1.5)
     below = np.where(np.tri(count, k=-1), shares, np.nan)
     least = np.nanmin(below, initial=1.0)
     # The scale begins under the smallest share: all of them are high, and differ by little.
@@ -140,7 +139,7 @@ def agreement_matrix(same: pd.DataFrame, errors: pd.DataFrame, *, title: str = "
 
 @styled
 def per_class_bars(
-    reports: pd.DataFrame | Mapping[str, pd.DataFrame], *, metric: str = "f1", title: str = ""
+    reports: pd.DataFrame | Mapping[str, pd.DataFrame], *, metric: str = "f1"
 ) -> Figure:
     """Draw one metric of each expression: bars of one run, or dots of several with their values.
 
@@ -164,7 +163,7 @@ def per_class_bars(
     lines = [f"{name}  (n = {first.loc[name, 'support']:,})" for name in names]
     several = len(reports) > 1
     width = 6.4 + 0.75 * len(reports) if several else 7.5
-    figure, ((axes,),) = style.sheet(width, 0.48 * len(table) + 1.4, title=title)
+    figure, ((axes,),) = style.sheet(width, 0.48 * len(table) + 1.4)
     if several:
         handles = _dots(axes, table)
         style.name_lines(axes, [*lines, "macro average"])
@@ -207,9 +206,7 @@ def _dots(axes: Axes, table: pd.DataFrame) -> list[Line2D]:
 
 
 @styled
-def recall_elsewhere(
-    table: pd.DataFrame, *, names: tuple[str, str] = ("home", "away"), title: str = ""
-) -> Figure:
+def recall_elsewhere(table: pd.DataFrame, *, names: tuple[str, str] = ("home", "away")) -> Figure:
     """Draw each class's recall at home (filled) and away, joined, a panel a network.
 
     Parameters
@@ -232,7 +229,7 @@ def recall_elsewhere(
     rows = -(-len(networks) // columns)
     size = 3.6 * columns + 1.9, (0.52 * len(expressions) + 0.7) * rows + 0.9
     shared = {"sharex": True, "sharey": True}
-    figure, cells = style.sheet(*size, rows, columns, title, **shared)
+    figure, cells = style.sheet(*size, rows, columns, **shared)
     for axes, network in zip(cells.flat, networks, strict=False):
         lines = []
         for at, expression in enumerate(expressions):

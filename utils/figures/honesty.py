@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from utils.figures import style
-from utils.figures.style import INK, MAIN, QUIET, WRONG, Figure, styled
+from utils.figures.style import INK, MAIN, WRONG, Figure, styled
 from utils.runtime import DataError
 
 _SPLITS = {"training": "#BBBBBB", "validation": "#88CCEE", "test": MAIN}
@@ -26,7 +26,7 @@ _KINDS = {
 
 
 @styled
-def problem_counts(table: pd.DataFrame, *, title: str = "") -> Figure:
+def problem_counts(table: pd.DataFrame) -> Figure:
     """Draw how many pictures of each split have each problem.
 
     Parameters
@@ -45,7 +45,7 @@ def problem_counts(table: pd.DataFrame, *, title: str = "") -> Figure:
         raise DataError(f"table: no column {', '.join(_SPLITS)} or all")
     long = table[splits].reset_index(names="problem").melt("problem", var_name="split")
     high = 1.2 + (0.19 * len(splits) + 0.17) * len(table)
-    figure, ((axes,),) = style.sheet(8.5, high, title=title)
+    figure, ((axes,),) = style.sheet(8.5, high)
     look = {"hue": "split", "palette": {**_SPLITS, "all": MAIN}, "saturation": 1, "legend": False}
     seaborn.barplot(long, x="value", y="problem", ax=axes, hue_order=splits, **look)
     for bars in axes.containers:
@@ -65,8 +65,6 @@ def best_correlations(
     *,
     threshold: float = 0.95,
     mirrored: np.ndarray | None = None,
-    compared_with: str = "training",
-    title: str = "",
 ) -> Figure:
     """Draw how well each picture correlates with its nearest, and the threshold of a near copy.
 
@@ -81,8 +79,6 @@ def best_correlations(
         Marked by a line, with the number of pictures right of it, exact copies included.
     mirrored : (m,) bool, optional
         Whose mirror image correlates best: bars of another color, from the same ground.
-    compared_with : str
-        For the axis's label.
     """
     style.require_some(correlation, "correlation")
     style.require_same_length(len(correlation), exact=exact, mirrored=mirrored)
@@ -91,7 +87,7 @@ def best_correlations(
     drawn = ~exact & ~np.isnan(correlation)
     lowest = min(0.3, float(np.floor(correlation[drawn].min(initial=1) * 20) / 20))
     edges = np.linspace(lowest, 1, round((1 - lowest) / 0.0125) + 1)  # 0.9 and 0.95 are edges
-    figure, ((axes,),) = style.sheet(8.5, 4.2, title=title)
+    figure, ((axes,),) = style.sheet(8.5, 4.2)
     bars = {"bins": edges, "rwidth": 0.92}
     counts, *_ = axes.hist(correlation[drawn], color=MAIN, label="pictures", **bars)
     if mirrored.any():
@@ -118,7 +114,7 @@ def best_correlations(
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
     flat = int(np.isnan(correlation).sum())
     left_out = f"; {flat:,} flat left out" if flat else ""
-    axes.set_xlabel(f"correlation with the nearest picture in {compared_with} (no unit{left_out})")
+    axes.set_xlabel(f"correlation with the nearest picture of training (no unit{left_out})")
     axes.set_ylabel("pictures (logarithmic)")
     axes.grid(axis="y")
     style.legend_below(figure, axes.get_legend_handles_labels()[0])
@@ -126,9 +122,7 @@ def best_correlations(
 
 
 @styled
-def mistakes_waterfall(
-    table: pd.DataFrame, *, claims: Mapping[str, float] | None = None, title: str = ""
-) -> Figure:
+def mistakes_waterfall(table: pd.DataFrame, *, claims: Mapping[str, float] | None = None) -> Figure:
     """Draw what each mistake adds to the honest figure, a bar each, the largest below.
 
     Parameters
@@ -160,7 +154,7 @@ def mistakes_waterfall(
         raise DataError(f"table of mistakes: kind {min(unknown)!r}; expected one of {expected}")
     claims = {f"{name} {value:g}": value for name, value in (claims or {}).items()}
     high = 0.46 * len(table) + 1.5 + 0.2 * len(claims)
-    figure, ((axes,),) = style.sheet(9.5, high, title=title)
+    figure, ((axes,),) = style.sheet(9.5, high)
     names: list[str] = []
     for name, base in table[honest].iterrows():
         rows = wrong[wrong["base"] == name]
@@ -197,9 +191,9 @@ def _mistake(axes: Axes, place: int, row: tuple, honest: float) -> None:
         ends = [[row.points - row.low], [row.high - row.points]]
         line = {"color": INK, "capsize": 3, "elinewidth": 1.3, "capthick": 1.3}
         axes.errorbar(row.figure, place, xerr=ends, zorder=3, **line)
-        text += f" ({row.low:+.1f} to {row.high:+.1f})"
+        text += f" ({row.low:+.1f} to {row.high:+.1f})".replace("-", "−")
     if np.isfinite(row.done_right):
-        style.interval(axes, place, start + row.done_right, color=INK, marker="D", filled=False)
+        axes.plot(start + row.done_right, place, zorder=4, **style.mark("D", INK, False))
     style.beside(axes, place, text)
 
 
@@ -209,7 +203,6 @@ def claims_against_reported(
     reported: pd.DataFrame,
     *,
     people: tuple[float, float] | None = (65.0, 5.0),
-    title: str = "",
 ) -> Figure:
     """Draw claims above what has been reported, the highest at the top of its part.
 
@@ -238,7 +231,7 @@ def claims_against_reported(
     outside = reported["outside_data"].fillna(False).astype(bool)
     starred = reported.index.where(~outside, reported.index + " *")
     names = [*claims.index, "", *starred]
-    figure, ((axes,),) = style.sheet(8.5, 0.36 * len(names) + 1.9, title=title)
+    figure, ((axes,),) = style.sheet(8.5, 0.36 * len(names) + 1.9)
     named = {}
     if people:
         middle, spread = people
@@ -247,15 +240,14 @@ def claims_against_reported(
     reproduced = reported.loc[reported["kind"] == "reproduced", "accuracy"]
     if len(reproduced):
         named[f"best reproduced {reproduced.max():.1f}"] = reproduced.max()
-    looks = [{"color": WRONG, "marker": "D"}] * len(claims)
+    # An empty line parts them.
+    gap = pd.DataFrame([[np.nan] * 3], columns=columns)
+    rows = pd.concat([claims[columns], gap, reported[columns]]).to_numpy(float)
+    said = ["" if np.isnan(row[0]) else f"{row[0]:.1f}" for row in rows]
+    looks = [{"color": WRONG, "marker": "D"}] * (len(claims) + 1)
     looks += [{"filled": kinds[kind]} for kind in reported["kind"]]
-    places = [place for place, name in enumerate(names) if name != ""]
-    values = np.concatenate([table[columns].to_numpy(float) for table in (claims, reported)])
-    for place, row, look in zip(places, values, looks, strict=True):
-        style.interval(axes, place, *row, **look)
-        style.beside(axes, place, f"{row[0]:.1f}")
+    style.forest(axes, names, rows, said, looks)
     axes.axhline(len(claims), color="#CFCFCF", linewidth=0.8)
-    style.name_lines(axes, names)
     style.references(axes, named)
     axes.margins(x=0.06)
     note = "\n* pre-trained on other pictures" if outside.any() else ""

@@ -23,7 +23,6 @@ def _grid(
     images: Sequence[np.ndarray],
     titles: Sequence[str] | None,
     columns: int,
-    title: str,
     cell: float = 1.4,
     edges: Mapping[int, str] | None = None,
 ) -> Figure:
@@ -31,8 +30,8 @@ def _grid(
     columns = max(1, min(columns, len(images)))
     rows = math.ceil(len(images) / columns)
     lines = 1 + max((text.count("\n") for text in titles), default=0) if titles else 0
-    high = (cell + 0.21 * lines) * rows + (0.45 if title else 0)
-    figure, cells = style.sheet(cell * columns, high, rows, columns, title)
+    high = (cell + 0.21 * lines) * rows
+    figure, cells = style.sheet(cell * columns, high, rows, columns)
     for at, axes in enumerate(cells.flat):
         axes.set_visible(at < len(images))
         if at < len(images):
@@ -44,16 +43,12 @@ def _grid(
 
 @styled
 def picture_row(
-    images: Sequence[np.ndarray],
-    titles: Sequence[str] | None = None,
-    *,
-    title: str = "",
-    columns: int = 8,
+    images: Sequence[np.ndarray], titles: Sequence[str] | None = None, *, columns: int = 8
 ) -> Figure:
     """Show pictures of any size side by side, ``columns`` in a row, ``titles`` above them."""
     style.require_some(images, "images")
     style.require_same_length(len(images), titles=titles)
-    return _grid(images, titles, columns, title)
+    return _grid(images, titles, columns)
 
 
 @styled
@@ -62,14 +57,13 @@ def augmentation_examples(
     variants: np.ndarray,
     titles: Sequence[str] | None = None,
     *,
-    title: str = "",
     columns: int = 6,
 ) -> Figure:
     """Show a picture, framed, and then what augmentation makes of it: (m, h, w[, 1 or 3])."""
     style.require_some(variants, "variants")
     style.require_same_length(len(variants), titles=titles)
     above = ["original", *(titles or [""] * len(variants))]
-    return _grid([original, *variants], above, columns, title, edges={0: INK})
+    return _grid([original, *variants], above, columns, edges={0: INK})
 
 
 @styled
@@ -79,7 +73,6 @@ def face_sheet(
     *,
     per_class: int = 8,
     expressions: Sequence[str] = EXPRESSIONS,
-    title: str = "",
 ) -> Figure:
     """Show the first ``per_class`` faces of each expression, a row an expression.
 
@@ -100,7 +93,7 @@ def face_sheet(
             top, left = row * down, column * across
             paper[top : top + height, left : left + width] = checked_picture(images[at])
     high = 0.92 * rows * height / width + 0.5
-    figure, ((axes,),) = style.sheet(0.92 * per_class + 1.1, high, title=title)
+    figure, ((axes,),) = style.sheet(0.92 * per_class + 1.1, high)
     axes.imshow(paper, interpolation="nearest")
     axes.set_xticks([])
     axes.set_yticks([row * down + height / 2 for row in range(rows)], expressions)
@@ -121,7 +114,6 @@ def smote_parents(
     labels: np.ndarray,
     *,
     expressions: Sequence[str] = EXPRESSIONS,
-    title: str = "",
 ) -> Figure:
     """Show synthetic faces, framed, between their two parents, a column each.
 
@@ -136,7 +128,7 @@ def smote_parents(
     kinds = {"parent A": parent_a, "synthetic": synthetic, "parent B": parent_b}
     each = {**kinds, "weights": weights, "labels": labels}
     style.require_same_length(len(synthetic), **each)
-    figure, cells = style.sheet(1.32 * len(labels) + 0.9, 5.0, 3, len(labels), title)
+    figure, cells = style.sheet(1.32 * len(labels) + 0.9, 5.0, 3, len(labels))
     names = [expressions[int(label)] for label in labels]
     for line, (kind, pictures) in zip(cells, kinds.items(), strict=True):
         for axes, picture, name in zip(line, pictures, names, strict=True):
@@ -155,7 +147,6 @@ def picture_pairs(
     captions: Sequence[str] | None = None,
     *,
     names: tuple[str, str] = ("test", "training"),
-    title: str = "",
     columns: int = 5,
 ) -> Figure:
     """Show pictures in pairs, each beside the one that it resembles, ``columns`` pairs in a row.
@@ -172,8 +163,7 @@ def picture_pairs(
     style.require_same_length(len(first), second=second, captions=captions)
     columns = max(1, min(columns, len(first)))
     rows = math.ceil(len(first) / columns)
-    figure = Figure(figsize=(2.4 * columns, 1.55 * rows + (0.45 if title else 0)))
-    figure.suptitle(title)
+    figure = Figure(figsize=(2.4 * columns, 1.55 * rows))
     frames = figure.subfigures(rows, columns, squeeze=False, wspace=0.04).ravel()
     for at, frame in enumerate(frames[: len(first)]):
         pair = frame.subplots(1, 2, gridspec_kw={"wspace": 0.03})
@@ -185,7 +175,7 @@ def picture_pairs(
 
 
 @styled
-def corruption_examples(strips: Sequence[Any], *, title: str = "") -> Figure:
+def corruption_examples(strips: Sequence[Any]) -> Figure:
     """Show a face spoiled by degrees, a row for each corruption, the clean level framed.
 
     Each of the strips (`robustness.examples`) has ``images``, ``levels`` (numbers, one a
@@ -193,7 +183,7 @@ def corruption_examples(strips: Sequence[Any], *, title: str = "") -> Figure:
     """
     style.require_some(strips, "strips")
     most = max(len(strip.levels) for strip in strips)
-    figure, cells = style.sheet(1.15 * most + 2, 1.35 * len(strips) + 0.4, len(strips), most, title)
+    figure, cells = style.sheet(1.15 * most + 2, 1.35 * len(strips) + 0.4, len(strips), most)
     for line, strip in zip(cells, strips, strict=True):
         clean = strip.levels.index(strip.corruption.clean)
         # Mildest first, where levels go down from the clean one: as in the curves.
@@ -210,9 +200,7 @@ def corruption_examples(strips: Sequence[Any], *, title: str = "") -> Figure:
 
 
 @styled
-def top_predictions(
-    images: Sequence[np.ndarray] | None, table: pd.DataFrame, *, title: str = ""
-) -> Figure:
+def top_predictions(images: Sequence[np.ndarray] | None, table: pd.DataFrame) -> Figure:
     """Show the most confident predictions, right (✓) and wrong (✗, red).
 
     Parameters
@@ -234,8 +222,8 @@ def top_predictions(
             for sign, chance, one in zip(marks, chances, table.itertuples(), strict=True)
         ]
         edges = {at: WRONG for at, sign in enumerate(marks) if sign == "✗"}
-        return _grid(images, said, 5, title, cell=1.85, edges=edges)
-    figure, ((axes,),) = style.sheet(7.2, 0.36 * len(table) + 1.0, title=title)
+        return _grid(images, said, 5, cell=1.85, edges=edges)
+    figure, ((axes,),) = style.sheet(7.2, 0.36 * len(table) + 1.0)
     axes.set(xlim=(0, 1), ylim=(len(table) - 0.5, -1.5))
     axes.axis("off")
     columns = {  # heading: where it ends
@@ -258,17 +246,13 @@ def top_predictions(
 
 @styled
 def photo_with_boxes(
-    photo: np.ndarray,
-    boxes: Sequence[Any],
-    captions: Sequence[str] | None = None,
-    *,
-    title: str = "",
+    photo: np.ndarray, boxes: Sequence[Any], captions: Sequence[str] | None = None
 ) -> Figure:
     """Show a photo with boxes, numbered from 1 or with captions, as `annotated_photo` draws it."""
     captions = [str(at) for at in range(1, len(boxes) + 1)] if captions is None else captions
     drawn = annotated_photo(photo, boxes, captions)
     high, wide = 7 * np.array(drawn.shape[:2]) / max(drawn.shape)
-    figure, ((axes,),) = style.sheet(max(3.5, wide), max(2.5, high) + 0.4, title=title)
+    figure, ((axes,),) = style.sheet(max(3.5, wide), max(2.5, high) + 0.4)
     style.show(axes, drawn)
     return figure
 

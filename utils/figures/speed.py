@@ -19,7 +19,7 @@ _CLOCK |= {1800: "30 min", 3600: "1 h", 10800: "3 h", 36000: "10 h", 86400: "24 
 
 
 @styled
-def speed_ratios(ratios: pd.DataFrame, *, title: str = "") -> Figure:
+def speed_ratios(ratios: pd.DataFrame) -> Figure:
     """Draw how many times as fast: median, least and most of each comparison, and its aim.
 
     Parameters
@@ -37,18 +37,18 @@ def speed_ratios(ratios: pd.DataFrame, *, title: str = "") -> Figure:
     groups = [(one, some) for one in (False, True) if len(some := ratios[share == one])]
     heights = [len(some) + 1.2 for _, some in groups]
     shape = {"height_ratios": heights}
-    figure, panels = style.sheet(9, 0.38 * sum(heights) + 1.1, len(groups), 1, title, **shape)
+    figure, panels = style.sheet(9, 0.38 * sum(heights) + 1.1, len(groups), 1, **shape)
     for axes, (is_share, some) in zip(panels[:, 0], groups, strict=True):
-        for place, row in enumerate(some.itertuples()):
-            values = np.array([row.median, row.low, row.high]) * (100 if is_share else 1)
-            style.interval(axes, place, *values, filled=not row.median < row.aim)
-            aim = row.aim * (100 if is_share else 1)
-            axes.plot([aim, aim], [place - 0.38, place + 0.38], color=WRONG, zorder=1)
-            median, low, high = (f"{one:.0f}%" if is_share else _times(one) for one in values)
-            style.beside(axes, place, median, fontweight="bold")
-            style.beside(axes, place, f"{low} … {high}", 1.15)
+        factor = 100 if is_share else 1
+        rows, aims = factor * some[["median", "low", "high"]].to_numpy(), factor * some["aim"]
+        text = [[f"{one:.0f}%" if is_share else _times(one) for one in row] for row in rows]
         names = some["case"] if is_share else some["case"] + ": " + some["comparison"]
-        style.name_lines(axes, names)
+        looks = [{"filled": not row[0] < aim} for row, aim in zip(rows, aims, strict=True)]
+        style.forest(axes, names, rows, [""] * len(rows), looks)
+        for place, (median, low, high) in enumerate(text):
+            style.beside(axes, place, median, fontweight="bold")
+            style.beside(axes, place, f"{low} … {high}", 58)
+        axes.plot(aims, range(len(aims)), zorder=1, **style.mark("|", WRONG) | {"markersize": 16})
         if is_share:
             axes.set_xlim(0, max(100.0, 1.12 * axes.get_xlim()[1]))
             axes.set_xlabel("operations a second of a training step, in % of a matrix product's")
@@ -75,7 +75,7 @@ def _times(value: float) -> str:
 
 
 @styled
-def growth_curves(points: pd.DataFrame, *, title: str = "") -> Figure:
+def growth_curves(points: pd.DataFrame) -> Figure:
     """Draw how time and memory grow with the rows, each as a multiple of its smallest size.
 
     Parameters
@@ -86,7 +86,7 @@ def growth_curves(points: pd.DataFrame, *, title: str = "") -> Figure:
         the right.
     """
     style.require_columns(points, ("task", "rows", "seconds", "megabytes"), "points")
-    figure, (panels,) = style.sheet(9.5, 5.4, 1, 2, title, sharex=True)
+    figure, (panels,) = style.sheet(9.5, 5.4, 1, 2, sharex=True)
     first = points["rows"].min()
     factors = np.unique(points["rows"] / first)
     known = {"time": "seconds", "memory": "megabytes"}
@@ -113,9 +113,7 @@ def growth_curves(points: pd.DataFrame, *, title: str = "") -> Figure:
 
 
 @styled
-def accuracy_by_time(
-    curves: Mapping[str, pd.DataFrame], levels: Sequence[float], *, title: str = ""
-) -> Figure:
+def accuracy_by_time(curves: Mapping[str, pd.DataFrame], levels: Sequence[float]) -> Figure:
     """Draw the best validation accuracy so far over the time since the start, a line a run.
 
     Parameters
@@ -126,7 +124,7 @@ def accuracy_by_time(
         Accuracies, 0 … 1, marked by a line across, and on each curve where it first reaches one.
     """
     curves = style.several(curves, ("seconds", "best"), "curve")
-    figure, ((axes,),) = style.sheet(9, 5.0 + 0.1 * len(curves), title=title)
+    figure, ((axes,),) = style.sheet(9, 5.0 + 0.1 * len(curves))
     for level in levels:
         axes.axhline(100 * level, color=QUIET, linewidth=1, linestyle=style.DOTTED, zorder=1)
         style.beside(axes, 100 * level, f"{100 * level:g}%", 1.01, color=QUIET)

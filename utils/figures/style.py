@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import io
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -66,13 +67,27 @@ def png(figure: matplotlib.figure.Figure, dpi: float) -> bytes:
 
 
 def styled(plot: Callable[..., Figure]) -> Callable[..., Figure]:
-    """Run a plotting function in the course's style, leaving Matplotlib's settings as they were."""
+    """Let a plotting function draw in the course's style, and give it the argument ``title``.
+
+    Matplotlib's settings stay as they were. Room for the title, which may have line breaks, is
+    added to the figure.
+    """
 
     @functools.wraps(plot)
-    def wrapped(*arguments: Any, **settings: Any) -> Figure:
+    def wrapped(*arguments: Any, title: str = "", **settings: Any) -> Figure:
         with matplotlib.style.context(STYLE):
-            return plot(*arguments, **settings)
+            figure = plot(*arguments, **settings)
+            if title:
+                lines = title.split("\n")
+                width, height = figure.get_size_inches()
+                width = max(width, 0.105 * max(map(len, lines)) + 0.3)
+                figure.set_size_inches(width, height + 0.25 * len(lines) + 0.1)
+                figure.suptitle(title)
+            return figure
 
+    signature = inspect.signature(plot)
+    extra = inspect.Parameter("title", inspect.Parameter.KEYWORD_ONLY, default="", annotation="str")
+    wrapped.__signature__ = signature.replace(parameters=[*signature.parameters.values(), extra])
     return wrapped
 
 
@@ -94,13 +109,25 @@ def save(figure: matplotlib.figure.Figure, name: str, folder: Path | str | None 
 
 
 def sheet(
-    width: float, height: float, rows: int = 1, columns: int = 1, title: str = "", **settings: Any
+    width: float, height: float, rows: int = 1, columns: int = 1, **settings: Any
 ) -> tuple[Figure, np.ndarray]:
-    """Make a figure in inches, wide enough for its title, and its (rows, columns) axes."""
-    longest = max(map(len, title.split("\n")))
-    figure = Figure(figsize=(max(width, 0.105 * longest + 0.3), height))
-    figure.suptitle(title)
+    """Make a figure in inches, and its (rows, columns) axes."""
+    figure = Figure(figsize=(width, height))
     return figure, figure.subplots(rows, columns, squeeze=False, **settings)
+
+
+def forest(
+    axes: Axes,
+    names: Sequence[str],
+    rows: np.ndarray,
+    said: Sequence[str],
+    looks: Sequence[dict[str, Any]] | None = None,
+) -> None:
+    """Draw a line for each row (value, low, high), its name at the left, its text at the right."""
+    name_lines(axes, names)
+    for place, (values, text) in enumerate(zip(rows, said, strict=True)):
+        interval(axes, place, values, **(looks[place] if looks else {}))
+        beside(axes, place, text)
 
 
 def look(at: int) -> dict[str, Any]:

@@ -6,22 +6,19 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
-from matplotlib.ticker import LogLocator, NullLocator
+from matplotlib.axes import Axes
+from matplotlib.ticker import NullFormatter
 
 from utils.figures import style
 from utils.figures.style import INK, Figure, styled
 
 #: How a trial's end is drawn.
-_TRIALS = {
-    "complete": {"marker": "o", "color": style.MAIN, "markersize": 7},
-    "pruned": {"marker": "X", "color": "#CC6677", "markersize": 8},
-}
+_COLORS = {"complete": style.MAIN, "pruned": "#CC6677"}
+_MARKERS = {"complete": "o", "pruned": "X"}
 
 
 @styled
-def learning_curves(
-    history: pd.DataFrame | Mapping[str, pd.DataFrame], *, title: str = ""
-) -> Figure:
+def learning_curves(history: pd.DataFrame | Mapping[str, pd.DataFrame]) -> Figure:
     """Draw loss and accuracy by epoch, of training and validation, with the best epoch marked.
 
     Parameters
@@ -33,7 +30,7 @@ def learning_curves(
     """
     needed = ("epoch", "loss", "accuracy", "val_loss", "val_accuracy")
     histories = style.several(history, needed, "history")
-    figure, (panels,) = style.sheet(9.5, 4.3, 1, 2, title)
+    figure, (panels,) = style.sheet(9.5, 4.3, 1, 2)
     for at, (name, table) in enumerate(histories.items()):
         color, best = style.look(at)["color"], int(table["val_accuracy"].to_numpy().argmax())
         prefix, epochs = f"{name}: " if name else "", table["epoch"].to_numpy()
@@ -57,7 +54,7 @@ def learning_curves(
 
 
 @styled
-def accuracy_curves(histories: Mapping[str, pd.DataFrame], *, title: str = "") -> Figure:
+def accuracy_curves(histories: Mapping[str, pd.DataFrame]) -> Figure:
     """Draw the accuracy of several runs by epoch: training on the left, validation on the right.
 
     `learning_curves` shows a run or two in full; of five it would be a thicket.
@@ -69,7 +66,7 @@ def accuracy_curves(histories: Mapping[str, pd.DataFrame], *, title: str = "") -
         their lengths may differ. A mark stands at the best epoch, as in `learning_curves`.
     """
     histories = style.several(histories, ("epoch", "accuracy", "val_accuracy"), "history")
-    figure, (panels,) = style.sheet(9.5, 4.6, 1, 2, title, sharey=True)
+    figure, (panels,) = style.sheet(9.5, 4.6, 1, 2, sharey=True)
     for at, (name, table) in enumerate(histories.items()):
         best, epochs = int(table["val_accuracy"].to_numpy().argmax()), table["epoch"].to_numpy()
         label = f"{name}: epoch {epochs[best]}, {table['val_accuracy'].iloc[best]:.1%}"
@@ -85,7 +82,7 @@ def accuracy_curves(histories: Mapping[str, pd.DataFrame], *, title: str = "") -
     return figure
 
 
-def _epoch_axis(axes: style.Axes) -> None:
+def _epoch_axis(axes: Axes) -> None:
     axes.set_xlabel("epoch")
     style.whole_axis(axes.xaxis)
     axes.grid(axis="y")
@@ -94,7 +91,7 @@ def _epoch_axis(axes: style.Axes) -> None:
 def _ended(trials: pd.DataFrame, *columns: str) -> tuple[pd.DataFrame, object]:
     """Return the trials with an accuracy, in percent, and the best complete one's number."""
     style.require_columns(trials, ("trial", "state", "val_accuracy", *columns), "trials")
-    ended = trials[trials["state"].isin(_TRIALS) & trials["val_accuracy"].notna()]
+    ended = trials[trials["state"].isin(_COLORS) & trials["val_accuracy"].notna()]
     style.require_some(ended, "trials")
     ended = ended.assign(val_accuracy=100 * ended["val_accuracy"]).sort_values("trial")
     complete = ended[ended["state"] == "complete"]
@@ -102,8 +99,23 @@ def _ended(trials: pd.DataFrame, *columns: str) -> tuple[pd.DataFrame, object]:
     return ended, best
 
 
+def _scatter(axes: Axes, ended: pd.DataFrame, setting: str, best: object) -> None:
+    """Draw a mark a trial, exactly at its setting, with the best one ringed."""
+    import seaborn
+
+    looks = {"palette": _COLORS, "markers": _MARKERS, "hue": "state", "style": "state"}
+    seaborn.scatterplot(ended, x=setting, y="val_accuracy", s=80, zorder=3, ax=axes, **looks)
+    axes.get_legend().remove()
+    ring = style.mark("o", INK, False) | {"markersize": 14, "markerfacecolor": "none"}
+    at = ended[ended["trial"] == best]
+    axes.plot(at[setting], at["val_accuracy"], label="best", zorder=4, **ring)
+    axes.set(xlabel=setting.replace("_", " "), ylabel="validation accuracy (%)")
+    axes.margins(y=0.1)
+    axes.grid(axis="y")
+
+
 @styled
-def search_history(trials: pd.DataFrame, *, title: str = "") -> Figure:
+def search_history(trials: pd.DataFrame) -> Figure:
     """Draw what each trial of a search reached, and the best so far.
 
     Parameters
@@ -113,31 +125,23 @@ def search_history(trials: pd.DataFrame, *, title: str = "") -> Figure:
         (0 … 1). A pruned trial stands at the best of the epochs that it was given.
     """
     ended, best = _ended(trials)
-    figure, ((axes,),) = style.sheet(8, 4.1, title=title)
-    for state, dots in _TRIALS.items():
-        some = ended[ended["state"] == state]
-        if len(some):
-            label = f"{state} ({len(some)})"
-            dots = {"linestyle": "none", "markeredgecolor": "white", "label": label, **dots}
-            axes.plot(some["trial"], some["val_accuracy"], zorder=3, **dots)
+    figure, ((axes,),) = style.sheet(8, 4.1)
+    counts = ended["state"].value_counts()
+    named = {state: f"{state} ({count})" for state, count in counts.items()}
+    _scatter(axes, ended, "trial", best)
     complete = ended[ended["state"] == "complete"]
     if best is not None:
-        highest = complete["val_accuracy"].cummax()
-        steps = [*complete["trial"], ended["trial"].max()], [*highest, highest.iloc[-1]]
-        axes.step(*steps, where="post", color=INK, linewidth=1.3, label="best so far", zorder=2)
-        top = highest.iloc[-1]
-        font = {"ha": "center", "fontweight": "bold"}
-        axes.annotate(f"{top:.1f}%", (best, top), (0, 8), textcoords="offset points", **font)
-    axes.margins(y=0.14)
-    axes.set(xlabel="trial", ylabel="validation accuracy (%)")
+        steps, highest = complete["trial"], complete["val_accuracy"].cummax()
+        axes.step(steps, highest, where="post", color=INK, linewidth=1.3, label="best so far")
+        style.beside(axes, highest.iloc[-1], f"best: {highest.iloc[-1]:.1f}%", fontweight="bold")
     style.whole_axis(axes.xaxis, 12)
-    axes.grid(axis="y")
-    style.legend_below(figure, axes.lines)
+    handles, labels = axes.get_legend_handles_labels()
+    style.legend_below(figure, handles, [named.get(label, label) for label in labels], ncols=4)
     return figure
 
 
 @styled
-def search_curves(epochs: pd.DataFrame, trials: pd.DataFrame, *, title: str = "") -> Figure:
+def search_curves(epochs: pd.DataFrame, trials: pd.DataFrame) -> Figure:
     """Draw each trial's validation accuracy by epoch, and where it was pruned.
 
     Parameters
@@ -148,17 +152,17 @@ def search_curves(epochs: pd.DataFrame, trials: pd.DataFrame, *, title: str = ""
         As in `search_history`.
     """
     ended, best = _ended(trials)
-    figure, ((axes,),) = style.sheet(8, 4.4, title=title)
+    figure, ((axes,),) = style.sheet(8, 4.4)
     handles = {}
     for trial, state in zip(ended["trial"], ended["state"], strict=True):
         curve, chosen = epochs[epochs["trial"] == trial].sort_values("epoch"), trial == best
-        line = {**_TRIALS[state], "markevery": [-1], "markeredgecolor": "white", "alpha": 0.75}
-        line |= {"linewidth": 1.2, "zorder": 3, "label": "best" if chosen else state}
-        if state == "pruned":
-            line["linestyle"] = style.DASHED
+        line = {"color": _COLORS[state], "linewidth": 1.3, "label": state, "zorder": 3}
         if chosen:
-            line |= {"color": INK, "linewidth": 2.6, "alpha": 1, "zorder": 4}
-        (drawn,) = axes.plot(curve["epoch"], 100 * curve["val_accuracy"], **line)
+            line |= {"color": INK, "linewidth": 2.6, "label": "best", "zorder": 4}
+        line |= {"marker": _MARKERS[state], "markevery": [-1], "markeredgecolor": "white"}
+        dashes = style.DASHED if state == "pruned" else "-"
+        shares = 100 * curve["val_accuracy"]
+        (drawn,) = axes.plot(curve["epoch"], shares, linestyle=dashes, markersize=8, **line)
         handles.setdefault(line["label"], drawn)
     axes.set_ylabel("validation accuracy (%)")
     _epoch_axis(axes)
@@ -170,8 +174,6 @@ def search_curves(epochs: pd.DataFrame, trials: pd.DataFrame, *, title: str = ""
 def search_settings(
     trials: pd.DataFrame,
     settings: Sequence[str] = ("learning_rate", "batch_size", "filters", "dropout"),
-    *,
-    title: str = "",
 ) -> Figure:
     """Draw accuracy against each setting, a panel a setting, with the best trial ringed.
 
@@ -181,47 +183,35 @@ def search_settings(
         As in `search_history`, with a column for each of the settings.
     settings : sequence of str
         "learning_rate" gets a logarithmic axis; "batch_size" and "filters" stand at equal
-        distances. Each dot is exactly at its setting.
+        distances.
     """
     ended, best = _ended(trials, *settings)
-    count = len(settings)
-    figure, (panels,) = style.sheet(1.2 + 2.4 * count, 3.8, 1, count, title, sharey=True)
+    figure, (panels,) = style.sheet(1.2 + 2.4 * len(settings), 3.8, 1, len(settings), sharey=True)
     for axes, name in zip(panels, settings, strict=True):
-        places = ended[name].to_numpy(dtype=float)
         if name in ("batch_size", "filters"):
-            choices, places = np.unique(places, return_inverse=True)
+            choices, places = np.unique(ended[name].astype(float), return_inverse=True)
+            _scatter(axes, ended.assign(**{name: places}), name, best)
             axes.set_xticks(range(len(choices)), [f"{choice:g}" for choice in choices])
             axes.set_xlim(-0.5, len(choices) - 0.5)
-        elif name == "learning_rate":
+            continue
+        _scatter(axes, ended, name, best)
+        if name == "learning_rate":
             axes.set_xscale("log")
-            axes.xaxis.set_major_locator(LogLocator(numticks=4))
-            axes.xaxis.set_minor_locator(NullLocator())
+            axes.xaxis.set_minor_formatter(NullFormatter())
             axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
-        for state, dots in _TRIALS.items():
-            some = (ended["state"] == state).to_numpy()
-            dots = {"linestyle": "none", "markeredgecolor": "white", "alpha": 0.8, **dots}
-            if some.any():
-                axes.plot(places[some], ended["val_accuracy"][some], label=state, **dots)
-        at = (ended["trial"] == best).to_numpy()
-        if at.any():
-            ring = style.mark("o", INK, False) | {"markersize": 14, "markerfacecolor": "none"}
-            axes.plot(places[at], ended["val_accuracy"][at], label="best", **ring)
-        axes.set_xlabel(name.replace("_", " "))
-        axes.margins(y=0.1)
-        axes.grid(axis="y")
-    panels[0].set_ylabel("validation accuracy (%)")
-    style.legend_below(figure, panels[0].lines)
+    style.legend_below(figure, panels[0].get_legend_handles_labels()[0])
     return figure
 
 
 @styled
-def search_importance(shares: pd.Series, *, title: str = "") -> Figure:
+def search_importance(shares: pd.Series) -> Figure:
     """Draw how much of the accuracy's spread each setting explains (index: settings; 0 … 1)."""
     import seaborn
 
     style.require_some(shares, "shares")
-    figure, ((axes,),) = style.sheet(7, 0.5 * len(shares) + 1.2, title=title)
-    seaborn.barplot(x=100 * shares.to_numpy(), y=list(shares.index), color=style.MAIN, ax=axes)
+    figure, ((axes,),) = style.sheet(7, 0.5 * len(shares) + 0.9)
+    bars = {"color": style.MAIN, "saturation": 1}
+    seaborn.barplot(x=100 * shares.to_numpy(), y=list(shares.index), ax=axes, **bars)
     axes.bar_label(axes.containers[0], fmt="%.0f%%", padding=4)
     style.name_lines(axes, [str(name).replace("_", " ") for name in shares.index])
     axes.set(xlim=(0, 100), xlabel="share of the spread in accuracy that it explains (%)")
