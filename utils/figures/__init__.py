@@ -9,47 +9,15 @@ one color everywhere, `expressions.COLORS`, and never color alone: its name or a
 same. ``title`` stands over the whole figure. Where a table lacks a column or there is nothing to
 draw, each raises `DataError`.
 """
-# ruff: noqa: F401
+# ruff: noqa: F401, I001
 
-from utils.figures.accuracies import (
-    accuracy_intervals,
-    coverage_curves,
-    difference_forest,
-    reliability,
-    robustness_curves,
-)
-from utils.figures.classes import (
-    agreement_matrix,
-    class_counts,
-    confusion_matrix,
-    per_class_bars,
-    recall_elsewhere,
-)
-from utils.figures.honesty import (
-    best_correlations,
-    claims_against_reported,
-    mistakes_waterfall,
-    problem_counts,
-)
-from utils.figures.pictures import (
-    ANNOTATED_SIDES,
-    annotated_photo,
-    augmentation_examples,
-    corruption_examples,
-    face_sheet,
-    photo_with_boxes,
-    picture_pairs,
-    picture_row,
-    smote_parents,
-    top_predictions,
-)
-from utils.figures.speed import accuracy_by_time, growth_curves, speed_ratios
+from utils.figures.accuracies import accuracy_intervals, coverage_curves, difference_forest
+from utils.figures.accuracies import reliability, robustness_curves
+from utils.figures.classes import class_counts, confusion_matrix, per_class_bars
+from utils.figures.honesty import best_correlations, claims_against_reported
+from utils.figures.honesty import mistakes_waterfall, problem_counts
+from utils.figures.pictures import ANNOTATED_SIDES, annotated_photo, augmentation_examples
+from utils.figures.pictures import face_sheet, photo_with_boxes, picture_row, smote_parents
+from utils.figures.pictures import top_predictions
 from utils.figures.style import STYLE, Figure, save
-from utils.figures.training import (
-    accuracy_curves,
-    learning_curves,
-    search_curves,
-    search_history,
-    search_importance,
-    search_settings,
-)
+from utils.figures.training import accuracy_by_time, growth_curves, learning_curves, speed_ratios

@@ -30,8 +30,7 @@ def accuracy_intervals(
     """
     style.require_columns(table, ("accuracy", "low", "high"), "table")
     named = {f"{name} {100 * one:.1f}": 100 * one for name, one in (reference or {}).items()}
-    high = 0.44 * len(table) + 1.2 + 0.2 * len(named)
-    figure, ((axes,),) = style.sheet(8, high)
+    figure, ((axes,),) = style.sheet(8, 0.44 * len(table) + 1.2 + 0.2 * len(named))
     rows = 100 * table[["accuracy", "low", "high"]].to_numpy()
     said = ["{:.1f}  ({:.1f} to {:.1f})".format(*row) for row in rows]
     style.forest(axes, table.index, rows, said)
@@ -55,12 +54,13 @@ def difference_forest(table: pd.DataFrame) -> Figure:
     A dot is filled where the interval leaves zero out, and empty where it does not.
     """
     style.require_columns(table, ("difference", "low", "high"), "differences")
-    corrected = "p_holm" in table.columns
     figure, ((axes,),) = style.sheet(8.5, 0.44 * len(table) + 1.4)
     axes.axvline(0, color=INK, linewidth=1.2, zorder=0.5)
     rows = 100 * table[["difference", "low", "high"]].to_numpy()
     said = ["{:+.1f}  ({:+.1f} to {:+.1f})".format(*row).replace("-", "−") for row in rows]
-    if corrected:
+    note = ""
+    if "p_holm" in table:
+        note = ";\np corrected for the number of pairs (Holm)"
         p = ["p < 0.001" if one < 0.001 else f"p = {one:.3f}" for one in table["p_holm"]]
         said = [f"{text}   {one}" for text, one in zip(said, p, strict=True)]
     pairs = isinstance(table.index, pd.MultiIndex)
@@ -68,7 +68,6 @@ def difference_forest(table: pd.DataFrame) -> Figure:
     looks = [{"filled": low > 0 or high < 0} for _, low, high in rows]
     style.forest(axes, names, rows, said, looks)
     axes.margins(x=0.08)
-    note = ";\np corrected for the number of pairs (Holm)" if corrected else ""
     axes.set_xlabel(f"difference in accuracy (points), with its 95% interval{note}")
     return figure
 
@@ -97,11 +96,9 @@ def reliability(table: pd.DataFrame | Mapping[str, pd.DataFrame]) -> Figure:
         style.require_some(filled, "reliability table")
         counts, confidence, accuracy = filled["count"], filled["confidence"], filled["accuracy"]
         low, high = proportion_confint((accuracy * counts).round(), counts, method="wilson")
-        upper.plot([0, 1], [0, 1], color=QUIET, linewidth=1.3, linestyle=style.DASHED)
-        upper.lines[-1].set_label("as confident as right")
+        upper.plot([0, 1], [0, 1], "--", color=QUIET, linewidth=1.3, label="as confident as right")
         upper.vlines(confidence, low, high, color=MAIN, linewidth=2, alpha=0.5)
-        label = "measured, with its 95% interval"
-        upper.plot(confidence, accuracy, "o", color=MAIN, markersize=7, label=label)
+        upper.plot(confidence, accuracy, "o", color=MAIN, label="measured, with its 95% interval")
         gap = np.average((confidence - accuracy).abs(), weights=counts)
         said = f"mean gap {100 * gap:.1f} points"
         upper.set_title(f"{name}: {said}" if name else said, fontweight="normal")
@@ -167,7 +164,6 @@ def robustness_curves(
     tables: pd.DataFrame | Mapping[str, pd.DataFrame],
     *,
     reference: Mapping[str, float] | None = None,
-    columns: int = 4,
 ) -> Figure:
     """Draw accuracy against the level of each corruption, a panel a corruption, a line a network.
 
@@ -178,8 +174,6 @@ def robustness_curves(
         (bool), accuracy, low, high (0 … 1).
     reference : mapping of names to shares 0 … 1, optional
         Marked by dotted level lines: what naming the commonest class alone would get, say.
-    columns : int
-        Panels a row.
 
     All panels have one scale of accuracy; levels stand at equal distances. The clean level has a
     ring, and stands left where levels go one way from it; bands are 95 % intervals.
@@ -190,16 +184,17 @@ def robustness_curves(
     kinds = list(first["corruption"].unique())
     if any(list(table["corruption"].unique()) != kinds for table in tables.values()):
         raise DataError("tables: expected the same corruptions in each")
-    columns = max(1, min(columns, len(kinds)))
+    columns = min(4, len(kinds))
     rows = math.ceil(len(kinds) / columns)
     figure, cells = style.sheet(2.4 * columns + 0.6, 2.5 * rows + 1.1, rows, columns, sharey=True)
     for axes, kind in zip(cells.flat, kinds, strict=False):
-        for place, table in enumerate(tables.values()):
+        for place, (name, table) in enumerate(tables.items()):
             look, part = style.look(place), table[table["corruption"] == kind].reset_index()
             shares = 100 * part[["accuracy", "low", "high"]]
             band = {"color": look["color"], "alpha": 0.18, "linewidth": 0}
             axes.fill_between(part.index, shares["low"], shares["high"], **band)
-            axes.plot(part.index, shares["accuracy"], markersize=5, linewidth=1.7, **look)
+            label = name or "accuracy"
+            axes.plot(part.index, shares["accuracy"], markersize=5, label=label, **look)
             ring = style.mark("o", look["color"], False)
             clean = part["clean"].astype(bool)
             axes.plot(part.index[clean], shares["accuracy"][clean], clip_on=False, zorder=3, **ring)
@@ -210,23 +205,16 @@ def robustness_curves(
             axes.invert_xaxis()
         axes.set_title(kind)
         axes.grid(axis="y")
-        for share in reference.values():
-            axes.axhline(
-                100 * share, color=QUIET, linewidth=1.3, linestyle=style.DOTTED, zorder=0.5
-            )
+        for name, share in reference.items():
+            label = f"{name} {100 * share:.1f}"
+            axes.axhline(100 * share, color=QUIET, linestyle=style.DOTTED, zorder=0.5, label=label)
     for axes in cells.flat[len(kinds) :]:
         axes.set_visible(False)
     for axes in cells[:, 0]:
         axes.set_ylabel("accuracy (%)")
     top = max(table["high"].max() for table in tables.values())
     cells[0, 0].set_ylim(0, min(100.0, 10 * math.ceil(10 * top)))
-    handles = [
-        Line2D([], [], label=name or "accuracy", **style.look(place))
-        for place, name in enumerate(tables)
-    ]
+    handles, _ = cells[0, 0].get_legend_handles_labels()
     handles.append(Line2D([], [], label="faces as they are", **style.mark("o", QUIET, False)))
-    for name, share in reference.items():
-        label = f"{name} {100 * share:.1f}"
-        handles.append(Line2D([], [], color=QUIET, linestyle=style.DOTTED, label=label))
     style.legend_below(figure, handles)
     return figure

@@ -37,15 +37,10 @@ def problem_counts(table: pd.DataFrame) -> Figure:
     """
     import seaborn
 
-    style.require_some(table, "table")
-    splits = [split for split in _SPLITS if split in table] or [
-        one for one in table if one == "all"
-    ]
-    if not splits:
-        raise DataError(f"table: no column {', '.join(_SPLITS)} or all")
+    splits = [split for split in _SPLITS if split in table] or ["all"]
+    style.require_columns(table, splits, "table")
     long = table[splits].reset_index(names="problem").melt("problem", var_name="split")
-    high = 1.2 + (0.19 * len(splits) + 0.17) * len(table)
-    figure, ((axes,),) = style.sheet(8.5, high)
+    figure, ((axes,),) = style.sheet(8.5, 1.2 + (0.19 * len(splits) + 0.17) * len(table))
     look = {"hue": "split", "palette": {**_SPLITS, "all": MAIN}, "saturation": 1, "legend": False}
     seaborn.barplot(long, x="value", y="problem", ax=axes, hue_order=splits, **look)
     for bars in axes.containers:
@@ -83,37 +78,31 @@ def best_correlations(
     style.require_some(correlation, "correlation")
     style.require_same_length(len(correlation), exact=exact, mirrored=mirrored)
     correlation, exact = np.asarray(correlation, dtype=float), np.asarray(exact, dtype=bool)
-    mirrored = np.zeros(len(exact), bool) if mirrored is None else np.asarray(mirrored, dtype=bool)
-    drawn = ~exact & ~np.isnan(correlation)
+    mirrored = np.zeros(len(exact), bool) if mirrored is None else np.asarray(mirrored)
+    flat = np.isnan(correlation)
+    drawn = ~exact & ~flat
     lowest = min(0.3, float(np.floor(correlation[drawn].min(initial=1) * 20) / 20))
     edges = np.linspace(lowest, 1, round((1 - lowest) / 0.0125) + 1)  # 0.9 and 0.95 are edges
     figure, ((axes,),) = style.sheet(8.5, 4.2)
     bars = {"bins": edges, "rwidth": 0.92}
     counts, *_ = axes.hist(correlation[drawn], color=MAIN, label="pictures", **bars)
     if mirrored.any():
-        label = "of these, the mirror image fits better"
-        axes.hist(correlation[drawn & mirrored], color="#DDAA33", label=label, **bars)
+        bars |= {"color": "#DDAA33", "label": "of these, the mirror image fits better"}
+        axes.hist(correlation[drawn & mirrored], **bars)
     width = edges[1] - edges[0]
     if exact.any():
         bar = axes.bar(1 + 2 * width, exact.sum(), 0.92 * width, color=WRONG, label="exact copy")
         axes.bar_label(bar, fmt="{:,.0f}", padding=4, fontweight="bold", color=WRONG)
     axes.axvline(threshold, color=INK, linestyle=style.DASHED, linewidth=1.5)
     found = int((exact | (correlation >= threshold)).sum())
-    axes.annotate(
-        f"{found:,} of {len(correlation):,}\nat {threshold:g} or more",
-        (threshold, 1),
-        xycoords=("data", "axes fraction"),
-        xytext=(-6, -4),
-        textcoords="offset points",
-        ha="right",
-        va="top",
-        fontweight="bold",
-    )
+    said = f"{found:,} of {len(correlation):,}\nat {threshold:g} or more"
+    where = {"xycoords": axes.get_xaxis_transform(), "textcoords": "offset points"}
+    font = {"ha": "right", "va": "top", "fontweight": "bold"}
+    axes.annotate(said, (threshold, 1), (-6, -4), **where, **font)
     top = max(counts.max(), exact.sum(), 1)
     axes.set(yscale="log", ylim=(0.7, 4 * top), xlim=(lowest, 1 + 3.5 * width))
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
-    flat = int(np.isnan(correlation).sum())
-    left_out = f"; {flat:,} flat left out" if flat else ""
+    left_out = f"; {flat.sum():,} flat left out" if flat.any() else ""
     axes.set_xlabel(f"correlation with the nearest picture of training (no unit{left_out})")
     axes.set_ylabel("pictures (logarithmic)")
     axes.grid(axis="y")
@@ -135,12 +124,9 @@ def mistakes_waterfall(table: pd.DataFrame, *, claims: Mapping[str, float] | Non
     claims : mapping of names to percentages, optional
         Figures from elsewhere, marked by dotted upright lines.
 
-    Returns
-    -------
-    Figure
-        A bar goes from the honest figure to the mean figure with the mistake; at the right
-        stand that figure, the difference in points and its 95 % interval, which is also drawn. A
-        diamond marks where the same thing leads when it is done after the split.
+    A bar goes from the honest figure to the mean figure with the mistake; at the right stand that
+    figure, the difference in points and its 95 % interval, which is also drawn. A diamond marks
+    where the same thing leads when it is done after the split.
     """
     needed = ("title", "kind", "base", "figure", "points", "low", "high", "done_right")
     style.require_columns(table, needed, "table of mistakes")
@@ -150,11 +136,9 @@ def mistakes_waterfall(table: pd.DataFrame, *, claims: Mapping[str, float] | Non
     if lost := set(wrong["base"]) - set(table.index[honest]):
         raise DataError(f"table of mistakes: no row {min(lost)!r}, which others are compared with")
     if unknown := set(wrong["kind"]) - set(_KINDS):
-        expected = ", ".join(_KINDS)
-        raise DataError(f"table of mistakes: kind {min(unknown)!r}; expected one of {expected}")
+        raise DataError(f"mistakes: kind {min(unknown)!r}; expected one of {', '.join(_KINDS)}")
     claims = {f"{name} {value:g}": value for name, value in (claims or {}).items()}
-    high = 0.46 * len(table) + 1.5 + 0.2 * len(claims)
-    figure, ((axes,),) = style.sheet(9.5, high)
+    figure, ((axes,),) = style.sheet(9.5, 0.46 * len(table) + 1.5 + 0.2 * len(claims))
     names: list[str] = []
     for name, base in table[honest].iterrows():
         rows = wrong[wrong["base"] == name]
@@ -172,9 +156,8 @@ def mistakes_waterfall(table: pd.DataFrame, *, claims: Mapping[str, float] | Non
     style.references(axes, claims)
     axes.set_xlabel("figure (%), mean of the seeds; right: the difference in points (95% interval)")
     handles = [Line2D([], [], color=INK, linewidth=1.6, label="honest figure")]
-    for kind, (label, color) in _KINDS.items():
-        if (wrong["kind"] == kind).any():
-            handles.append(Patch(color=color, label=label))
+    used = [_KINDS[kind] for kind in _KINDS if kind in set(wrong["kind"])]
+    handles += [Patch(color=color, label=label) for label, color in used]
     if wrong["done_right"].notna().any():
         handles.append(Line2D([], [], label="done after the split", **style.mark("D", INK, False)))
     style.legend_below(figure, handles)
@@ -215,45 +198,43 @@ def claims_against_reported(
         The same, and ``kind`` ("published" or "reproduced"), ``outside_data`` (true, false or
         missing: those with get an asterisk).
     people : (float, float), optional
-        How often people agree with the labels, in percent: the middle, and what is left and
-        right of it. None draws none.
+        How often people agree with the labels: the middle and half the width, in percent.
     """
     columns, kinds = ["accuracy", "low", "high"], {"reproduced": True, "published": False}
     style.require_columns(claims, columns, "claims")
     style.require_columns(reported, [*columns, "kind", "outside_data"], "reported")
-    for name, table in (("claims", claims), ("reported", reported)):
-        if not table["accuracy"].between(0, 100).all():
-            raise DataError(f"{name}: expected accuracies in percent, 0 … 100")
     if unknown := set(reported["kind"]) - set(kinds):
         raise DataError(f"reported: found kind {min(unknown)!r}, expected {' or '.join(kinds)}")
-    claims = claims.sort_values("accuracy", ascending=False, kind="stable")
-    reported = reported.sort_values("accuracy", ascending=False, kind="stable")
+    claims, reported = (
+        table.sort_values("accuracy", ascending=False, kind="stable")
+        for table in (claims, reported)
+    )
+    gap = pd.DataFrame(np.nan, index=[""], columns=columns)  # an empty line parts them
+    rows = pd.concat([claims[columns], gap, reported[columns]])
+    if not rows["accuracy"].dropna().between(0, 100).all():
+        raise DataError("claims, reported: expected accuracies in percent, 0 … 100")
     outside = reported["outside_data"].fillna(False).astype(bool)
-    starred = reported.index.where(~outside, reported.index + " *")
-    names = [*claims.index, "", *starred]
-    figure, ((axes,),) = style.sheet(8.5, 0.36 * len(names) + 1.9)
-    named = {}
-    if people:
-        middle, spread = people
-        axes.axvspan(middle - spread, middle + spread, color="#EDEDED", zorder=0)
-        named[f"people {middle:.0f} ± {spread:.0f}"] = middle
-    reproduced = reported.loc[reported["kind"] == "reproduced", "accuracy"]
-    if len(reproduced):
-        named[f"best reproduced {reproduced.max():.1f}"] = reproduced.max()
-    # An empty line parts them.
-    gap = pd.DataFrame([[np.nan] * 3], columns=columns)
-    rows = pd.concat([claims[columns], gap, reported[columns]]).to_numpy(float)
-    said = ["" if np.isnan(row[0]) else f"{row[0]:.1f}" for row in rows]
+    names = [*claims.index, "", *reported.index.where(~outside, reported.index + " *")]
+    said = ["" if np.isnan(one) else f"{one:.1f}" for one in rows["accuracy"]]
     looks = [{"color": WRONG, "marker": "D"}] * (len(claims) + 1)
     looks += [{"filled": kinds[kind]} for kind in reported["kind"]]
-    style.forest(axes, names, rows, said, looks)
+    figure, ((axes,),) = style.sheet(8.5, 0.36 * len(names) + 1.9)
+    style.forest(axes, names, rows.to_numpy(float), said, looks)
+    named = {}
+    if people:
+        middle, half = people
+        axes.axvspan(middle - half, middle + half, color="#EDEDED", zorder=0)
+        named[f"people {middle:.0f} ± {half:.0f}"] = middle
+    best = reported.loc[reported["kind"] == "reproduced", "accuracy"].max()
+    if not np.isnan(best):
+        named[f"best reproduced {best:.1f}"] = best
     axes.axhline(len(claims), color="#CFCFCF", linewidth=0.8)
     style.references(axes, named)
     axes.margins(x=0.06)
     note = "\n* pre-trained on other pictures" if outside.any() else ""
     axes.set_xlabel(f"accuracy (%), with its 95% interval where the faces were counted{note}")
-    handles = [Line2D([], [], label="claimed", **style.mark("D", WRONG))]
-    for kind, filled in kinds.items():
-        handles.append(Line2D([], [], label=kind, **style.mark("o", MAIN, filled)))
+    marks = {"claimed": style.mark("D", WRONG)}
+    marks |= {kind: style.mark(filled=filled) for kind, filled in kinds.items()}
+    handles = [Line2D([], [], label=label, **one) for label, one in marks.items()]
     style.legend_below(figure, handles)
     return figure

@@ -13,7 +13,7 @@ from PIL import Image, ImageColor, ImageDraw, ImageFont
 
 from utils.expressions import COLORS, EXPRESSIONS
 from utils.figures import style
-from utils.figures.style import INK, QUIET, WRONG, Figure, checked_picture, color_of, styled
+from utils.figures.style import INK, WRONG, Figure, checked_picture, color_of, styled
 
 #: The least and the most pixels of an annotated photo's long side.
 ANNOTATED_SIDES = (480, 1600)
@@ -141,65 +141,6 @@ def smote_parents(
 
 
 @styled
-def picture_pairs(
-    first: np.ndarray,
-    second: np.ndarray,
-    captions: Sequence[str] | None = None,
-    *,
-    names: tuple[str, str] = ("test", "training"),
-    columns: int = 5,
-) -> Figure:
-    """Show pictures in pairs, each beside the one that it resembles, ``columns`` pairs in a row.
-
-    Parameters
-    ----------
-    first, second : (m, h, w[, 1 or 3]) uint8
-    captions : sequence of m str, optional
-        One above each pair.
-    names : (str, str)
-        What the left and the right of a pair are, written below.
-    """
-    style.require_some(first, "first")
-    style.require_same_length(len(first), second=second, captions=captions)
-    columns = max(1, min(columns, len(first)))
-    rows = math.ceil(len(first) / columns)
-    figure = Figure(figsize=(2.4 * columns, 1.55 * rows))
-    frames = figure.subfigures(rows, columns, squeeze=False, wspace=0.04).ravel()
-    for at, frame in enumerate(frames[: len(first)]):
-        pair = frame.subplots(1, 2, gridspec_kw={"wspace": 0.03})
-        for axes, picture, name in zip(pair, (first[at], second[at]), names, strict=True):
-            style.show(axes, picture)
-            axes.set_xlabel(name, fontsize=10.5, color=QUIET, labelpad=2)
-        frame.suptitle(captions[at] if captions else "", fontsize=11, fontweight="normal")
-    return figure
-
-
-@styled
-def corruption_examples(strips: Sequence[Any]) -> Figure:
-    """Show a face spoiled by degrees, a row for each corruption, the clean level framed.
-
-    Each of the strips (`robustness.examples`) has ``images``, ``levels`` (numbers, one a
-    picture), and a ``corruption`` with ``name``, ``unit`` and the ``clean`` level.
-    """
-    style.require_some(strips, "strips")
-    most = max(len(strip.levels) for strip in strips)
-    figure, cells = style.sheet(1.15 * most + 2, 1.35 * len(strips) + 0.4, len(strips), most)
-    for line, strip in zip(cells, strips, strict=True):
-        clean = strip.levels.index(strip.corruption.clean)
-        # Mildest first, where levels go down from the clean one: as in the curves.
-        order = range(len(strip.levels))[:: -1 if 0 < clean == len(strip.levels) - 1 else 1]
-        for axes, at in zip(line, order, strict=False):
-            style.show(axes, strip.images[at], INK if at == clean else None)
-            text, weight = f"{strip.levels[at]:g}", "bold" if at == clean else "normal"
-            axes.set_title(text.replace("-", "−"), fontweight=weight, loc="center", pad=3)
-        for axes in line[len(order) :]:
-            axes.set_visible(False)
-        name = f"{strip.corruption.name}\n({strip.corruption.unit})"
-        line[0].set_ylabel(name, rotation=0, ha="right", va="center", labelpad=8)
-    return figure
-
-
-@styled
 def top_predictions(images: Sequence[np.ndarray] | None, table: pd.DataFrame) -> Figure:
     """Show the most confident predictions, right (✓) and wrong (✗, red).
 
@@ -226,18 +167,14 @@ def top_predictions(images: Sequence[np.ndarray] | None, table: pd.DataFrame) ->
     figure, ((axes,),) = style.sheet(7.2, 0.36 * len(table) + 1.0)
     axes.set(xlim=(0, 1), ylim=(len(table) - 0.5, -1.5))
     axes.axis("off")
-    columns = {  # heading: where it ends
-        "row": (0.13, [f"{row:,}" for row in table["row"]]),
-        "label": (0.38, table["true"]),
-        "prediction": (0.66, table["predicted"]),
-        "probability": (0.9, chances),
-        "": (0.98, marks),
-    }
-    for heading, (end, cells) in columns.items():
+    rows = [f"{row:,}" for row in table["row"]]
+    cells_by = {"row": rows, "label": table["true"], "prediction": table["predicted"]}
+    cells_by |= {"probability": chances, "": marks}
+    ends = (0.13, 0.38, 0.66, 0.9, 0.98)
+    for end, (heading, cells) in zip(ends, cells_by.items(), strict=True):
         axes.text(end, -1, heading, ha="right", va="center", fontweight="bold")
         for at, (cell, sign) in enumerate(zip(cells, marks, strict=True)):
-            color = WRONG if sign == "✗" else INK
-            axes.text(end, at, cell, ha="right", va="center", color=color)
+            axes.text(end, at, cell, ha="right", va="center", color=INK if sign == "✓" else WRONG)
             axes.axhline(at - 0.5, color="#E6E6E6", linewidth=0.8)
             if heading in ("label", "prediction"):
                 axes.plot(end + 0.025, at, "s", color=color_of(cell), markersize=9)
@@ -263,8 +200,7 @@ def annotated_photo(photo: np.ndarray, boxes: Sequence[Any], captions: Sequence[
     Parameters
     ----------
     photo : (h, w[, 1 or 3]) uint8
-        Drawn with a long side within `ANNOTATED_SIDES`: a larger one is shrunk, a smaller one
-        enlarged so that its captions can be read.
+        Shrunk or enlarged until its long side is within `ANNOTATED_SIDES`.
     boxes : sequence of Box, or of (left, top, right, bottom)
         In pixel edges, as `faces.Box` counts them. One may reach outside the photo.
     captions : sequence of str

@@ -52,13 +52,10 @@ class Figure(matplotlib.figure.Figure):
 
 
 def png(figure: matplotlib.figure.Figure, dpi: float) -> bytes:
-    """Render as PNG without a time stamp or a program's name: the same bytes each time.
-
-    The 256 commonest colors are kept, which takes a third of the space; on the course's figures
-    that changes a pixel by 0.2 of 255 on average.
-    """
+    """Render as PNG without a time stamp: the same bytes each time."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=dpi)
+    # 256 colors take a third of the space, and change a pixel by 0.2 of 255 on average.
     picture = Image.open(buffer).convert("RGB")
     picture = picture.quantize(256, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
     small = io.BytesIO()
@@ -67,19 +64,14 @@ def png(figure: matplotlib.figure.Figure, dpi: float) -> bytes:
 
 
 def styled(plot: Callable[..., Figure]) -> Callable[..., Figure]:
-    """Let a plotting function draw in the course's style, and give it the argument ``title``.
-
-    Matplotlib's settings stay as they were. Room for the title, which may have line breaks, is
-    added to the figure.
-    """
+    """Draw in the course's style, changing nothing global; add the argument ``title``."""
 
     @functools.wraps(plot)
     def wrapped(*arguments: Any, title: str = "", **settings: Any) -> Figure:
         with matplotlib.style.context(STYLE):
             figure = plot(*arguments, **settings)
             if title:
-                lines = title.split("\n")
-                width, height = figure.get_size_inches()
+                lines, (width, height) = title.split("\n"), figure.get_size_inches()
                 width = max(width, 0.105 * max(map(len, lines)) + 0.3)
                 figure.set_size_inches(width, height + 0.25 * len(lines) + 0.1)
                 figure.suptitle(title)
@@ -117,11 +109,7 @@ def sheet(
 
 
 def forest(
-    axes: Axes,
-    names: Sequence[str],
-    rows: np.ndarray,
-    said: Sequence[str],
-    looks: Sequence[dict[str, Any]] | None = None,
+    axes: Axes, names: Sequence[str], rows: np.ndarray, said: Sequence[str], looks: Sequence = ()
 ) -> None:
     """Draw a line for each row (value, low, high), its name at the left, its text at the right."""
     name_lines(axes, names)
@@ -171,8 +159,7 @@ def beside(axes: Axes, place: float, text: str, points: float = 8, **font: Any) 
 
 def references(axes: Axes, named: Mapping[str, float]) -> None:
     """Mark values by dotted upright lines, named above the axes, a line of text each."""
-    ordered = sorted(named.items(), key=lambda one: one[1])
-    for level, (name, value) in enumerate(ordered):
+    for level, (name, value) in enumerate(sorted(named.items(), key=lambda one: one[1])):
         axes.axvline(value, color=QUIET, linewidth=1.3, linestyle=DOTTED, zorder=0.5)
         where = {"xycoords": axes.get_xaxis_transform(), "textcoords": "offset points"}
         font = {"ha": "center", "fontsize": 10.5, "color": QUIET, "annotation_clip": False}

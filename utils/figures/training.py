@@ -1,4 +1,4 @@
-"""What training came to, epoch by epoch, and what a search of the settings tried."""
+"""What training came to epoch by epoch, and how long things take."""
 
 from __future__ import annotations
 
@@ -6,15 +6,16 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
-from matplotlib.ticker import NullFormatter
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FixedLocator, LogLocator, NullFormatter, NullLocator
 
 from utils.figures import style
-from utils.figures.style import INK, Figure, styled
+from utils.figures.style import INK, QUIET, WRONG, Figure, styled
+from utils.runtime import DataError
 
-#: How a trial's end is drawn.
-_COLORS = {"complete": style.MAIN, "pruned": "#CC6677"}
-_MARKERS = {"complete": "o", "pruned": "X"}
+#: Seconds that an axis of times may be marked at.
+_CLOCK = {1: "1 s", 3: "3 s", 10: "10 s", 30: "30 s", 60: "1 min", 180: "3 min", 600: "10 min"}
+_CLOCK |= {1800: "30 min", 3600: "1 h", 10800: "3 h", 36000: "10 h", 86400: "24 h"}
 
 
 @styled
@@ -37,8 +38,7 @@ def learning_curves(history: pd.DataFrame | Mapping[str, pd.DataFrame]) -> Figur
         chosen = f"best epoch, {epochs[best]}: {table['val_accuracy'].iloc[best]:.1%}"
         for axes, column, factor in ((panels[0], "loss", 1), (panels[1], "accuracy", 100)):
             train, validation = factor * table[column], factor * table[f"val_{column}"]
-            line = {"color": color, "label": f"{prefix}training", "linewidth": 1.5}
-            axes.plot(epochs, train, linestyle=style.DASHED, **line)
+            axes.plot(epochs, train, "--", color=color, linewidth=1.5, label=f"{prefix}training")
             axes.plot(epochs, validation, color=color, label=f"{prefix}validation")
             ring = style.mark("o", color, False)
             axes.plot(epochs[best], validation.iloc[best], label=prefix + chosen, zorder=3, **ring)
@@ -46,173 +46,132 @@ def learning_curves(history: pd.DataFrame | Mapping[str, pd.DataFrame]) -> Figur
     panels[1].set(title="accuracy", ylabel="accuracy (%)")
     panels[1].set_ylim(top=min(100.0, panels[1].get_ylim()[1]))
     for axes in panels:
-        _epoch_axis(axes)
+        axes.set_xlabel("epoch")
+        style.whole_axis(axes.xaxis)
+        axes.grid(axis="y")
     # A column a run; a single run's three entries in one line.
-    columns = 3 if len(histories) == 1 else len(histories)
-    style.legend_below(figure, panels[0].lines, ncols=columns)
+    style.legend_below(figure, panels[0].lines, ncols=3 if len(histories) == 1 else len(histories))
     return figure
 
 
 @styled
-def accuracy_curves(histories: Mapping[str, pd.DataFrame]) -> Figure:
-    """Draw the accuracy of several runs by epoch: training on the left, validation on the right.
-
-    `learning_curves` shows a run or two in full; of five it would be a thicket.
+def speed_ratios(ratios: pd.DataFrame) -> Figure:
+    """Draw how many times as fast: median, least and most of each comparison, and its aim.
 
     Parameters
     ----------
-    histories : mapping of names to DataFrames
-        With the columns epoch (from 1), accuracy and val_accuracy (0 … 1) of ``history.csv``;
-        their lengths may differ. A mark stands at the best epoch, as in `learning_curves`.
+    ratios : DataFrame
+        "part", "case", "comparison", "low", "median", "high" (above 0), "aim" (NaN where there is
+        none). Rows of the part "arithmetic" are shares of a matrix product's operations per
+        second; they get a panel of their own, in percent.
     """
-    histories = style.several(histories, ("epoch", "accuracy", "val_accuracy"), "history")
-    figure, (panels,) = style.sheet(9.5, 4.6, 1, 2, sharey=True)
-    for at, (name, table) in enumerate(histories.items()):
-        best, epochs = int(table["val_accuracy"].to_numpy().argmax()), table["epoch"].to_numpy()
-        label = f"{name}: epoch {epochs[best]}, {table['val_accuracy'].iloc[best]:.1%}"
-        ring = {"markevery": [best], "markersize": 8, "markerfacecolor": "white"}
-        for axes, column in zip(panels, ("accuracy", "val_accuracy"), strict=True):
-            line = {"label": label, "markeredgewidth": 2, **ring, **style.look(at)}
-            axes.plot(epochs, 100 * table[column], **line)
-    for axes, text in zip(panels, ("training split", "validation split"), strict=True):
-        axes.set_title(text)
-        _epoch_axis(axes)
-    panels[0].set(ylabel="accuracy (%)", ylim=(0, min(100.0, panels[0].get_ylim()[1])))
-    style.legend_below(figure, panels[0].lines, title="best on validation")
-    return figure
-
-
-def _epoch_axis(axes: Axes) -> None:
-    axes.set_xlabel("epoch")
-    style.whole_axis(axes.xaxis)
-    axes.grid(axis="y")
-
-
-def _ended(trials: pd.DataFrame, *columns: str) -> tuple[pd.DataFrame, object]:
-    """Return the trials with an accuracy, in percent, and the best complete one's number."""
-    style.require_columns(trials, ("trial", "state", "val_accuracy", *columns), "trials")
-    ended = trials[trials["state"].isin(_COLORS) & trials["val_accuracy"].notna()]
-    style.require_some(ended, "trials")
-    ended = ended.assign(val_accuracy=100 * ended["val_accuracy"]).sort_values("trial")
-    complete = ended[ended["state"] == "complete"]
-    best = None if complete.empty else complete.loc[complete["val_accuracy"].idxmax(), "trial"]
-    return ended, best
-
-
-def _scatter(axes: Axes, ended: pd.DataFrame, setting: str, best: object) -> None:
-    """Draw a mark a trial, exactly at its setting, with the best one ringed."""
-    import seaborn
-
-    looks = {"palette": _COLORS, "markers": _MARKERS, "hue": "state", "style": "state"}
-    seaborn.scatterplot(ended, x=setting, y="val_accuracy", s=80, zorder=3, ax=axes, **looks)
-    axes.get_legend().remove()
-    ring = style.mark("o", INK, False) | {"markersize": 14, "markerfacecolor": "none"}
-    at = ended[ended["trial"] == best]
-    axes.plot(at[setting], at["val_accuracy"], label="best", zorder=4, **ring)
-    axes.set(xlabel=setting.replace("_", " "), ylabel="validation accuracy (%)")
-    axes.margins(y=0.1)
-    axes.grid(axis="y")
-
-
-@styled
-def search_history(trials: pd.DataFrame) -> Figure:
-    """Draw what each trial of a search reached, and the best so far.
-
-    Parameters
-    ----------
-    trials : DataFrame
-        trial (a number), state ("complete" or "pruned"; others are not drawn), val_accuracy
-        (0 … 1). A pruned trial stands at the best of the epochs that it was given.
-    """
-    ended, best = _ended(trials)
-    figure, ((axes,),) = style.sheet(8, 4.1)
-    counts = ended["state"].value_counts()
-    named = {state: f"{state} ({count})" for state, count in counts.items()}
-    _scatter(axes, ended, "trial", best)
-    complete = ended[ended["state"] == "complete"]
-    if best is not None:
-        steps, highest = complete["trial"], complete["val_accuracy"].cummax()
-        axes.step(steps, highest, where="post", color=INK, linewidth=1.3, label="best so far")
-        style.beside(axes, highest.iloc[-1], f"best: {highest.iloc[-1]:.1f}%", fontweight="bold")
-    style.whole_axis(axes.xaxis, 12)
-    handles, labels = axes.get_legend_handles_labels()
-    style.legend_below(figure, handles, [named.get(label, label) for label in labels], ncols=4)
-    return figure
-
-
-@styled
-def search_curves(epochs: pd.DataFrame, trials: pd.DataFrame) -> Figure:
-    """Draw each trial's validation accuracy by epoch, and where it was pruned.
-
-    Parameters
-    ----------
-    epochs : DataFrame
-        A row an epoch of a trial: trial, epoch (from 1), val_accuracy (0 … 1).
-    trials : DataFrame
-        As in `search_history`.
-    """
-    ended, best = _ended(trials)
-    figure, ((axes,),) = style.sheet(8, 4.4)
-    handles = {}
-    for trial, state in zip(ended["trial"], ended["state"], strict=True):
-        curve, chosen = epochs[epochs["trial"] == trial].sort_values("epoch"), trial == best
-        line = {"color": _COLORS[state], "linewidth": 1.3, "label": state, "zorder": 3}
-        if chosen:
-            line |= {"color": INK, "linewidth": 2.6, "label": "best", "zorder": 4}
-        line |= {"marker": _MARKERS[state], "markevery": [-1], "markeredgecolor": "white"}
-        dashes = style.DASHED if state == "pruned" else "-"
-        shares = 100 * curve["val_accuracy"]
-        (drawn,) = axes.plot(curve["epoch"], shares, linestyle=dashes, markersize=8, **line)
-        handles.setdefault(line["label"], drawn)
-    axes.set_ylabel("validation accuracy (%)")
-    _epoch_axis(axes)
-    style.legend_below(figure, list(handles.values()))
-    return figure
-
-
-@styled
-def search_settings(
-    trials: pd.DataFrame,
-    settings: Sequence[str] = ("learning_rate", "batch_size", "filters", "dropout"),
-) -> Figure:
-    """Draw accuracy against each setting, a panel a setting, with the best trial ringed.
-
-    Parameters
-    ----------
-    trials : DataFrame
-        As in `search_history`, with a column for each of the settings.
-    settings : sequence of str
-        "learning_rate" gets a logarithmic axis; "batch_size" and "filters" stand at equal
-        distances.
-    """
-    ended, best = _ended(trials, *settings)
-    figure, (panels,) = style.sheet(1.2 + 2.4 * len(settings), 3.8, 1, len(settings), sharey=True)
-    for axes, name in zip(panels, settings, strict=True):
-        if name in ("batch_size", "filters"):
-            choices, places = np.unique(ended[name].astype(float), return_inverse=True)
-            _scatter(axes, ended.assign(**{name: places}), name, best)
-            axes.set_xticks(range(len(choices)), [f"{choice:g}" for choice in choices])
-            axes.set_xlim(-0.5, len(choices) - 0.5)
+    needed = ("part", "case", "comparison", "low", "median", "high", "aim")
+    style.require_columns(ratios, needed, "ratios")
+    if not (ratios[["low", "median", "high"]].to_numpy(dtype=float) > 0).all():
+        raise DataError("ratios: found one that is not above 0")
+    share = ratios["part"] == "arithmetic"
+    groups = [(one, some) for one in (False, True) if len(some := ratios[share == one])]
+    heights = [len(some) + 1.2 for _, some in groups]
+    high = 0.38 * sum(heights) + 1.1
+    figure, panels = style.sheet(9, high, len(groups), 1, height_ratios=heights)
+    for axes, (is_share, some) in zip(panels[:, 0], groups, strict=True):
+        factor = 100 if is_share else 1
+        rows, aims = factor * some[["median", "low", "high"]].to_numpy(), factor * some["aim"]
+        unit = "%" if is_share else "×"
+        text = [[f"{x:.{int(x < 9.95 and not is_share)}f}{unit}" for x in row] for row in rows]
+        names = some["case"] if is_share else some["case"] + ": " + some["comparison"]
+        looks = [{"filled": not row[0] < aim} for row, aim in zip(rows, aims, strict=True)]
+        style.forest(axes, names, rows, [""] * len(rows), looks)
+        for place, (median, low, high) in enumerate(text):
+            style.beside(axes, place, median, fontweight="bold")
+            style.beside(axes, place, f"{low} … {high}", 58)
+        axes.plot(aims, range(len(aims)), zorder=1, **style.mark("|", WRONG) | {"markersize": 16})
+        if is_share:
+            axes.set_xlim(0, max(100.0, 1.12 * axes.get_xlim()[1]))
+            axes.set_xlabel("operations a second of a training step, in % of a matrix product's")
             continue
-        _scatter(axes, ended, name, best)
-        if name == "learning_rate":
-            axes.set_xscale("log")
-            axes.xaxis.set_minor_formatter(NullFormatter())
-            axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
-    style.legend_below(figure, panels[0].get_legend_handles_labels()[0])
+        axes.set_xscale("log")
+        axes.set_xlim(min(0.7, axes.get_xlim()[0]), 1.6 * axes.get_xlim()[1])
+        axes.axvline(1, color=INK, linewidth=1.2, zorder=1)
+        axes.xaxis.set_major_locator(LogLocator(10, subs=(1, 3)))
+        axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}×")
+        axes.xaxis.set_minor_locator(NullLocator())
+        axes.set_xlabel("times as fast (logarithmic)")
+    marks = {"median, least to most": style.mark()}
+    if ratios["aim"].notna().any():
+        marks |= {"short of its aim": style.mark(filled=False), "aim": style.mark("|", WRONG)}
+    handles = [Line2D([], [], label=label, **one) for label, one in marks.items()]
+    style.legend_below(figure, handles)
     return figure
 
 
 @styled
-def search_importance(shares: pd.Series) -> Figure:
-    """Draw how much of the accuracy's spread each setting explains (index: settings; 0 … 1)."""
-    import seaborn
+def growth_curves(points: pd.DataFrame) -> Figure:
+    """Draw how time and memory grow with the rows, each as a multiple of its smallest size.
 
-    style.require_some(shares, "shares")
-    figure, ((axes,),) = style.sheet(7, 0.5 * len(shares) + 0.9)
-    bars = {"color": style.MAIN, "saturation": 1}
-    seaborn.barplot(x=100 * shares.to_numpy(), y=list(shares.index), ax=axes, **bars)
-    axes.bar_label(axes.containers[0], fmt="%.0f%%", padding=4)
-    style.name_lines(axes, [str(name).replace("_", " ") for name in shares.index])
-    axes.set(xlim=(0, 100), xlabel="share of the spread in accuracy that it explains (%)")
+    Parameters
+    ----------
+    points : DataFrame
+        "task", "rows", "seconds", "megabytes". Both axes are logarithmic; what rises above the
+        dashed line grows faster than the rows. A task whose memory is not known is left out on
+        the right.
+    """
+    style.require_columns(points, ("task", "rows", "seconds", "megabytes"), "points")
+    figure, (panels,) = style.sheet(9.5, 5.4, 1, 2, sharex=True)
+    first = points["rows"].min()
+    factors = np.unique(points["rows"] / first)
+    for axes, column in zip(panels, ("seconds", "megabytes"), strict=True):
+        axes.plot(factors, factors, color=QUIET, linestyle=style.DASHED, label="as the rows")
+        for at, (task, some) in enumerate(points.groupby("task", sort=False)):
+            some = some.sort_values("rows")
+            if (some[column] > 0).all():
+                cost = some[column] / some[column].iloc[0]
+                axes.plot(some["rows"] / first, cost, label=task, **style.look(at))
+        axes.set(xscale="log", yscale="log", title="time" if column == "seconds" else "memory")
+        axes.set_xlabel(f"rows, as a multiple of {first:,}")
+        axes.xaxis.set_major_locator(FixedLocator(factors))
+        axes.xaxis.set_minor_locator(NullLocator())
+        axes.yaxis.set_major_locator(LogLocator(2))
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_formatter(lambda value, _: f"{value:g}×")
+            axis.set_minor_formatter(NullFormatter())
+        axes.grid()
+    panels[0].set_ylabel("cost, as a multiple of the smallest size's")
+    style.legend_below(figure, panels[0].lines)
+    return figure
+
+
+@styled
+def accuracy_by_time(curves: Mapping[str, pd.DataFrame], levels: Sequence[float]) -> Figure:
+    """Draw the best validation accuracy so far over the time since the start, a line a run.
+
+    Parameters
+    ----------
+    curves : mapping of names to DataFrames
+        "seconds" (above 0), "best" (0 … 1): a row an epoch.
+    levels : sequence of float
+        Accuracies, 0 … 1, marked by a line across, and on each curve where it first reaches one.
+    """
+    curves = style.several(curves, ("seconds", "best"), "curve")
+    figure, ((axes,),) = style.sheet(9, 5.0 + 0.1 * len(curves))
+    for level in levels:
+        axes.axhline(100 * level, color=QUIET, linewidth=1, linestyle=style.DOTTED, zorder=1)
+        style.beside(axes, 100 * level, f"{100 * level:g}%", color=QUIET)
+    for at, (name, table) in enumerate(curves.items()):
+        best = table["best"].to_numpy()
+        reached = [int(np.argmax(best >= level)) for level in levels if best[-1] >= level]
+        dots = {"markevery": [*reached, len(best) - 1], "markerfacecolor": "white"}
+        line = {"where": "post", "label": f"{name}: {best[-1]:.1%}", "markersize": 7}
+        axes.step(table["seconds"], 100 * best, zorder=3, **line, **dots, **style.look(at))
+    axes.set_xscale("log")
+    least, most = axes.get_xlim()
+    axes.xaxis.set_major_locator(FixedLocator([one for one in _CLOCK if least <= one <= most]))
+    axes.xaxis.set_major_formatter(lambda value, _: _CLOCK.get(round(value), ""))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.set_xlabel("time from the start of training (logarithmic)")
+    axes.set_ylabel("best validation accuracy so far (%)")
+    axes.grid(axis="x")
+    # Further down all runs are beginners.
+    axes.set_ylim(bottom=max(axes.get_ylim()[0], 100 * min(levels, default=0) - 30))
+    style.legend_below(figure, axes.get_legend_handles_labels()[0])
     return figure
