@@ -1,4 +1,4 @@
-"""Faces and photos: sheets, boxes, SMOTE's parents, augmentation, pairs, top predictions."""
+"""Faces and photos: sheets, boxes, SMOTE's parents, augmentation, top predictions."""
 
 from __future__ import annotations
 
