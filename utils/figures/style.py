@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import io
-import math
-import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,23 +13,30 @@ import matplotlib
 import matplotlib.figure
 import matplotlib.style
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.colors import to_rgb
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.ticker import MaxNLocator
 from PIL import Image
 
+from utils import runtime
 from utils.expressions import COLORS
-from utils.runtime import FIGURES, DataError
+from utils.runtime import DataError
 
 STYLE = Path(__file__).with_name("style.mplstyle")
-#: Dots an inch of a figure in a notebook; `save` takes the style's, which are more.
-NOTEBOOK_DPI = 120
-INK, QUIET, WRONG = "#222222", "#6B6B6B", "#B2182B"
-UNKNOWN = "#4D4D4D"
-RIGHT_MARK, WRONG_MARK = "✓", "✗"
+#: Dots per inch of a figure in a notebook; `save` takes the style's, which are more.
+NOTEBOOK_DPI = 110
+INK, QUIET, WRONG, MAIN = "#222222", "#5F5F5F", "#B2182B", "#332288"
+DOTTED, DASHED = (0, (1, 2)), (0, (4, 2))
+_DASHES = ((0, ()), (0, (6, 2)), (0, (2, 1.5)), (0, (6, 2, 1.5, 2)), (0, (10, 3)))
 
 
 class Figure(matplotlib.figure.Figure):
     """A Matplotlib figure that pyplot does not know, and that shows itself in a notebook."""
+
+    def __init__(self, *arguments: Any, **settings: Any) -> None:
+        super().__init__(*arguments, **settings)
+        FigureCanvasAgg(self)  # without one, seaborn's heat maps would open a figure of pyplot's
 
     def savefig(self, fname: Any, **settings: Any) -> None:
         """Write the figure in the course's style (fonts are chosen as late as this)."""
@@ -42,18 +48,14 @@ class Figure(matplotlib.figure.Figure):
             super().savefig(fname, **settings)
 
     def _repr_png_(self) -> bytes:
-        """Give a notebook the picture."""
         return png(self, NOTEBOOK_DPI)
 
 
 def png(figure: matplotlib.figure.Figure, dpi: float) -> bytes:
-    """Render as PNG without a time stamp or a program's name: the same bytes each time.
-
-    The 256 commonest colours are kept, which takes a third of the space; on the course's figures
-    that changes a pixel by 0.2 of 255 on average.
-    """
+    """Render as PNG without a time stamp: the same bytes each time."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=dpi)
+    # 256 colors take a third of the space, and change a pixel by 0.2 of 255 on average.
     picture = Image.open(buffer).convert("RGB")
     picture = picture.quantize(256, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
     small = io.BytesIO()
@@ -62,100 +64,144 @@ def png(figure: matplotlib.figure.Figure, dpi: float) -> bytes:
 
 
 def styled(plot: Callable[..., Figure]) -> Callable[..., Figure]:
-    """Run a plotting function in the course's style, leaving Matplotlib's settings as they were."""
+    """Draw in the course's style, changing nothing global; add the argument ``title``."""
 
     @functools.wraps(plot)
-    def wrapped(*arguments: Any, **settings: Any) -> Figure:
+    def wrapped(*arguments: Any, title: str = "", **settings: Any) -> Figure:
         with matplotlib.style.context(STYLE):
-            return plot(*arguments, **settings)
+            figure = plot(*arguments, **settings)
+            if title:
+                lines, (width, height) = title.split("\n"), figure.get_size_inches()
+                width = max(width, 0.105 * max(map(len, lines)) + 0.3)
+                figure.set_size_inches(width, height + 0.25 * len(lines) + 0.1)
+                figure.suptitle(title)
+            return figure
 
+    signature = inspect.signature(plot)
+    extra = inspect.Parameter("title", inspect.Parameter.KEYWORD_ONLY, default="", annotation="str")
+    wrapped.__signature__ = signature.replace(parameters=[*signature.parameters.values(), extra])
     return wrapped
 
 
-def save(figure: matplotlib.figure.Figure, name: str, folder: Path | str = FIGURES) -> Path:
-    """Write a figure as a PNG that depends on nothing but its content.
+def save(figure: matplotlib.figure.Figure, name: str, folder: Path | str | None = None) -> Path:
+    """Write a figure as ``folder``/``name``.png, which depends on nothing but its content.
 
-    Parameters
-    ----------
-    figure : Figure
-    name : str
-        The file's name, with or without ".png"; no folders.
-    folder : path
-        Made if it is not there.
-
-    Returns
-    -------
-    Path
-        The file, written beside its place and moved there.
-
-    Raises
-    ------
-    DataError
-        When the name is empty or holds a folder.
+    The folder (by default ``figures/``) is made if it is not there; the file is written
+    atomically, and its path returned. A name that is empty or holds a folder is a `DataError`.
     """
     name = name.removesuffix(".png")
     if not name or name != Path(name).name:
         raise DataError(f"figure name {name!r}: expected a file name without a folder")
-    path = Path(folder) / f"{name}.png"
+    path = Path(folder or runtime.FIGURES) / f"{name}.png"
     path.parent.mkdir(parents=True, exist_ok=True)
     with matplotlib.style.context(STYLE):
         content = png(figure, matplotlib.rcParams["savefig.dpi"])
-    part = path.with_name(f".{path.name}.part")
-    part.write_bytes(content)
-    os.replace(part, path)
+    runtime.write_atomically(path, content)
     return path
 
 
+def sheet(
+    width: float, height: float, rows: int = 1, columns: int = 1, **settings: Any
+) -> tuple[Figure, np.ndarray]:
+    """Make a figure in inches, and its (rows, columns) axes."""
+    figure = Figure(figsize=(width, height))
+    return figure, figure.subplots(rows, columns, squeeze=False, **settings)
+
+
+def forest(
+    axes: Axes, names: Sequence[str], rows: np.ndarray, said: Sequence[str], looks: Sequence = ()
+) -> None:
+    """Draw a line for each row (value, low, high), its name at the left, its text at the right."""
+    name_lines(axes, names)
+    for place, (values, text) in enumerate(zip(rows, said, strict=True)):
+        interval(axes, place, values, **(looks[place] if looks else {}))
+        beside(axes, place, text)
+
+
+def look(at: int) -> dict[str, Any]:
+    """Give the run at a place its color, its dashes and its mark: never color alone."""
+    cycle = matplotlib.rcParams["axes.prop_cycle"].by_key()["color"]
+    dashes = _DASHES[(at + at // len(cycle)) % len(_DASHES)]
+    return {"color": cycle[at % len(cycle)], "linestyle": dashes, "marker": "osD^vPX"[at % 7]}
+
+
+def interval(
+    axes: Axes, place: float, values: Sequence[float], color: str = MAIN, **look: Any
+) -> None:
+    """Draw at a height a value and, unless NaN, its interval: (value, low, high)."""
+    value, low, high = values
+    if np.isfinite([low, high]).all():
+        axes.plot([low, high], [place, place], color=color, linewidth=2.2, alpha=0.6, zorder=2)
+    axes.plot([value], [place], zorder=3, **mark(color=color, **look))
+
+
+def mark(marker: str = "o", color: str = MAIN, filled: bool = True) -> dict[str, Any]:
+    """Return the look of a mark, for `Axes.plot` and for a legend."""
+    face = color if filled else "white"
+    edge = {"markeredgecolor": color, "markeredgewidth": 1.8, "linestyle": "none"}
+    return {"marker": marker, "markersize": 8, "markerfacecolor": face, **edge}
+
+
+def name_lines(axes: Axes, names: Sequence[str]) -> None:
+    """Name the lines of a plot, the first at the top."""
+    axes.set_yticks(range(len(names)), [str(name) for name in names])
+    axes.set_ylim(len(names) - 0.4, -0.6)
+    axes.tick_params(axis="y", length=0)
+    axes.grid(axis="x")
+
+
+def beside(axes: Axes, place: float, text: str, points: float = 8, **font: Any) -> None:
+    """Write right of the axes, so many points from their edge."""
+    where = {"xycoords": axes.get_yaxis_transform(), "textcoords": "offset points"}
+    font = {"va": "center", "annotation_clip": False, **font}
+    axes.annotate(text, (1, place), (points, 0), **where, **font)
+
+
+def references(axes: Axes, named: Mapping[str, float]) -> None:
+    """Mark values by dotted upright lines, named above the axes, a line of text each."""
+    for level, (name, value) in enumerate(sorted(named.items(), key=lambda one: one[1])):
+        axes.axvline(value, color=QUIET, linewidth=1.3, linestyle=DOTTED, zorder=0.5)
+        where = {"xycoords": axes.get_xaxis_transform(), "textcoords": "offset points"}
+        font = {"ha": "center", "fontsize": 10.5, "color": QUIET, "annotation_clip": False}
+        axes.annotate(name, (value, 1), (0, 4 + 14 * level), **where, **font)
+
+
+def whole_axis(axis: Any, most: int = 7) -> None:
+    """Put at most so many ticks at whole numbers, with commas."""
+    axis.set_major_locator(MaxNLocator(most, steps=[1, 2, 5, 10], integer=True))
+    axis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+
+
+def legend_below(figure: Figure, handles: Any, labels: Sequence[str] | None = None, **how) -> None:
+    """Put the legend under the figure; up to three entries a line, unless told otherwise."""
+    labels = [handle.get_label() for handle in handles] if labels is None else labels
+    how = {"ncols": min(3, len(labels)), **how}
+    figure.legend(handles, labels, loc="outside lower center", **how)
+
+
 def color_of(expression: str) -> str:
-    """Return an expression's colour, or grey for what is none."""
-    return COLORS.get(expression, UNKNOWN)
+    """Return an expression's color, or gray for what is none."""
+    return COLORS.get(expression, "#4D4D4D")
 
 
 def checked_picture(image: np.ndarray, what: str = "picture") -> np.ndarray:
     """Bring a picture to (height, width, 3) uint8, whatever its channels."""
     image = np.asarray(image)
-    if image.ndim == 2:
-        image = image[:, :, None]
-    if (
-        image.ndim != 3
-        or image.shape[2] not in (1, 3)
-        or image.dtype != np.uint8
-        or 0 in image.shape
-    ):
+    full = image[:, :, None] if image.ndim == 2 else image
+    if full.ndim != 3 or full.shape[2] not in (1, 3) or full.dtype != np.uint8 or not full.size:
         raise DataError(
             f"{what}: expected uint8 of shape (height, width[, 1 or 3]), "
             f"got {image.dtype} of shape {image.shape}"
         )
-    return np.broadcast_to(image, (*image.shape[:2], 3))
+    return np.broadcast_to(full, (*full.shape[:2], 3))
 
 
-def show(axes: Axes, image: np.ndarray, edge: str | None = None, width: float = 2.5) -> None:
-    """Draw a picture without ticks, in a thin frame or in one of the given colour."""
+def show(axes: Axes, image: np.ndarray, edge: str | None = None) -> None:
+    """Draw a picture without ticks, in a thin frame or in a thick one of the given color."""
     axes.imshow(checked_picture(image), interpolation="nearest")
     axes.set(xticks=[], yticks=[])
     for spine in axes.spines.values():
-        spine.set(visible=True, color=edge or "#CFCFCF", linewidth=width if edge else 0.6)
-
-
-def grid(
-    count: int, columns: int, cell: float, row: float, title: str
-) -> tuple[Figure, list[Axes]]:
-    """Make a figure of ``count`` cells, each ``cell`` inches wide and ``row`` high."""
-    columns = max(1, min(columns, count))
-    rows = math.ceil(count / columns)
-    width = max(cell * columns, 0.082 * len(title) + 0.3)
-    figure = Figure(figsize=(width, row * rows + (0.45 if title else 0)))
-    cells = figure.subplots(rows, columns, squeeze=False).ravel()
-    for axes in cells[count:]:
-        axes.set_visible(False)
-    set_title(figure, title)
-    return figure, list(cells[:count])
-
-
-def set_title(figure: Figure, title: str) -> None:
-    """Write a title over the whole figure, if there is one."""
-    if title:
-        figure.suptitle(title)
+        spine.set(visible=True, color=edge or "#CFCFCF", linewidth=3 if edge else 0.6)
 
 
 def require_same_length(count: int, **others: Sequence | np.ndarray | None) -> None:
@@ -171,20 +217,20 @@ def require_some(values: Sequence | np.ndarray, what: str) -> None:
         raise DataError(f"{what}: expected one or more, got none")
 
 
-def ink_on(color: Any) -> str:
-    """Black or white, whichever stands out more on the colour (WCAG's relative luminance)."""
-    channels = np.asarray(to_rgb(color))
-    linear = np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
-    luminance = float(linear @ (0.2126, 0.7152, 0.0722))
-    return "white" if 1.05 / (luminance + 0.05) > (luminance + 0.05) / 0.05 else "black"
+def require_columns(table: pd.DataFrame, columns: Sequence[str], what: str) -> None:
+    """Refuse a table that lacks a column or is empty."""
+    missing = sorted(set(columns) - set(table.columns))
+    if missing:
+        raise DataError(f"{what}: no column {', '.join(missing)}")
+    require_some(table, what)
 
 
-def percent(share: float) -> str:
-    """Write a share as a percentage, with as many decimals as keep it below 100 and above 0."""
-    if 0 < share < 1:
-        for decimals in (1, 2):
-            text = f"{100 * share:.{decimals}f}"
-            if 0 < float(text) < 100:
-                return f"{text}%"
-        return "> 99.99%" if share > 0.5 else "< 0.01%"
-    return f"{100 * share:.0f}%"
+def several(
+    tables: pd.DataFrame | Mapping[str, pd.DataFrame], columns: Sequence[str], what: str
+) -> dict[str, pd.DataFrame]:
+    """Take one table or a mapping of names to tables, each of which has the columns and a row."""
+    tables = {"": tables} if isinstance(tables, pd.DataFrame) else dict(tables)
+    require_some(tables, what)
+    for name, table in tables.items():
+        require_columns(table, columns, f"{what} {name!r}" if name else what)
+    return tables

@@ -1,0 +1,220 @@
+"""Accuracies and how sure they are: intervals, differences, reliability, coverage, corruptions."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+from matplotlib.lines import Line2D
+from matplotlib.ticker import PercentFormatter
+
+from utils.figures import style
+from utils.figures.style import INK, MAIN, QUIET, Figure, styled
+from utils.runtime import DataError
+
+
+@styled
+def accuracy_intervals(
+    table: pd.DataFrame, *, reference: Mapping[str, float] | None = None
+) -> Figure:
+    """Draw accuracies with their intervals, a line each.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Index: names; columns ``accuracy``, ``low``, ``high``, 0 … 1.
+    reference : mapping of names to shares 0 … 1, optional
+        Marked by dotted upright lines: figures from elsewhere, to be cited in the text.
+    """
+    style.require_columns(table, ("accuracy", "low", "high"), "table")
+    named = {f"{name} {100 * one:.1f}": 100 * one for name, one in (reference or {}).items()}
+    figure, ((axes,),) = style.sheet(8, 0.44 * len(table) + 1.2 + 0.2 * len(named))
+    rows = 100 * table[["accuracy", "low", "high"]].to_numpy()
+    said = ["{:.1f}  ({:.1f} to {:.1f})".format(*row) for row in rows]
+    style.forest(axes, table.index, rows, said)
+    style.references(axes, named)
+    axes.margins(x=0.1)
+    axes.set_xlabel("accuracy (%), with its 95% interval")
+    return figure
+
+
+@styled
+def difference_forest(table: pd.DataFrame) -> Figure:
+    """Draw paired differences with their intervals, a line each, around zero.
+
+    Parameters
+    ----------
+    table : DataFrame
+        From `evaluation.compare_all`: columns ``difference``, ``low`` and ``high`` (shares,
+        -1 … 1) and, if it has them, ``p_holm``. Its index names each line; of an index with two
+        levels, "first − second".
+
+    A dot is filled where the interval leaves zero out, and empty where it does not.
+    """
+    style.require_columns(table, ("difference", "low", "high"), "differences")
+    figure, ((axes,),) = style.sheet(8.5, 0.44 * len(table) + 1.4)
+    axes.axvline(0, color=INK, linewidth=1.2, zorder=0.5)
+    rows = 100 * table[["difference", "low", "high"]].to_numpy()
+    said = ["{:+.1f}  ({:+.1f} to {:+.1f})".format(*row).replace("-", "−") for row in rows]
+    note = ""
+    if "p_holm" in table:
+        note = ";\np corrected for the number of pairs (Holm)"
+        p = ["p < 0.001" if one < 0.001 else f"p = {one:.3f}" for one in table["p_holm"]]
+        said = [f"{text}   {one}" for text, one in zip(said, p, strict=True)]
+    pairs = isinstance(table.index, pd.MultiIndex)
+    names = [" − ".join(map(str, name)) if pairs else name for name in table.index]
+    looks = [{"filled": low > 0 or high < 0} for _, low, high in rows]
+    style.forest(axes, names, rows, said, looks)
+    axes.margins(x=0.08)
+    axes.set_xlabel(f"difference in accuracy (points), with its 95% interval{note}")
+    return figure
+
+
+@styled
+def reliability(table: pd.DataFrame | Mapping[str, pd.DataFrame]) -> Figure:
+    """Draw how often right against how confident, and how many predictions were so confident.
+
+    Parameters
+    ----------
+    table : DataFrame, or mapping of names to DataFrames
+        From `evaluation.reliability_table`: low, high, count, confidence, accuracy. Several,
+        say before and after a temperature, stand side by side on one scale.
+
+    The mean gap in it, weighted by count, is the expected calibration error; the bars at the
+    dots are Wilson's 95 % intervals.
+    """
+    from statsmodels.stats.proportion import proportion_confint
+
+    tables = style.several(table, ("low", "high", "count", "confidence", "accuracy"), "table")
+    shape = {"sharex": True, "sharey": "row", "height_ratios": [3.4, 1]}
+    width = 5.6 if len(tables) == 1 else 0.4 + 4.1 * len(tables)
+    figure, panels = style.sheet(width, 6.0, 2, len(tables), **shape)
+    for (name, one), (upper, lower) in zip(tables.items(), panels.T, strict=True):
+        filled = one[one["count"] > 0]
+        style.require_some(filled, "reliability table")
+        counts, confidence, accuracy = filled["count"], filled["confidence"], filled["accuracy"]
+        low, high = proportion_confint((accuracy * counts).round(), counts, method="wilson")
+        upper.plot([0, 1], [0, 1], "--", color=QUIET, linewidth=1.3, label="as confident as right")
+        upper.vlines(confidence, low, high, color=MAIN, linewidth=2, alpha=0.5)
+        upper.plot(confidence, accuracy, "o", color=MAIN, label="measured, with its 95% interval")
+        gap = np.average((confidence - accuracy).abs(), weights=counts)
+        said = f"mean gap {100 * gap:.1f} points"
+        upper.set_title(f"{name}: {said}" if name else said, fontweight="normal")
+        upper.grid(axis="y")
+        widths = filled["high"] - filled["low"]
+        lower.bar(filled["low"] + widths / 2, counts, width=0.94 * widths, color=MAIN)
+        lower.set_xlabel("probability of the predicted class (%)")
+        lower.xaxis.set_major_formatter(PercentFormatter(xmax=1, symbol=""))
+        lower.grid(axis="y")
+    panels[0, 0].set(ylim=(0, 1.02), ylabel="right (% of the bin)")
+    panels[0, 0].yaxis.set_major_formatter(PercentFormatter(xmax=1, symbol=""))
+    panels[1, 0].set(xlim=(0, 1), ylabel="predictions")
+    style.whole_axis(panels[1, 0].yaxis, 3)
+    style.legend_below(figure, panels[0, 0].lines, ncols=min(2, len(tables)))
+    figure.align_ylabels()
+    return figure
+
+
+@styled
+def coverage_curves(
+    curves: pd.DataFrame | Mapping[str, pd.DataFrame], *, wanted: float | None = None
+) -> Figure:
+    """Draw how often a network is right among the pictures it answers, most confident first.
+
+    Parameters
+    ----------
+    curves : DataFrame, or mapping of names to DataFrames
+        From `evaluation.coverage_curve`: coverage, answered, accuracy, low, high. Of the first,
+        the 95 % band is drawn (the others' are much the same).
+    wanted : float, optional
+        An accuracy, 0 … 1, to be marked by a line across.
+
+    At the right end everything is answered: there stands the usual accuracy. A curve begins at
+    its most confident hundredth, or at 20 answers: before, one mistake is five points.
+    """
+    curves = style.several(curves, ("coverage", "answered", "accuracy", "low", "high"), "curves")
+    figure, ((axes,),) = style.sheet(7.4, 4.8 + 0.1 * len(curves))
+    for at, (name, curve) in enumerate(curves.items()):
+        look, most = style.look(at), curve["answered"].max()
+        # One row is left in any case: all pictures.
+        shown = curve[curve["answered"] >= min(max(20, 0.01 * most), most)]
+        shown = 100 * shown[["coverage", "accuracy", "low", "high"]]
+        if at == 0:
+            band = {"color": look["color"], "alpha": 0.15, "linewidth": 0}
+            label = f"{name}: 95% interval" if name else "95% interval"
+            axes.fill_between(shown["coverage"], shown["low"], shown["high"], label=label, **band)
+        last = shown["accuracy"].iloc[-1]
+        label = f"{name}: {last:.1f}% of all" if name else f"{last:.1f}% of all"
+        axes.plot(shown["coverage"], shown["accuracy"], markevery=[-1], label=label, **look)
+    if wanted is not None:
+        line = {"color": QUIET, "linewidth": 1.3, "linestyle": style.DOTTED}
+        axes.axhline(100 * wanted, label=f"wanted: {wanted:.0%}", **line)
+    axes.set(xlabel="coverage: answered, most confident first (% of the pictures)")
+    axes.set(xlim=(0, 101), ylabel="right (% of the answered)")
+    axes.set_ylim(top=min(101.0, axes.get_ylim()[1]))
+    axes.grid(axis="y")
+    style.legend_below(figure, axes.get_legend_handles_labels()[0], ncols=2)
+    return figure
+
+
+@styled
+def robustness_curves(
+    tables: pd.DataFrame | Mapping[str, pd.DataFrame],
+    *,
+    reference: Mapping[str, float] | None = None,
+) -> Figure:
+    """Draw accuracy against the level of each corruption, a panel a corruption, a line a network.
+
+    Parameters
+    ----------
+    tables : DataFrame, or mapping of names to DataFrames
+        From `robustness.table`, about the same corruptions: corruption, level, unit, clean
+        (bool), accuracy, low, high (0 … 1).
+    reference : mapping of names to shares 0 … 1, optional
+        Marked by dotted level lines: what naming the commonest class alone would get, say.
+
+    All panels have one scale of accuracy; levels stand at equal distances. The clean level has a
+    ring, and stands left where levels go one way from it; bands are 95 % intervals.
+    """
+    needed = ("corruption", "level", "unit", "clean", "accuracy", "low", "high")
+    tables, reference = style.several(tables, needed, "tables"), reference or {}
+    first = next(iter(tables.values()))
+    kinds = list(first["corruption"].unique())
+    if any(list(table["corruption"].unique()) != kinds for table in tables.values()):
+        raise DataError("tables: expected the same corruptions in each")
+    columns = min(4, len(kinds))
+    rows = math.ceil(len(kinds) / columns)
+    figure, cells = style.sheet(2.4 * columns + 0.6, 2.5 * rows + 1.1, rows, columns, sharey=True)
+    for axes, kind in zip(cells.flat, kinds, strict=False):
+        for place, (name, table) in enumerate(tables.items()):
+            look, part = style.look(place), table[table["corruption"] == kind].reset_index()
+            shares = 100 * part[["accuracy", "low", "high"]]
+            band = {"color": look["color"], "alpha": 0.18, "linewidth": 0}
+            axes.fill_between(part.index, shares["low"], shares["high"], **band)
+            label = name or "accuracy"
+            axes.plot(part.index, shares["accuracy"], markersize=5, label=label, **look)
+            ring = style.mark("o", look["color"], False)
+            clean = part["clean"].astype(bool)
+            axes.plot(part.index[clean], shares["accuracy"][clean], clip_on=False, zorder=3, **ring)
+        ticks = [f"{level:g}".replace("-", "−") for level in part["level"]]
+        axes.set_xticks(part.index, ticks, fontsize=10 if len(ticks) < 7 else 8)
+        axes.set_xlabel(part["unit"].iloc[0], fontsize=10.5)
+        if len(part) > 1 and clean.iloc[-1]:
+            axes.invert_xaxis()
+        axes.set_title(kind)
+        axes.grid(axis="y")
+        for name, share in reference.items():
+            label = f"{name} {100 * share:.1f}"
+            axes.axhline(100 * share, color=QUIET, linestyle=style.DOTTED, zorder=0.5, label=label)
+    for axes in cells.flat[len(kinds) :]:
+        axes.set_visible(False)
+    for axes in cells[:, 0]:
+        axes.set_ylabel("accuracy (%)")
+    top = max(table["high"].max() for table in tables.values())
+    cells[0, 0].set_ylim(0, min(100.0, 10 * math.ceil(10 * top)))
+    handles, _ = cells[0, 0].get_legend_handles_labels()
+    handles.append(Line2D([], [], label="faces as they are", **style.mark("o", QUIET, False)))
+    style.legend_below(figure, handles)
+    return figure

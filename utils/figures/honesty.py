@@ -1,0 +1,240 @@
+"""What is wrong with a data set, what each mistake adds, and claims beside what others report."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+
+from utils.figures import style
+from utils.figures.style import INK, MAIN, WRONG, Figure, styled
+from utils.runtime import DataError
+
+_SPLITS = {"training": "#BBBBBB", "validation": "#88CCEE", "test": MAIN}
+#: Kind of a mistake → what the legend says, and color.
+_KINDS = {
+    "leak": ("test pictures reach training", "#CC6677"),
+    "choice": ("the test set chooses", "#DDAA33"),
+    "measure": ("something else is measured", "#88CCEE"),
+    "combined": ("several at once", "#AA4499"),
+}
+
+
+@styled
+def problem_counts(table: pd.DataFrame) -> Figure:
+    """Draw how many pictures of each split have each problem.
+
+    Parameters
+    ----------
+    table : DataFrame of int
+        From `Audit.problems`, its index in words: a column for each of "training", "validation"
+        and "test"; without any of these, "all" is drawn. Problems that no picture has stay.
+    """
+    import seaborn
+
+    splits = [split for split in _SPLITS if split in table] or ["all"]
+    style.require_columns(table, splits, "table")
+    long = table[splits].reset_index(names="problem").melt("problem", var_name="split")
+    figure, ((axes,),) = style.sheet(8.5, 1.2 + (0.19 * len(splits) + 0.17) * len(table))
+    look = {"hue": "split", "palette": {**_SPLITS, "all": MAIN}, "saturation": 1, "legend": False}
+    seaborn.barplot(long, x="value", y="problem", ax=axes, hue_order=splits, **look)
+    for bars in axes.containers:
+        axes.bar_label(bars, fmt="{:,.0f}", padding=3, fontsize=10)
+    style.name_lines(axes, [textwrap.fill(str(label), 34) for label in table.index])
+    axes.set(xlabel="pictures", ylabel="", xlim=(0, 1.12 * max(long["value"].max(), 1)))
+    style.whole_axis(axes.xaxis)
+    if len(splits) > 1:
+        style.legend_below(figure, [Patch(color=_SPLITS[split], label=split) for split in splits])
+    return figure
+
+
+@styled
+def best_correlations(
+    correlation: np.ndarray,
+    exact: np.ndarray,
+    *,
+    threshold: float = 0.95,
+    mirrored: np.ndarray | None = None,
+) -> Figure:
+    """Draw how well each picture correlates with its nearest, and the threshold of a near copy.
+
+    Parameters
+    ----------
+    correlation : (m,) float
+        Each compared picture's best correlation, -1 … 1; NaN (flat pictures) is left out, and
+        counted in the axis's label.
+    exact : (m,) bool
+        Exact copies: drawn as a bar of their own, right of 1.
+    threshold : float
+        Marked by a line, with the number of pictures right of it, exact copies included.
+    mirrored : (m,) bool, optional
+        Whose mirror image correlates best: bars of another color, from the same ground.
+    """
+    style.require_some(correlation, "correlation")
+    style.require_same_length(len(correlation), exact=exact, mirrored=mirrored)
+    correlation, exact = np.asarray(correlation, dtype=float), np.asarray(exact, dtype=bool)
+    mirrored = np.zeros(len(exact), bool) if mirrored is None else np.asarray(mirrored)
+    flat = np.isnan(correlation)
+    drawn = ~exact & ~flat
+    lowest = min(0.3, float(np.floor(correlation[drawn].min(initial=1) * 20) / 20))
+    edges = np.linspace(lowest, 1, round((1 - lowest) / 0.0125) + 1)  # 0.9 and 0.95 are edges
+    figure, ((axes,),) = style.sheet(8.5, 4.2)
+    bars = {"bins": edges, "rwidth": 0.92}
+    counts, *_ = axes.hist(correlation[drawn], color=MAIN, label="pictures", **bars)
+    if mirrored.any():
+        bars |= {"color": "#DDAA33", "label": "of these, the mirror image fits better"}
+        axes.hist(correlation[drawn & mirrored], **bars)
+    width = edges[1] - edges[0]
+    if exact.any():
+        bar = axes.bar(1 + 2 * width, exact.sum(), 0.92 * width, color=WRONG, label="exact copy")
+        axes.bar_label(bar, fmt="{:,.0f}", padding=4, fontweight="bold", color=WRONG)
+    axes.axvline(threshold, color=INK, linestyle=style.DASHED, linewidth=1.5)
+    found = int((exact | (correlation >= threshold)).sum())
+    said = f"{found:,} of {len(correlation):,}\nat {threshold:g} or more"
+    where = {"xycoords": axes.get_xaxis_transform(), "textcoords": "offset points"}
+    font = {"ha": "right", "va": "top", "fontweight": "bold"}
+    axes.annotate(said, (threshold, 1), (-6, -4), **where, **font)
+    top = max(counts.max(), exact.sum(), 1)
+    axes.set(yscale="log", ylim=(0.7, 4 * top), xlim=(lowest, 1 + 3.5 * width))
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+    left_out = f"; {flat.sum():,} flat left out" if flat.any() else ""
+    axes.set_xlabel(f"correlation with the nearest picture of training (no unit{left_out})")
+    axes.set_ylabel("pictures (logarithmic)")
+    axes.grid(axis="y")
+    style.legend_below(figure, axes.get_legend_handles_labels()[0])
+    return figure
+
+
+@styled
+def mistakes_waterfall(table: pd.DataFrame, *, claims: Mapping[str, float] | None = None) -> Figure:
+    """Draw what each mistake adds to the honest figure, a bar each, the largest below.
+
+    Parameters
+    ----------
+    table : DataFrame
+        From `mistakes.table`; or several, one below the other. Columns: title, kind ("leak",
+        "choice", "measure" or "combined"), base (the index of the honest row that it is compared
+        with; an honest row names itself), figure, points, low, high (of points; NaN with one
+        seed) and done_right (points; NaN where there is none), all in percent.
+    claims : mapping of names to percentages, optional
+        Figures from elsewhere, marked by dotted upright lines.
+
+    A bar goes from the honest figure to the mean figure with the mistake; at the right stand that
+    figure, the difference in points and its 95 % interval, which is also drawn. A diamond marks
+    where the same thing leads when it is done after the split.
+    """
+    needed = ("title", "kind", "base", "figure", "points", "low", "high", "done_right")
+    style.require_columns(table, needed, "table of mistakes")
+    honest = table.index == table["base"]
+    wrong = table[~honest]
+    style.require_some(wrong, "mistakes")
+    if lost := set(wrong["base"]) - set(table.index[honest]):
+        raise DataError(f"table of mistakes: no row {min(lost)!r}, which others are compared with")
+    if unknown := set(wrong["kind"]) - set(_KINDS):
+        raise DataError(f"mistakes: kind {min(unknown)!r}; expected one of {', '.join(_KINDS)}")
+    claims = {f"{name} {value:g}": value for name, value in (claims or {}).items()}
+    figure, ((axes,),) = style.sheet(9.5, 0.46 * len(table) + 1.5 + 0.2 * len(claims))
+    names: list[str] = []
+    for name, base in table[honest].iterrows():
+        rows = wrong[wrong["base"] == name]
+        last = rows["kind"] == "combined"
+        rows = rows.assign(last=last).sort_values(["last", "figure"], kind="stable")
+        at = len(names)
+        axes.vlines(base["figure"], at - 0.4, at + len(rows) + 0.4, color=INK, linewidth=1.6)
+        style.beside(axes, at, f"{base['figure']:.1f} %", fontweight="bold")
+        for place, row in enumerate(rows.itertuples(), start=at + 1):
+            _mistake(axes, place, row, base["figure"])
+        names += [textwrap.fill(str(one), 38) for one in (base["title"], *rows["title"])]
+    style.name_lines(axes, names)
+    axes.set_xlim(max(0, 10 * np.floor((table["figure"].min() - 4) / 10)), 101)
+    style.whole_axis(axes.xaxis, 10)
+    style.references(axes, claims)
+    axes.set_xlabel("figure (%), mean of the seeds; right: the difference in points (95% interval)")
+    handles = [Line2D([], [], color=INK, linewidth=1.6, label="honest figure")]
+    used = [_KINDS[kind] for kind in _KINDS if kind in set(wrong["kind"])]
+    handles += [Patch(color=color, label=label) for label, color in used]
+    if wrong["done_right"].notna().any():
+        handles.append(Line2D([], [], label="done after the split", **style.mark("D", INK, False)))
+    style.legend_below(figure, handles)
+    return figure
+
+
+def _mistake(axes: Axes, place: int, row: tuple, honest: float) -> None:
+    """Draw one mistake, from the honest figure to its own."""
+    axes.barh(place, row.figure - honest, 0.66, honest, color=_KINDS[row.kind][1])
+    text = f"{row.figure:.1f} %   {row.points:+.1f}"
+    # What the mistake is measured against: the base's mean over the seeds that both have.
+    start = row.figure - row.points
+    if np.isfinite(row.low):
+        ends = [[row.points - row.low], [row.high - row.points]]
+        line = {"color": INK, "capsize": 3, "elinewidth": 1.3, "capthick": 1.3}
+        axes.errorbar(row.figure, place, xerr=ends, zorder=3, **line)
+        text += f" ({row.low:+.1f} to {row.high:+.1f})".replace("-", "−")
+    if np.isfinite(row.done_right):
+        axes.plot(start + row.done_right, place, zorder=4, **style.mark("D", INK, False))
+    style.beside(axes, place, text)
+
+
+@styled
+def claims_against_reported(
+    claims: pd.DataFrame,
+    reported: pd.DataFrame,
+    *,
+    people: tuple[float, float] | None = (65.0, 5.0),
+) -> Figure:
+    """Draw claims above what has been reported, the highest at the top of its part.
+
+    Parameters
+    ----------
+    claims : DataFrame
+        Index: names; ``accuracy``, ``low``, ``high`` in percent, the latter two NaN where the
+        number of test faces is not known.
+    reported : DataFrame
+        The same, and ``kind`` ("published" or "reproduced"), ``outside_data`` (true, false or
+        missing: those with get an asterisk).
+    people : (float, float), optional
+        How often people agree with the labels: the middle and half the width, in percent.
+    """
+    columns, kinds = ["accuracy", "low", "high"], {"reproduced": True, "published": False}
+    style.require_columns(claims, columns, "claims")
+    style.require_columns(reported, [*columns, "kind", "outside_data"], "reported")
+    if unknown := set(reported["kind"]) - set(kinds):
+        raise DataError(f"reported: found kind {min(unknown)!r}, expected {' or '.join(kinds)}")
+    claims, reported = (
+        table.sort_values("accuracy", ascending=False, kind="stable")
+        for table in (claims, reported)
+    )
+    gap = pd.DataFrame(np.nan, index=[""], columns=columns)  # an empty line parts them
+    rows = pd.concat([claims[columns], gap, reported[columns]])
+    if not rows["accuracy"].dropna().between(0, 100).all():
+        raise DataError("claims, reported: expected accuracies in percent, 0 … 100")
+    outside = reported["outside_data"].fillna(False).astype(bool)
+    names = [*claims.index, "", *reported.index.where(~outside, reported.index + " *")]
+    said = ["" if np.isnan(one) else f"{one:.1f}" for one in rows["accuracy"]]
+    looks = [{"color": WRONG, "marker": "D"}] * (len(claims) + 1)
+    looks += [{"filled": kinds[kind]} for kind in reported["kind"]]
+    figure, ((axes,),) = style.sheet(8.5, 0.36 * len(names) + 1.9)
+    style.forest(axes, names, rows.to_numpy(float), said, looks)
+    named = {}
+    if people:
+        middle, half = people
+        axes.axvspan(middle - half, middle + half, color="#EDEDED", zorder=0)
+        named[f"people {middle:.0f} ± {half:.0f}"] = middle
+    best = reported.loc[reported["kind"] == "reproduced", "accuracy"].max()
+    if not np.isnan(best):
+        named[f"best reproduced {best:.1f}"] = best
+    axes.axhline(len(claims), color="#CFCFCF", linewidth=0.8)
+    style.references(axes, named)
+    axes.margins(x=0.06)
+    note = "\n* pre-trained on other pictures" if outside.any() else ""
+    axes.set_xlabel(f"accuracy (%), with its 95% interval where the faces were counted{note}")
+    marks = {"claimed": style.mark("D", WRONG)}
+    marks |= {kind: style.mark(filled=filled) for kind, filled in kinds.items()}
+    handles = [Line2D([], [], label=label, **one) for label, one in marks.items()]
+    style.legend_below(figure, handles)
+    return figure
