@@ -71,24 +71,18 @@ class Audit:
 
     Attributes
     ----------
-    dataset : FaceDataset
     across : bool
         True: validation and test pictures were compared with training ones. False: every picture
         with all others, and "training picture" in `PROBLEMS` means any other.
-    threshold : float
-        The correlation from which a pair counts as a near copy.
     first : (n,) int64 array
         The position of the first picture with the same pixels.
-    exact : (n,) bool array
-        Whether the same pixels stand in training, or anywhere else.
+    exact, mirrored : (n,) bool arrays
+        Whether the same pixels stand in training (or anywhere else); whether the mirror image is
+        what correlates.
     nearest : (n,) int64 array
         The position of the picture that correlates best; -1: not compared, or flat.
-    correlation : (n,) float32 array
-        With that picture; 1 for an exact copy; NaN where `nearest` is -1.
-    aligned : (n,) float32 array
-        The same, shifted by up to 2 pixels to where it fits best.
-    mirrored : (n,) bool array
-        Whether the mirror image is what correlates.
+    correlation, aligned : (n,) float32 arrays
+        With that picture, as it is and shifted by up to 2 pixels; 1 for an exact copy, else NaN.
     """
 
     dataset: FaceDataset
@@ -116,11 +110,7 @@ class Audit:
         return (self.nearest >= 0) & (labels[self.nearest] != labels)
 
     def near(self, threshold: float | None = None, *, shifted: bool = False) -> np.ndarray:
-        """Mark the pictures with an exact or near copy, (n,) bool.
-
-        `threshold` is by default the audit's own; with `shifted` those count, too, that reach it
-        only when shifted.
-        """
+        """Mark the pictures with an exact or near copy, (n,) bool; `shifted`: or when shifted."""
         threshold = self.threshold if threshold is None else threshold
         return self.exact | ((self.aligned if shifted else self.correlation) >= threshold)
 
@@ -175,31 +165,26 @@ class Audit:
     def bands(self) -> pd.DataFrame:
         """Ask how far likeness means anything, by how alike a picture and its nearest are.
 
-        Labels of two copies agree about as often as people do on one picture, those of strangers
-        little more often than by chance; and among strangers the mirror image fits better as
-        often as the picture itself. So where a share s is mirrored, about 2 s are strangers.
+        Labels of two copies agree about as often as people do on one picture; and among strangers
+        the mirror image fits as often: where a share s is mirrored, some 2 s are strangers.
 
         Returns
         -------
         DataFrame
-            A row a band, from "exact" to "below" (index "correlation"): "pairs", "mirrored", "fit
-            shifted" (reach the threshold when shifted), "same label" (counts), "agreement" (the
-            share with the same label; NaN where there are no pairs).
+            A row a band (index "correlation"): "pairs", "mirrored", "fit shifted", "same label"
+            (counts), "agreement" (the share with the same label; NaN where there are no pairs).
         """
         taken, rows = ~((self.nearest >= 0) & self.compared), {}
         for edge in (2, *BANDS, -1.0):
             here = self.near(edge) & ~taken
             taken |= here
-            same, pairs = int((here & ~self.disagrees).sum()), int(here.sum())
             name = {2: "exact", -1: "below"}.get(edge, f"{edge:.2f} …")
-            rows[name] = {
-                "pairs": pairs,
-                "mirrored": int((here & self.mirrored).sum()),
-                "fit shifted": int((here & self.near(shifted=True)).sum()),
-                "same label": same,
-                "agreement": same / pairs if pairs else np.nan,
-            }
-        return pd.DataFrame.from_dict(rows, orient="index").rename_axis("correlation")
+            counted = (here, self.mirrored, self.near(shifted=True), ~self.disagrees)
+            rows[name] = [int((here & mask).sum()) for mask in counted]
+        names = ["pairs", "mirrored", "fit shifted", "same label"]
+        table = pd.DataFrame.from_dict(rows, orient="index", columns=names)
+        table["agreement"] = table["same label"] / table["pairs"]
+        return table.rename_axis("correlation")
 
     def pairs(self) -> pd.DataFrame:
         """List the near and exact copies, shifted or not, the most alike first.
@@ -277,7 +262,7 @@ class Audit:
         }
 
     def summary(self) -> str:
-        """Say what was examined and found, for a terminal: `problems`, then pairs, the first ten."""
+        """Say what was examined and found, for a terminal: the counts, then the first ten pairs."""
         problems = self.problems().rename(index=self.describe)
         parts = [self.dataset.describe(), problems[problems["all"] > 0].to_string()]
         for title, table in (("copies", self.pairs()), ("contradictions", self.contradictions())):
@@ -366,18 +351,10 @@ def _first_copy(first: np.ndarray, training: np.ndarray | None) -> np.ndarray:
 
 @dataclass(frozen=True, eq=False)
 class Leaks:
-    """An audit that was recorded as ``results/data/NAME-leaks.json`` and ``.npz``.
+    """A recorded audit: `Audit.numbers` and more in `info`, and an entry for each compared row.
 
-    Attributes
-    ----------
-    info : dict
-        What `Audit.numbers` says, with sensitivity, command, audited (when), surroundings.
-    rows, nearest : (m,) int64 arrays
-        The validation and test rows in the source file, ascending, and the training row that
-        correlates best with each (-1 for a flat picture).
-    correlation, aligned : (m,) float32 arrays
-    mirrored, exact : (m,) bool arrays
-        As in `Audit`.
+    `rows` and `nearest` (int64) are rows of the source file, ascending, and the training row that
+    correlates best with each, or -1; the other arrays are as in `Audit`.
     """
 
     info: dict[str, Any] = field(repr=False)
@@ -391,11 +368,9 @@ class Leaks:
     def near(
         self, rows: np.ndarray, threshold: float | None = None, *, shifted: bool = False
     ) -> np.ndarray:
-        """Mark the rows with a copy in training: (n,) int row numbers → (n,) bool; see `Audit.near`.
+        """Mark those of (n,) row numbers that have a copy in training, (n,) bool: see `Audit.near`.
 
-        ``dataclasses.replace(predictions, copies=leaks.near(predictions.rows))`` are predictions
-        whose accuracy without copies leaves out near copies as well. DataError for a row that was
-        not compared: a training row, or one of another data set.
+        DataError for a row that was not compared: a training row, or one of another data set.
         """
         rows = np.asarray(rows)
         place = np.searchsorted(self.rows, rows) % max(1, len(self.rows))
@@ -410,31 +385,37 @@ class Leaks:
 
 
 def record(audit: Audit, folder: Path, about: Mapping[str, Any]) -> Path:
-    """Write an audit's numbers and pairs (no names, no pictures) for `recorded`; give the .json.
+    """Write an audit's numbers and pairs, no names and no pictures; `recorded` reads them back.
 
-    It is written last: an audit without it does not exist. DataError where nothing was compared
-    with a training split.
+    The .json, which is returned, comes last: without it there is no record. DataError where nothing
+    was compared with training.
     """
-    data = audit.dataset
+    from utils import records
+
+    data, path = audit.dataset, folder / f"{audit.dataset.name}-leaks.json"
     if not audit.across:
         raise DataError(f"{data.name}: found no splits, expected some: there is nothing to record")
     at = np.flatnonzero(audit.compared)
     at = at[np.argsort(data.rows[at], kind="stable")]
-    nearest = audit.nearest[at]
+    names = ("correlation", "aligned", "mirrored", "exact")
+    arrays = {name: getattr(audit, name)[at] for name in names}
+    arrays["rows"], near = data.rows[at].astype(np.int32), audit.nearest[at]
+    arrays["nearest"] = np.where(near >= 0, data.rows[near], -1).astype(np.int32)
+    training, tried = data.part("training").images, None
+    if training.shape[3] == 1:
+        tried = sensitivity(training, threshold=audit.threshold).round(4).reset_index()
     buffer = io.BytesIO()
-    np.savez_compressed(
-        buffer,
-        rows=data.rows[at].astype(np.int32),
-        nearest=np.where(nearest >= 0, data.rows[nearest], -1).astype(np.int32),
-        **{
-            name: getattr(audit, name)[at]
-            for name in ("correlation", "aligned", "mirrored", "exact")
-        },
-    )
-    path = folder / f"{data.name}-leaks.json"
+    np.savez_compressed(buffer, **arrays)
     path.unlink(missing_ok=True)
     runtime.write_atomically(path.with_suffix(".npz"), buffer.getvalue())
-    runtime.write_json(path, {**audit.numbers(), **about})
+    info = {
+        **audit.numbers(),
+        "sensitivity": None if tried is None else tried.to_dict("records"),
+        "audited": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        **about,
+        **records.surroundings(),
+    }
+    runtime.write_json(path, info)
     return path
 
 
@@ -461,16 +442,12 @@ def recorded(name: str = "fer2013", folder: Path | None = None) -> Leaks:
 def sensitivity(
     images: np.ndarray, *, threshold: float = THRESHOLD, most: int = 1000, seed: int = 0
 ) -> pd.DataFrame:
-    """Measure how much a picture's copy still correlates with it, by what was done to the copy.
+    """Measure how much a copy still correlates with its picture, by what was done to the copy.
 
     Parameters
     ----------
     images : (n, height, width, 1) uint8 array
-        Say a training split's; flat ones are left out, and at most `most` are tried.
-    threshold : float
-        Copies that correlate less would not be found.
-    most, seed : int
-        How many are drawn; for that draw, the noise and the direction of shifts.
+        Of which `most` that are not flat are drawn.
 
     Returns
     -------
@@ -529,36 +506,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         description=__doc__.partition(">>>")[0],
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("path", metavar="PATH", help="a csv, a folder, or a data set's name")
-    parser.add_argument(
-        "--threshold",
-        type=float,
-        default=THRESHOLD,
-        metavar="R",
-        help="the correlation from which a pair is a near copy (%(default)s)",
-    )
-    parser.add_argument(
-        "--within",
-        action="store_true",
-        help="compare every picture with all others, whatever their splits",
-    )
-    parser.add_argument(
-        "--json", type=Path, metavar="FILE", help="write numbers and pairs (- prints)"
-    )
-    parser.add_argument("--figure", type=Path, metavar="FILE.png", help="draw what was found")
-    parser.add_argument(
-        "--record",
-        type=Path,
-        metavar="FOLDER",
-        help="keep the numbers there as NAME-leaks.json (results/data)",
-    )
+    add = parser.add_argument
+    add("path", metavar="PATH", help="a csv, a folder, or a data set's name")
+    add("--threshold", type=float, default=THRESHOLD, help="of a near copy (%(default)s)")
+    add("--within", action="store_true", help="compare every picture with all others")
+    add("--json", type=Path, metavar="FILE", help="write numbers and pairs; - prints them instead")
+    add("--figure", type=Path, metavar="FILE.png", help="draw what was found")
+    add("--record", type=Path, metavar="FOLDER", help="keep NAME-leaks.json there: results/data")
     asked = parser.parse_args(words)
     audit = examine(_load(asked.path), threshold=asked.threshold, within=asked.within)
-    told = {
-        **audit.numbers(),
-        "pairs": _records(audit.pairs()),
-        "contradictions": _records(audit.contradictions()),
-    }
+    told = audit.numbers()
+    for name, table in (("pairs", audit.pairs()), ("contradictions", audit.contradictions())):
+        table = table.drop(columns="position_of", errors="ignore").round(4)
+        told[name] = json.loads(table.to_json(orient="records"))
     if asked.json == Path("-"):
         print(json.dumps(told, indent=2, allow_nan=False))
     else:
@@ -573,27 +533,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         figure = figures.problem_counts(table[table["all"] > 0], title=title)
         figures.save(figure, asked.figure.name, asked.figure.parent)
     if asked.record:
-        from utils import records
-
-        training = audit.dataset.part("training").images
-        about = {
-            "sensitivity": None
-            if training.shape[3] != 1
-            else sensitivity(training, threshold=asked.threshold)
-            .round(4)
-            .reset_index()
-            .to_dict("records"),
-            "command": shlex.join(["python", "-m", "utils.honesty.audit", *words]),
-            "audited": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-            **records.surroundings(),
-        }
-        record(audit, asked.record, about)
+        runtime.setup()
+        command = shlex.join(["python", "-m", "utils.honesty.audit", *words])
+        record(audit, asked.record, {"command": command})
     return 0
-
-
-def _records(table: pd.DataFrame) -> list[dict]:
-    named = table.drop(columns="position_of", errors="ignore").round(4)
-    return json.loads(named.to_json(orient="records"))
 
 
 if __name__ == "__main__":

@@ -128,12 +128,6 @@ def _sum(*counts: tuple[int, ...]) -> tuple[int, ...]:
 KNOWN_SPLITS: tuple[KnownSplit, ...] = _known_splits()
 
 
-def splits_of(dataset: str | None = None) -> list[KnownSplit]:
-    """List a data set's known splits, or all; DataError for an unknown data set."""
-    known = None if dataset is None else known_dataset(dataset)
-    return [split for split in KNOWN_SPLITS if known in (None, split.dataset)]
-
-
 def known_dataset(name: str) -> str:
     """Return the name of a data set in `DATASETS`; DataError for any other."""
     if not isinstance(name, str) or name not in DATASETS:
@@ -245,31 +239,26 @@ def measured_table(
     *,
     copies: np.ndarray | None = None,
     elsewhere: Mapping[str, float] | None = None,
-    dataset: str = "fer2013",
     source: str = "",
 ) -> pd.DataFrame:
     """List what others' released networks reach on the test split, measured here.
 
     Their kind is "measured", not "reproduced": nobody knows which pictures such a network has
     seen. One that is right on the test split and nowhere else may have learned from it, so its
-    accuracy ``elsewhere`` stands beside it. `pandas.concat` puts it below `reported_table`.
+    accuracy ``elsewhere`` (on other photos, in percent) stands beside it.
 
     Parameters
     ----------
     answers : mapping of names to (n, classes) arrays
-        Probabilities for the n test faces.
-    labels : (n,) int array
+        Probabilities for the n test faces, whose labels are `labels`, (n,) int.
     copies : (n,) bool array, optional
         Which faces also stand in the training split.
-    elsewhere : mapping of names to float, optional
-        Accuracies on other photos, in percent.
-    dataset, source : str
-        The test faces' data set; where the answers come from.
 
     Returns
     -------
     DataFrame
-        Columns as in `reported_table`, then ``without_copies`` and ``elsewhere`` (percent, or NaN).
+        Columns as in `reported_table` (below which `pandas.concat` puts it), then
+        ``without_copies`` and ``elsewhere`` (percent, or NaN).
 
     Raises
     ------
@@ -289,7 +278,7 @@ def measured_table(
         rows.append((100 * right.mean(), *ends, len(right), other, (elsewhere or {}).get(name)))
     names = ["accuracy", "low", "high", "n", "without_copies", "elsewhere"]
     table = pd.DataFrame(rows, columns=names, index=pd.Index(list(answers), name="figure"))
-    table = table.assign(dataset=known_dataset(dataset), kind="measured", source=source)
+    table = table.assign(dataset="fer2013", kind="measured", source=source)
     table = table.reindex(columns=[*reported_table().columns, *names[4:]])
     return table.astype({**_NULLABLE, "elsewhere": float})
 
