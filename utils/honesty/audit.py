@@ -32,7 +32,7 @@ import numpy as np
 import pandas as pd
 
 from utils import datasets, runtime
-from utils.datasets import SPLITS, FaceDataset, first_copies
+from utils.datasets import SPLITS, FaceDataset, expw, fer2013, ferplus, first_copies, sources
 from utils.expressions import FERPLUS_COLUMNS
 from utils.honesty import copies
 from utils.runtime import DataError
@@ -484,18 +484,26 @@ def sensitivity(
 
 
 def _load(path: str) -> FaceDataset:
-    """Read whatever lies at a path, or the data set of that name."""
+    """Read whatever lies at a path, or the data set of that name; with FER+'s votes."""
     place = Path(path)
-    if not place.exists():
-        if path in datasets.LOADERS:
+    if not place.exists() and path in datasets.LOADERS:
+        place = runtime.RAW / path
+        if not place.exists():
             return datasets.load(path)
+    if not place.exists():
         raise DataError(f"{path}: no such file or folder, nor a data set of that name")
-    if place.is_file():
-        return datasets.load("expw" if place.name == "label.lst" else "fer2013", place, cache=False)
-    if any(place.rglob("label.lst")):
-        return datasets.load("expw", place, cache=False)
-    csv = any(place.glob("*.csv"))
-    return datasets.load("fer2013" if csv else "folder", place, cache=False)
+    cache = runtime.RAW in place.absolute().parents  # no copy of what others keep elsewhere
+    if not place.is_dir():
+        name = {"label.lst": "expw", ".parquet": "folder"}
+        name = name.get(place.name, name.get(place.suffix, "fer2013"))
+        return datasets.load(name, place, cache=cache)
+    if sources.find_files(place, (expw.LIST_NAME,)):
+        return datasets.load("expw", place, cache=cache)
+    if fer2013.find_csv(place) is None:
+        return datasets.load("folder", place, cache=cache)
+    if sources.find_files(place, (ferplus.VOTES_NAME,)):
+        return datasets.beside_fer2013(place, cache=cache)
+    return datasets.load("fer2013", place, cache=cache)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -44,12 +44,8 @@ def correlations(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     (m,) float64 array
         -1 … 1; NaN where one of the two is flat.
     """
-    one, two = (images.reshape(len(images), -1).astype(np.float64) for images in (first, second))
-    one -= one.mean(axis=1, keepdims=True)
-    two -= two.mean(axis=1, keepdims=True)
-    lengths = np.sqrt((one * one).sum(axis=1) * (two * two).sum(axis=1))
-    lengths[flat(first) | flat(second)] = np.nan
-    return (one * two).sum(axis=1) / lengths
+    products = _unit_vectors(first, np.float64) * _unit_vectors(second, np.float64)
+    return np.where(flat(first) | flat(second), np.nan, products.sum(axis=1))
 
 
 def aligned(first: np.ndarray, second: np.ndarray, reach: int = REACH) -> np.ndarray:
@@ -129,9 +125,9 @@ def nearest(
     return place, correlation, turned
 
 
-def _unit_vectors(images: np.ndarray) -> np.ndarray:
-    """Take each picture's mean away and scale the rest to length 1: (n, d) float32; flat: zeros."""
-    vectors = images.reshape(len(images), -1).astype(np.float32)
+def _unit_vectors(images: np.ndarray, kind: type = np.float32) -> np.ndarray:
+    """Take each picture's mean away and scale the rest to length 1: (n, d) floats; flat: zeros."""
+    vectors = images.reshape(len(images), np.prod(images.shape[1:])).astype(kind)
     vectors -= vectors.mean(axis=1, keepdims=True)
     vectors[flat(images)] = 0
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
