@@ -364,7 +364,7 @@ def check_claim(
         n), ``right_low``, ``right_high`` and ``roundings`` (of n × runs), ``runs_needed`` (the mean
         of how few runs could give it where one cannot), ``split`` (`SplitMatch`), ``report_low``,
         ``report_high`` and ``report_fits`` (percent that the report allows), ``report_impossible``
-        (cells that no whole number gives; these four with a report only), ``reproduced`` and
+        (classes whose recall no whole number gives; these four with a report), ``reproduced`` and
         ``published`` (names of the best figures that stand), ``above_reproduced`` (points; beside
         it in standard errors), ``above_published``, ``above_people``.
 
@@ -404,13 +404,14 @@ def check_claim(
         "split": None if supports is None else match_supports(supports, dataset),
     }
     if table is not None:
-        low, high = int(table["right_low"].sum()), int(table["right_high"].sum())
+        wrong = ", ".join(table.index[table["right_low"] > table["right_high"]].astype(str))
+        low, high = (
+            math.nan if wrong else int(table[f"right_{end}"].sum()) for end in ("low", "high")
+        )
         nearest = round(float(value) * n / 100)
         fits = low <= (most or nearest) and (fewest or nearest) <= high
         row |= {"report_low": 100 * low / n, "report_high": 100 * high / n, "report_fits": fits}
-        row["report_impossible"] = ", ".join(
-            f"recall of {name}" for name in table.index[table["right_low"] > table["right_high"]]
-        )
+        row["report_impossible"] = wrong
     for kind in ("reproduced", "published"):
         bar = best(dataset, kind, outside_data)
         row[kind] = None if bar is None else bar.name
