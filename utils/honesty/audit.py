@@ -483,7 +483,7 @@ def sensitivity(
 # ---------------------------------------------------------------------------- the command line
 
 
-def _load(path: str) -> FaceDataset:
+def _load(path: str, **options) -> FaceDataset:
     """Read whatever lies at a path, or the data set of that name; with FER+'s votes."""
     place = Path(path)
     if not place.exists() and path in datasets.LOADERS:
@@ -496,11 +496,11 @@ def _load(path: str) -> FaceDataset:
     if not place.is_dir():
         name = {"label.lst": "expw", ".parquet": "folder"}
         name = name.get(place.name, name.get(place.suffix, "fer2013"))
-        return datasets.load(name, place, cache=cache)
+        return datasets.load(name, place, cache=cache, **options)
     if sources.find_files(place, (expw.LIST_NAME,)):
         return datasets.load("expw", place, cache=cache)
     if fer2013.find_csv(place) is None:
-        return datasets.load("folder", place, cache=cache)
+        return datasets.load("folder", place, cache=cache, **options)
     if sources.find_files(place, (ferplus.VOTES_NAME,)):
         return datasets.beside_fer2013(place, cache=cache)
     return datasets.load("fer2013", place, cache=cache)
@@ -517,12 +517,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add = parser.add_argument
     add("path", metavar="PATH", help="a csv, a folder, or a data set's name")
     add("--threshold", type=float, default=THRESHOLD, help="of a near copy (%(default)s)")
+    add("--classes", metavar="A,B,…", help="what a folder's numbered classes stand for")
     add("--within", action="store_true", help="compare every picture with all others")
     add("--json", type=Path, metavar="FILE", help="write numbers and pairs; - prints them instead")
     add("--figure", type=Path, metavar="FILE.png", help="draw what was found")
     add("--record", type=Path, metavar="FOLDER", help="keep NAME-leaks.json there: results/data")
     asked = parser.parse_args(words)
-    audit = examine(_load(asked.path), threshold=asked.threshold, within=asked.within)
+    options = {"classes": tuple(asked.classes.split(","))} if asked.classes else {}
+    audit = examine(_load(asked.path, **options), threshold=asked.threshold, within=asked.within)
     told = audit.numbers()
     for name, table in (("pairs", audit.pairs()), ("contradictions", audit.contradictions())):
         table = table.drop(columns="position_of", errors="ignore").round(4)
