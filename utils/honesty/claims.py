@@ -1,0 +1,494 @@
+"""Is this accuracy possible? Ask arithmetic: ``python -m utils.honesty.claims 86.0 --n 3589``.
+
+Of n faces a whole number is classified correctly, so only n + 1 accuracies exist, and a figure with
+two decimals may be none of them: the GRIM test (Brown and Heathers 2017, Social Psychological and
+Personality Science 8(4)). Beside it: which known split the class counts belong to, the accuracies
+that a classification report allows, and the distance to what has been reproduced. It shows what a
+figure cannot be, never why.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from utils import runtime
+from utils.expressions import EXPRESSIONS, FERPLUS_COLUMNS, FERPLUS_EXPRESSIONS, FOLDER_NAMES
+from utils.honesty.known import (
+    ANCESTORS,
+    DATASETS,
+    KNOWN_SPLITS,
+    PEOPLE,
+    TEST_FACES,
+    KnownSplit,
+    accuracy_interval,
+    best,
+    known_dataset,
+    reported_table,
+    standard_error,
+)
+from utils.runtime import DataError
+
+__all__ = ["ANCESTORS", "KNOWN_SPLITS", "best", "reported_table"]  # known's, beside its own
+
+#: How a share becomes a figure. Truncation is rare.
+ROUNDINGS = ("half up", "half even", "truncated")
+
+_MOST_RUNS = 10
+_AVERAGE = re.compile(r"accuracy|(micro|macro|weighted|samples) (avg|average)", re.IGNORECASE)
+
+
+def possible_counts(accuracy: str | float | Decimal, n: int) -> dict[str, range]:
+    """Find the numbers of correct answers among n faces that give a figure to its decimals.
+
+    Parameters
+    ----------
+    accuracy : str, float or Decimal
+        In percent, 0 … 100, with or without "%". Its decimals count, so give a string: the float
+        75.9 may have been "75.90". A number of 1 or less without "%" is refused: it may be a share.
+    n : int
+        Test faces, 1 or more.
+
+    Returns
+    -------
+    dict of str to range
+        For each of `ROUNDINGS` the counts 0 … n that become this figure; empty where none do.
+
+    Raises
+    ------
+    DataError
+        When the accuracy is no such number, or n no whole number of 1 or more.
+
+    Examples
+    --------
+    >>> possible_counts("75.97", 3589)["half up"], possible_counts("75.97", 7178)["half up"]
+    (range(2727, 2727), range(5453, 5454))
+    """
+    return _solve(_percentage(accuracy), _whole(n, "n", 1))
+
+
+def possible_at(accuracy: str | float | Decimal, dataset: str | None = None) -> pd.DataFrame:
+    """List the known splits: ``dataset``, ``split``, ``n``, and whether a figure is possible there.
+
+    ``possible`` means by rounding to nearest; ``right_low`` and ``right_high`` are the correct
+    answers (nullable), ``roundings`` the names of those that allow it.
+    """
+    value, rows = _percentage(accuracy), []
+    for split in KNOWN_SPLITS:
+        if dataset is None or split.dataset == known_dataset(dataset):
+            rows.append((split.dataset, split.name, split.n, *_summary(_solve(value, split.n))))
+    names = ["dataset", "split", "n", "possible", "right_low", "right_high", "roundings"]
+    table = pd.DataFrame(rows, columns=names)
+    return table.astype({"right_low": "Int64", "right_high": "Int64"})
+
+
+def _solve(accuracy: Decimal, n: int) -> dict[str, range]:
+    """Solve for k in whole numbers: 100 k / n lies in the interval that becomes the figure."""
+    decimals = _places(accuracy)
+    units, scale = int(accuracy.scaleb(decimals)), 100 * 10**decimals
+    low, high = (2 * units - 1) * n, (2 * units + 1) * n  # of 2 · scale · k
+    at_least, below = -(-low // (2 * scale)), -(-high // (2 * scale)) - 1
+    above, at_most = low // (2 * scale) + 1, high // (2 * scale)
+    ends = {
+        "half up": (at_least, below),
+        "half even": (above, below) if units % 2 else (at_least, at_most),
+        "truncated": (-(-units * n // scale), -(-(units + 1) * n // scale) - 1),
+    }
+    return {name: range(max(0, first), min(n, last) + 1) for name, (first, last) in ends.items()}
+
+
+def _summary(counts: Mapping[str, range]) -> tuple[bool, int | None, int | None, str]:
+    """Return: possible by rounding; fewest, most (truncated if rounding gives none); by which."""
+    allowed = [name for name in ROUNDINGS if counts[name]]
+    some = [counts[name] for name in allowed if name != "truncated" or allowed == ["truncated"]]
+    fewest, most = min((x[0] for x in some), default=None), max((x[-1] for x in some), default=None)
+    return bool(some) and allowed != ["truncated"], fewest, most, ", ".join(allowed)
+
+
+def _places(value: Decimal) -> int:
+    return max(0, -int(value.as_tuple().exponent))
+
+
+def _percentage(accuracy: object) -> Decimal:
+    signed = isinstance(accuracy, str) and accuracy.rstrip().endswith("%")
+    value = _number(accuracy.rstrip()[:-1] if signed else accuracy, "accuracy", 100)
+    if 0 < value <= 1 and not signed:
+        raise DataError(
+            f"accuracy {accuracy!r}: expected a percentage; for the share {value} give "
+            f"'{value.scaleb(2):f}', for {value} percent give '{value} %'"
+        )
+    return value
+
+
+def _number(given: object, what: str, most: int) -> Decimal:
+    """Read a number exactly, with the decimals that it is written with."""
+    value = Decimal("NaN")
+    if isinstance(given, str) and re.fullmatch(r"\s*(\d{1,3}(\.\d*)?|\.\d+)\s*", given, re.ASCII):
+        value = Decimal(given.strip())
+    elif isinstance(given, Decimal):
+        value = given
+    elif isinstance(given, (int, np.integer)) and not isinstance(given, bool):
+        value = Decimal(int(given))
+    elif isinstance(given, (float, np.floating)) and math.isfinite(given):
+        # NumPy's text of a float32 has the digits that were meant; beyond ten they are noise.
+        value = Decimal(str(round(float(str(given)), 10)))
+    if not value.is_finite() or not 0 <= value <= most or _places(value) > 15:
+        raise DataError(f"{what} {given!r}: expected a number 0 … {most}, of 15 decimals at most")
+    return value
+
+
+def _whole(value: object, name: str, least: int) -> int:
+    is_whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+    if not is_whole or value < least:
+        raise DataError(f"{name} {value!r}: expected a whole number, {least} or more")
+    return int(value)
+
+
+@dataclass(frozen=True)
+class SplitMatch:
+    """Which known split class counts belong to.
+
+    Attributes
+    ----------
+    how : str
+        "exact"; "to rounding" (of a stratified part, each within one); "classes left out" or
+        "classes merged" (those of `changed`); "balanced" (about equal numbers); "none".
+    split : KnownSplit or None
+    order : str
+        "as named", "FER2013's order", "alphabetical order", "FER+'s order", "another order", or "".
+    renamed : tuple of (str, str)
+        A wrong label order: the name given, the name by its count.
+    changed : tuple of str
+    """
+
+    how: str
+    split: KnownSplit | None = None
+    order: str = ""
+    renamed: tuple[tuple[str, str], ...] = ()
+    changed: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        split = self.split
+        of = [f"{DATASETS[split.dataset]}'s {split.name} ({split.note})"] if split else []
+        order = [self.order] if self.order not in ("", "as named") else []
+        renamed = [f"{given} has the count of {own}" for given, own in self.renamed]
+        return ", ".join([self.how, *of, *self.changed, *order, *renamed])
+
+
+def match_supports(
+    supports: Sequence[int] | Mapping[str, int] | pd.Series, dataset: str | None = None
+) -> SplitMatch:
+    """Find the known split that class counts (a report's supports) belong to.
+
+    Parameters
+    ----------
+    supports : sequence of int, or mapping of names to int
+        Test faces of each class, two classes or more, in any order; names in any usual spelling.
+    dataset : str, optional
+        The data set whose splits are tried first.
+
+    Raises
+    ------
+    DataError
+        When a count is no whole number of 0 or more, or a name is unknown or stands twice.
+    """
+    names, counts = _read_supports(supports)
+    first = None if dataset is None else known_dataset(dataset)
+    splits = sorted(KNOWN_SPLITS, key=lambda one: (one.tolerance, one.dataset != first))
+    splits = [split for split in splits if split.counts]
+    tried = [_same(split, names, counts) for split in splits]
+    tried += [_changed(split, names, counts) for split in splits if not split.tolerance]
+    found = next(filter(None, tried), None)
+    if found is None:
+        from scipy.stats import chisquare
+
+        equal = sum(counts) >= 50 * len(counts) and chisquare(counts).pvalue > 0.001
+        found = SplitMatch("balanced" if equal else "none")
+    return found
+
+
+def _read_supports(supports: object) -> tuple[tuple[str, ...] | None, tuple[int, ...]]:
+    names = None
+    if isinstance(supports, (Mapping, pd.Series)):
+        names, supports = tuple(map(_expression, supports.keys())), list(dict(supports).values())
+    if isinstance(supports, (str, bytes)) or not hasattr(supports, "__iter__"):
+        raise DataError(f"supports {supports!r}: expected a count for each class")
+    counts = tuple(_whole(count, "supports: count", 0) for count in supports)
+    if names and len(set(names)) < len(names):
+        raise DataError(f"supports {', '.join(names)}: expected each class once")
+    if not 2 <= len(counts) <= 100 or not sum(counts):
+        raise DataError(f"supports {counts}: expected two classes or more, and some faces")
+    return names, counts
+
+
+def _expression(name: object) -> str:
+    lowered = str(name).strip().lower()
+    if lowered not in FOLDER_NAMES and lowered != "contempt":
+        raise DataError(f"class {name!r}: expected one of {', '.join(FERPLUS_EXPRESSIONS)}")
+    return EXPRESSIONS[FOLDER_NAMES[lowered]] if lowered in FOLDER_NAMES else lowered
+
+
+def _same(
+    split: KnownSplit, names: tuple[str, ...] | None, counts: tuple[int, ...]
+) -> SplitMatch | None:
+    """Compare sorted counts, then name the order: the k-th smallest of both belong together."""
+    own = dict(zip(split.expressions, split.counts, strict=True))
+    how = "to rounding" if split.tolerance else "exact"
+    if len(own) != len(counts) or (names and set(names) != set(own)):
+        return None
+
+    def fits(found: Sequence[str]) -> bool:
+        pairs = zip(counts, found, strict=True)
+        return all(abs(count - own[name]) <= split.tolerance for count, name in pairs)
+
+    # Of equal counts each keeps its own name.
+    places = [split.expressions.index(name) for name in names or own]
+    by_count = np.argsort(np.lexsort((places, counts)))
+    found = tuple(np.array(sorted(own, key=own.get))[by_count].tolist())
+    if not fits(found):
+        return None
+    if names:
+        pairs = zip(names, found, strict=True)
+        renamed = () if fits(names) else tuple((one, two) for one, two in pairs if one != two)
+        return SplitMatch(how, split, "as named", renamed)
+    votes = tuple(name for name in map(_expression, FERPLUS_COLUMNS[:8]) if name in own)
+    usual = {"FER2013's": split.expressions, "alphabetical": sorted(own), "FER+'s": votes}
+    order = next((order for order, expressions in usual.items() if fits(expressions)), "another")
+    return SplitMatch(how, split, f"{order} order")
+
+
+def _changed(
+    split: KnownSplit, names: tuple[str, ...] | None, counts: tuple[int, ...]
+) -> SplitMatch | None:
+    """Try a split with some classes left out, then with two merged."""
+    own = dict(zip(split.expressions, split.counts, strict=True))
+    missing = len(own) - len(counts)
+    if missing < 1 or len(counts) < 3:
+        return None
+    for out in combinations(own, missing):
+        left = {name: count for name, count in own.items() if name not in out}
+        if sorted(left.values()) == sorted(counts) and (
+            not names or left == dict(zip(names, counts, strict=True))
+        ):
+            return SplitMatch("classes left out", split, changed=out)
+    for pair in combinations(own, 2) if missing == 1 else ():
+        rest = [count for name, count in own.items() if name not in pair]
+        if sorted([*rest, own[pair[0]] + own[pair[1]]]) == sorted(counts):
+            return SplitMatch("classes merged", split, changed=pair)
+    return None
+
+
+def read_report(report: pd.DataFrame | str) -> pd.DataFrame:
+    """Read a classification report: `evaluation.report`'s table, or scikit-learn's printed text.
+
+    Returns
+    -------
+    DataFrame
+        A row a class, averages left out: ``support`` (int), ``recall`` as given, and the fewest
+        and most correct answers that round to it, ``right_low`` and ``right_high`` (where the
+        first is greater, no whole number does).
+
+    Raises
+    ------
+    DataError
+        When it is none, or a class stands there twice.
+    """
+    if isinstance(report, str):
+        line = re.compile(r"\s*(\S.*?)((?:\s+\d\.\d+){3})\s+(\d+)\s*", re.ASCII)
+        found = [match.groups() for match in map(line.fullmatch, report.splitlines()) if match]
+        rows = {name: (cells.split()[1], int(support)) for name, cells, support in found}
+        report = pd.DataFrame.from_dict(rows, orient="index", columns=["recall", "support"])
+        if len(rows) < len(found):
+            raise DataError("report: found a class that stands there twice, expected each once")
+    if not isinstance(report, pd.DataFrame) or not {"recall", "support"} <= set(report.columns):
+        raise DataError("report: expected a table of classes with recall and support")
+    table = report[[not _AVERAGE.fullmatch(str(name)) for name in report.index]]
+    if table.empty or not table.index.is_unique or (table["support"] % 1 != 0).any():
+        raise DataError("report: expected each class once, with a whole number as its support")
+    support = table["support"].astype(int)
+    shares = [_number(cell, f"recall of {name}", 1) for name, cell in table["recall"].items()]
+    # A column has its longest cell's decimals: 0.9 beside 0.85 is 0.90.
+    half = 0.5 * 10.0 ** -max(map(_places, shares)) + 1e-12
+    shares = np.array(shares, dtype=float)
+    low = np.ceil(np.maximum(shares - half, 0) * support).astype(int)
+    high = np.floor(np.minimum(shares + half, 1) * support).astype(int)
+    return pd.DataFrame(
+        {"support": support, "recall": table["recall"], "right_low": low, "right_high": high}
+    )
+
+
+def check_claim(
+    accuracy: str | float | Decimal,
+    n: int | None = None,
+    *,
+    supports: Sequence[int] | Mapping[str, int] | pd.Series | None = None,
+    dataset: str = "fer2013",
+    runs: int = 1,
+    outside_data: bool | None = None,
+    report: pd.DataFrame | str | None = None,
+) -> pd.Series:
+    """Ask of a claimed accuracy what arithmetic can tell.
+
+    Parameters
+    ----------
+    accuracy
+        As in `possible_counts`.
+    n : int, optional
+        Test faces. By default the sum of the supports, else the official test split's.
+    supports
+        As in `match_supports`; they must sum to n.
+    dataset : str
+        "fer2013", "ferplus" or "expw".
+    runs : int
+        Of how many runs on the same n the figure is the mean.
+    outside_data : bool, optional
+        False compares with networks that had learned from no other pictures; by default with all.
+    report
+        As in `read_report`, in place of supports.
+
+    Returns
+    -------
+    Series
+        ``accuracy`` (Decimal), ``low`` and ``high`` (percent; the 95 % interval at n over all
+        counts that give the figure), ``dataset``, ``n`` (None: not said, and no official split),
+        ``n_said`` (False: the official split's), ``possible`` (by rounding to nearest; None without
+        n), ``right_low``, ``right_high`` and ``roundings`` (of n × runs), ``runs_needed`` (the mean
+        of how few runs could give it where one cannot), ``split`` (`SplitMatch`), ``report_low``,
+        ``report_high`` and ``report_fits`` (percent that the report allows), ``report_impossible``
+        (classes whose recall no whole number gives; these four with a report), ``reproduced`` and
+        ``published`` (names of the best figures that stand), ``above_reproduced`` (points; beside
+        it in standard errors), ``above_published``, ``above_people``.
+
+    Raises
+    ------
+    DataError
+        When something is no number of its kind, or supports do not sum to n.
+    """
+    value, dataset, runs = _percentage(accuracy), known_dataset(dataset), _whole(runs, "runs", 1)
+    table = None if report is None else read_report(report)
+    if table is not None:
+        if supports is not None or runs > 1:
+            raise DataError("report: expected it without supports, and of one run")
+        # Reports without names number the classes, which says nothing of their order.
+        numbered = all(str(name).isdecimal() for name in table.index)
+        supports = table["support"].tolist() if numbered else table["support"]
+    faces = None if supports is None else sum(_read_supports(supports)[1])
+    said = n is not None or faces is not None
+    n = (faces or TEST_FACES.get(dataset)) if n is None else _whole(n, "n", 1)
+    if faces not in (None, n):
+        raise DataError(f"supports: sum to {faces:,}, expected n = {n:,}")
+    counts = {} if n is None else _solve(value, n * runs)
+    possible, fewest, most, roundings = _summary(counts) if counts else (None, None, None, "")
+    tried = range(2, _MOST_RUNS + 1) if possible is False and runs == 1 else ()
+    ends = accuracy_interval(float(value), n, counts.get("half up") if runs == 1 else None)
+    row = {
+        "accuracy": value,
+        **dict(zip(("low", "high"), ends, strict=True)),
+        "dataset": dataset,
+        "n": n,
+        "n_said": said,
+        "possible": possible,
+        "right_low": fewest,
+        "right_high": most,
+        "roundings": roundings,
+        "runs_needed": next((k for k in tried if _summary(_solve(value, k * n))[0]), None),
+        "split": None if supports is None else match_supports(supports, dataset),
+    }
+    if table is not None:
+        wrong = ", ".join(table.index[table["right_low"] > table["right_high"]].astype(str))
+        low, high = (
+            math.nan if wrong else int(table[f"right_{end}"].sum()) for end in ("low", "high")
+        )
+        nearest = round(float(value) * n / 100)
+        fits = low <= (most or nearest) and (fewest or nearest) <= high
+        row |= {"report_low": 100 * low / n, "report_high": 100 * high / n, "report_fits": fits}
+        row["report_impossible"] = wrong
+    for kind in ("reproduced", "published"):
+        bar = best(dataset, kind, outside_data)
+        row[kind] = None if bar is None else bar.name
+        points = math.nan if bar is None else round(float(value) - bar["accuracy"], 10)
+        row[f"above_{kind}"] = points
+        if kind == "reproduced":
+            error = standard_error(bar["accuracy"], n or math.nan)
+            row["errors_above_reproduced"] = points / error
+    row["above_people"] = float(value) - PEOPLE[0] if dataset == "fer2013" else math.nan
+    return pd.Series(row, dtype=object, name=f"{value} %")
+
+
+def claims_table(claims: Mapping[str, pd.Series]) -> pd.DataFrame:
+    """Set one claim or more side by side: index ``claim``, columns as in `check_claim`."""
+    if not claims:
+        raise DataError("expected one claim or more, got none")
+    table = pd.DataFrame(dict(claims)).T.rename_axis("claim")
+    whole = dict.fromkeys(("n", "right_low", "right_high", "runs_needed"), "Int64")
+    percent = [name for name in table if name in ("accuracy", "low", "high") or "above" in name]
+    return table.astype({**whole, "possible": "boolean", **dict.fromkeys(percent, float)})
+
+
+def ancestors() -> dict[str, pd.Series]:
+    """Check what the course's five ancestors claimed (`ANCESTORS`), by network."""
+    said = [one for one in ANCESTORS if one[1] is not None]
+    return {name: check_claim(figure, n, dataset=of) for name, figure, of, n, _ in said}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print what arithmetic says of a claim; DataError for what is none."""
+    parser = argparse.ArgumentParser(prog="python -m utils.honesty.claims", description=__doc__)
+    add = parser.add_argument
+    add("accuracy", help="in percent, with the decimals it was given with: 86.0")
+    add("--n", type=int, help="test faces (default: the official test split's)")
+    add(
+        "--supports",
+        nargs="+",
+        metavar="COUNT",
+        help="faces of each class: 491 55 …, or angry=491 …",
+    )
+    add("--report", type=Path, help="a file: what scikit-learn's classification_report prints")
+    add("--dataset", default="fer2013", choices=tuple(DATASETS))
+    add("--runs", type=int, default=1, help="the figure is the mean of so many")
+    asked = parser.parse_args(arguments)
+    claim = check_claim(
+        asked.accuracy,
+        asked.n,
+        supports=_supports(asked.supports),
+        dataset=asked.dataset,
+        runs=asked.runs,
+        report=asked.report and asked.report.read_text(encoding="utf-8", errors="replace"),
+    )
+    for name, value in claim.items():
+        shown = f"{value:.2f}" if isinstance(value, float) else value
+        print(f"{name.replace('_', ' '):24} {'–' if value is None or value != value else shown}")
+    if claim.possible is False:
+        known = possible_at(asked.accuracy, asked.dataset)
+        # Of so many faces every figure is possible.
+        known = known[known["possible"] & (known["n"] < 10 ** (_places(claim.accuracy) + 2))]
+        print(
+            "possible at",
+            "; ".join(f"{n:,} ({split})" for split, n in known[["split", "n"]].to_numpy()),
+        )
+    return 0
+
+
+def _supports(words: Sequence[str] | None) -> list[int] | dict[str, int] | None:
+    if words is None:
+        return None
+    parts = [word.rpartition("=") for word in " ".join(words).replace(",", " ").split()]
+    names, counts = [name for name, *_ in parts], [count for *_, count in parts]
+    if not all(map(str.isdecimal, counts)) or (any(names) and len(set(names) - {""}) < len(names)):
+        said = " ".join(words)
+        raise DataError(f"supports {said!r}: expected whole numbers, all named or none")
+    counts = [int(count) for count in counts]
+    return dict(zip(names, counts, strict=True)) if any(names) else counts
+
+
+if __name__ == "__main__":
+    runtime.run_command(main)
