@@ -2,51 +2,31 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from utils.records import Predictions
 from utils.runtime import DataError
-
-if TYPE_CHECKING:
-    from utils.records import Predictions
 
 #: How far a row of float16 probabilities may be from a sum of one.
 SUM_TOLERANCE = 1e-2
-#: Keras's epsilon: probabilities below it count as this much, so `log_loss` stays finite.
+#: Keras's epsilon: probabilities below it count as this much, so the log loss stays finite.
 EPSILON = 1e-7
 
 
-@dataclass(frozen=True)
-class Checked:
-    """Predictions that have passed every check, as float64 and int64.
-
-    Attributes
-    ----------
-    probabilities : (n, k) float64 array, rows sum to 1
-    labels, predicted, rows : (n,) int64 arrays
-    confidence : (n,) float64 array
-        The probability of the predicted class, 1/k … 1.
-    copies : (n,) bool array
-        True where the same picture stands in the training split too.
-    expressions : tuple of k str
-    """
-
-    probabilities: np.ndarray
-    labels: np.ndarray
-    rows: np.ndarray
-    copies: np.ndarray
-    expressions: tuple[str, ...]
-    predicted: np.ndarray
-    confidence: np.ndarray
+class Checked(Predictions):
+    """Predictions that have passed `check`: float64 rows that sum to 1, int64 labels and rows."""
 
     @property
     def correct(self) -> np.ndarray:
         """(n,) bool: where the predicted class is the true one."""
         return self.predicted == self.labels
+
+    @property
+    def confidence(self) -> np.ndarray:
+        """(n,) float64: the probability of the predicted class, 1/k … 1."""
+        return self.probabilities.max(axis=1)
 
 
 def check(predictions: Predictions) -> Checked:
@@ -56,8 +36,8 @@ def check(predictions: Predictions) -> Checked:
     ----------
     predictions : Predictions
         ``probabilities`` (n, k) of any float type, each row summing to 1 ± 0.01; ``labels``
-        (n,) whole numbers 0 … k-1; ``expressions``, k names; ``rows`` (n,) and ``copies`` (n,)
-        may be None, which stands for 0 … n-1 and for "none is a copy".
+        (n,) whole numbers 0 … k-1; ``rows`` (n,) whole numbers; ``copies`` (n,) bool;
+        ``expressions``, k names.
 
     Returns
     -------
@@ -84,54 +64,37 @@ def check(predictions: Predictions) -> Checked:
     _refuse((probabilities < 0).any(axis=1), "a negative probability")
     sums = probabilities.sum(axis=1)
     _refuse(np.abs(sums - 1) > SUM_TOLERANCE, "probabilities that do not sum to 1 ± 0.01")
-    probabilities = probabilities / sums[:, None]
 
-    labels = _whole_numbers(predictions.labels, "labels", count)
+    labels = _column(predictions.labels, "labels", count, np.integer, "whole numbers")
     _refuse((labels < 0) | (labels >= classes), f"a label outside 0 … {classes - 1}")
-    rows = getattr(predictions, "rows", None)
-    rows = np.arange(count) if rows is None else _whole_numbers(rows, "rows", count)
-    copies = getattr(predictions, "copies", None)
-    copies = np.zeros(count, bool) if copies is None else np.asarray(copies)
-    if copies.dtype != np.bool_ or copies.shape != (count,):
-        raise DataError(
-            f"copies: expected {count} true or false, got {copies.dtype} of shape {copies.shape}"
-        )
     expressions = tuple(predictions.expressions)
     if len(expressions) != classes:
         raise DataError(
             f"expressions: expected {classes} names, one a column, got {len(expressions)}"
         )
-    predicted = probabilities.argmax(axis=1)
     return Checked(
-        probabilities=probabilities,
-        labels=labels,
-        rows=rows,
-        copies=copies,
+        probabilities=probabilities / sums[:, None],
+        labels=labels.astype(np.int64),
+        rows=_column(predictions.rows, "rows", count, np.integer, "whole numbers").astype(np.int64),
+        copies=_column(predictions.copies, "copies", count, np.bool_, "true or false"),
         expressions=expressions,
-        predicted=predicted,
-        confidence=probabilities.max(axis=1),
     )
 
 
 def in_one_order(runs: Iterable[Predictions]) -> list[Checked]:
-    """Check several runs on the same pictures, and bring them into the source file's order.
-
-    Parameters
-    ----------
-    runs : iterable of Predictions
-        One or more.
-
-    Returns
-    -------
-    list of Checked
-        With equal ``rows``, ``labels`` and ``expressions``.
+    """Check runs on the same pictures, and bring each into the source file's order.
 
     Raises
     ------
     DataError
-        When the runs do not hold the same rows with the same labels and names.
+        When there is none, or they do not hold the same rows with the same labels and names.
     """
-    ordered = [_by_row(check(predictions)) for predictions in runs]
+    ordered = []
+    for checked in map(check, runs):
+        order = np.argsort(checked.rows, kind="stable")
+        ordered.append(Checked(**vars(checked.where(order))))
+    if not ordered:
+        raise DataError("expected one run or more, got none")
     first = ordered[0]
     for other in ordered[1:]:
         if not (
@@ -143,12 +106,72 @@ def in_one_order(runs: Iterable[Predictions]) -> list[Checked]:
     return ordered
 
 
-def _by_row(checked: Checked) -> Checked:
-    order = np.argsort(checked.rows, kind="stable")
-    fields = ("probabilities", "labels", "rows", "copies", "predicted", "confidence")
-    return dataclasses.replace(
-        checked, **{field: getattr(checked, field)[order] for field in fields}
+def on_shared_classes(
+    probabilities: np.ndarray,
+    names: Sequence[str],
+    labels: np.ndarray,
+    label_names: Sequence[str],
+) -> tuple[np.ndarray, np.ndarray, tuple[str, ...], np.ndarray]:
+    """Evaluate a network on data of other classes: on the classes that both know.
+
+    The network is asked "if it is none of the others, which is it?": its probabilities of the
+    shared classes, divided by their sum. Pictures of a class that it does not know are left out.
+
+    Parameters
+    ----------
+    probabilities : (n, k) float array
+        What the network said, a column a name.
+    names : sequence of k str
+        The network's classes.
+    labels : (n,) int array
+        Places in ``label_names``.
+    label_names : sequence of str
+        The data's classes; the same spelling means the same class.
+
+    Returns
+    -------
+    probabilities : (m, s) float64 array, rows sum to 1
+    labels : (m,) int64 array, places in ``kept_names``
+    kept_names : tuple of s str
+        The shared classes, in the data's order.
+    kept_rows : (n,) bool array
+        Which rows were kept, m of them; ``(~kept_rows).sum()`` were left out.
+
+    Raises
+    ------
+    DataError
+        When fewer than two classes are shared, no picture is of a shared class, a name stands
+        twice, or a row gives all shared classes a probability of 0, so that nothing can be said.
+    """
+    probabilities, labels = np.asarray(probabilities, dtype=np.float64), np.asarray(labels)
+    names, label_names = list(names), list(label_names)
+    for kind, given in (("the network's", names), ("the data's", label_names)):
+        if len(set(given)) < len(given):
+            raise DataError(f"{kind} classes: a name stands twice in {', '.join(given)}")
+    if probabilities.ndim != 2 or probabilities.shape[1] != len(names):
+        raise DataError(
+            f"probabilities: expected a column for each of {', '.join(names)}, "
+            f"got shape {probabilities.shape}"
+        )
+    labels = _column(labels, "labels", len(probabilities), np.integer, "whole numbers")
+    _refuse(
+        (labels < 0) | (labels >= len(label_names)), f"a label outside 0 … {len(label_names) - 1}"
     )
+    kept_names = tuple(name for name in label_names if name in names)
+    if len(kept_names) < 2:
+        raise DataError(
+            f"the network knows {', '.join(names)}, the data {', '.join(label_names)}: "
+            f"expected two shared classes or more, found {len(kept_names)}"
+        )
+    place = np.array([kept_names.index(n) if n in kept_names else -1 for n in label_names])
+    kept_rows = place[labels] >= 0
+    if not kept_rows.any():
+        raise DataError(f"no picture is of a shared class: {', '.join(kept_names)}")
+    shares = probabilities[:, [names.index(name) for name in kept_names]]
+    sums = shares.sum(axis=1)
+    _refuse(kept_rows & ~(sums > 0), f"no probability for any of {', '.join(kept_names)}")
+    shares = shares[kept_rows] / sums[kept_rows, None]
+    return shares, place[labels[kept_rows]], kept_names, kept_rows
 
 
 def _refuse(bad: np.ndarray, what: str) -> None:
@@ -159,11 +182,12 @@ def _refuse(bad: np.ndarray, what: str) -> None:
         )
 
 
-def _whole_numbers(values, name: str, count: int) -> np.ndarray:
+def _column(values: np.ndarray, name: str, count: int, kind: type, what: str) -> np.ndarray:
+    """Return ``values`` as an array if they are (count,) of a kind."""
     values = np.asarray(values)
-    if values.shape != (count,) or not np.issubdtype(values.dtype, np.integer):
+    if values.shape != (count,) or not np.issubdtype(values.dtype, kind):
         raise DataError(
-            f"{name}: expected {count} whole numbers, one a row of probabilities, "
+            f"{name}: expected {count} {what}, one a row of probabilities, "
             f"got {values.dtype} of shape {values.shape}"
         )
-    return values.astype(np.int64)
+    return values
