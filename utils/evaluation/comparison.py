@@ -1,80 +1,51 @@
-"""Several runs on the same pictures: where they differ, where they agree, what they say together."""
+"""Several runs on the same pictures: where they differ, where they agree, what their mean says."""
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
 import pandas as pd
 
-from utils.evaluation.checks import in_one_order
-from utils.evaluation.metrics import AVERAGES, report, summary
+from utils.evaluation.metrics import in_one_order, refuse, summary
 from utils.records import Predictions
 from utils.runtime import DataError
-
-#: 95 % of a normal distribution lie within so many standard deviations.
-_Z = 1.959963984540054
 
 
 @dataclass(frozen=True)
 class Difference:
-    """Two runs on the same pictures: accuracy of the first less that of the second.
-
-    Attributes
-    ----------
-    n : int
-        Pictures.
-    only_first, only_second : int
-        Pictures that only the one run named rightly; all others tell nothing about which is
-        better.
-    difference : float
-        In accuracy, -1 … 1; positive where the first is better.
-    interval : (low, high)
-        Its 95 % interval (normal approximation for paired shares).
-    p : float
-        McNemar's exact test: how often a difference this large comes about between two runs
-        that are equally good on such pictures.
-    """
+    """Two runs on the same n pictures: accuracy of the first less that of the second."""
 
     n: int
-    only_first: int
+    only_first: int  # pictures that only the first named rightly
     only_second: int
-    difference: float
-    interval: tuple[float, float]
-    p: float
+    difference: float  # in accuracy, -1 … 1; positive where the first is better
+    interval: tuple[float, float]  # 95 %, normal approximation for paired shares
+    p: float  # McNemar's exact test: how often equally good runs differ as much
 
 
 def difference(first: Predictions, second: Predictions) -> Difference:
     """Compare two runs on the same pictures, picture by picture.
 
     Two runs are wrong on much the same pictures, so the paired difference is known far better
-    than the two intervals of their accuracies, set side by side, suggest. What it does not
-    know: another seed of the same training may differ by as much. Of several pairs only
-    `compare_all` says which differ.
-
-    Raises
-    ------
-    DataError
-        When the two do not hold the same rows with the same labels and names.
-
-    References
-    ----------
+    than the two intervals of their accuracies, set side by side, suggest. What it does not know:
+    another seed may differ by as much. Which of several runs differ, `compare_all` says.
     McNemar (1947), Psychometrika 12; Agresti (2013), Categorical Data Analysis, §11.1.
     """
+    from scipy.stats import norm
     from statsmodels.stats.contingency_tables import mcnemar
 
     one, two = (run.correct for run in in_one_order([first, second]))
     only_first, only_second = int((one & ~two).sum()), int((two & ~one).sum())
     shift = one.astype(float) - two
-    half = _Z * shift.std() / np.sqrt(len(shift))
+    half = norm.ppf(0.975) * shift.std() / np.sqrt(len(shift))
     return Difference(
         n=len(shift),
         only_first=only_first,
         only_second=only_second,
-        difference=(only_first - only_second) / len(shift),
+        difference=float(shift.mean()),
         interval=(float(max(-1, shift.mean() - half)), float(min(1, shift.mean() + half))),
         p=float(mcnemar([[0, only_first], [only_second, 0]], exact=True).pvalue),
     )
@@ -84,37 +55,21 @@ def compare_all(runs: Mapping[str, Predictions], correction: str = "holm") -> pd
     """Compare each two of several runs: the one place that says which of them differ.
 
     Among ten comparisons of equals, one or more falls below p = 0.05 two times in five. Holm's
-    correction counts the comparisons: the chance that *any* pair of equally good runs is called
-    different is 5 in 100 at most.
-
-    Parameters
-    ----------
-    runs : mapping of str to Predictions
-        Two or more, on the same pictures.
-    correction : str
-        A method of statsmodels' ``multipletests``: "holm", "bonferroni" …
+    correction (1979, Scandinavian Journal of Statistics 6) counts the comparisons: the chance that
+    *any* pair of equally good runs is called different is 5 in 100 at most. ``correction`` is a
+    method of statsmodels' ``multipletests``: "holm", "bonferroni" …
 
     Returns
     -------
     DataFrame
-        A row a pair, the index ``first`` and ``second``, in the order of ``runs``: ``n``,
-        ``only_first``, ``only_second``, ``difference``, ``low`` and ``high`` (each its own,
-        uncorrected 95 % interval), ``p``, as in `Difference`; the corrected ``p_holm`` (or
-        ``p_bonferroni`` …), and ``differ``, whether that is below 0.05.
-
-    Raises
-    ------
-    DataError
-        For fewer than two runs, an unknown correction, or others than the same rows with the
-        same labels.
-
-    References
-    ----------
-    Holm (1979), A simple sequentially rejective multiple test procedure, Scand. J. Statistics 6.
+        A row a pair, index ``first`` and ``second``: ``n``, ``only_first``, ``only_second``,
+        ``difference``, ``low`` and ``high`` (each its own 95 % interval), ``p``, all as in
+        `Difference`; the corrected ``p_holm`` (or ``p_bonferroni`` …); and ``differ``, whether
+        that is 0.05 or less.
     """
     from statsmodels.stats.multitest import multipletests
 
-    _two_or_more(runs)
+    in_one_order(runs.values(), least=2)
     pairs = list(combinations(runs, 2))
     found = [vars(difference(runs[first], runs[second])) for first, second in pairs]
     table = pd.DataFrame(found, index=pd.MultiIndex.from_tuples(pairs, names=["first", "second"]))
@@ -128,46 +83,19 @@ def compare_all(runs: Mapping[str, Predictions], correction: str = "holm") -> pd
 
 
 def compare(runs: Mapping[str, Predictions]) -> pd.DataFrame:
-    """Set several runs side by side: a row a run, columns as in `Summary`, interval low and high."""
-    rows = {}
-    for name, predictions in runs.items():
-        row = vars(summary(predictions)).copy()
-        row["low"], row["high"] = row.pop("interval")
-        rows[name] = row
-    columns = (
-        "n accuracy low high n_without_copies accuracy_without_copies macro_f1 "
-        "balanced_accuracy top2_accuracy log_loss calibration_error"
-    ).split()
-    return pd.DataFrame.from_dict(rows, orient="index")[columns].rename_axis("run")
-
-
-def f1_by_class(runs: Mapping[str, Predictions]) -> pd.DataFrame:
-    """Set the F1 of runs on the same pictures side by side.
-
-    Returns a row an expression and the row "macro average", a column a run; 0 … 1.
-    """
-    in_one_order(runs.values())
-    table = pd.DataFrame({name: report(predictions)["f1"] for name, predictions in runs.items()})
-    return table.drop(index=AVERAGES[1])
+    """Set the summaries of runs side by side: a row a run, the interval as ``low`` and ``high``."""
+    table = pd.DataFrame([vars(summary(one)) for one in runs.values()], index=pd.Index(runs))
+    ends = pd.DataFrame(table["interval"].tolist(), columns=["low", "high"], index=table.index)
+    table = table.drop(columns=["correct", "interval", "interval_without_copies"])
+    return pd.concat([table.iloc[:, :2], ends, table.iloc[:, 2:]], axis=1).rename_axis("run")
 
 
 def agreement(runs: Mapping[str, Predictions], *, errors: bool = False) -> pd.DataFrame:
-    """Compute on how many pictures each two runs give the same answer.
+    """Compute on what share of the pictures each two runs give the same answer, 0 … 1.
 
-    Parameters
-    ----------
-    runs : mapping of str to Predictions
-        Two or more, on the same pictures.
-    errors : bool
-        Count only the pictures on which that common answer is wrong.
-
-    Returns
-    -------
-    (m, m) DataFrame
-        Shares of all pictures, 0 … 1; the diagonal is 1, or with ``errors`` the error rate.
+    With ``errors`` only where that common answer is wrong: the diagonal is then the error rate.
     """
-    _two_or_more(runs)
-    ordered = in_one_order(runs.values())
+    ordered = in_one_order(runs.values(), least=2)
     answers = np.stack([one.predicted for one in ordered])
     same = answers[:, None] == answers
     if errors:
@@ -179,10 +107,9 @@ def agreement(runs: Mapping[str, Predictions], *, errors: bool = False) -> pd.Da
 def agreement_counts(runs: Mapping[str, Predictions]) -> pd.DataFrame:
     """Count the pictures that none, one, two … all of m runs name rightly.
 
-    Returns a row an expression and the row "all", columns 0 … m: a row sums to its pictures.
+    A row an expression and the row "all", columns 0 … m: a row sums to its pictures.
     """
-    _two_or_more(runs)
-    ordered = in_one_order(runs.values())
+    ordered = in_one_order(runs.values(), least=2)
     labels, names = ordered[0].labels, ordered[0].expressions
     table = pd.crosstab(labels, np.sum([one.correct for one in ordered], axis=0))
     table = table.reindex(index=range(len(names)), columns=range(len(runs) + 1), fill_value=0)
@@ -192,28 +119,63 @@ def agreement_counts(runs: Mapping[str, Predictions]) -> pd.DataFrame:
 
 
 def ensemble(runs: Mapping[str, Predictions]) -> Predictions:
-    """Average what several networks say of each picture, each network counting alike.
+    """Average what one or more networks say of the same pictures, each network counting alike.
 
-    Networks that were begun from other random numbers, or built otherwise, are wrong on other
-    pictures, and their mean is right more often than most of them (Hansen & Salamon 1990, Neural
-    network ensembles, IEEE PAMI 12). Which of them are taken is a choice: make it on the
-    validation split.
-
-    Returns
-    -------
-    Predictions
-        The mean of the probabilities, rows in the source file's order.
-
-    Raises
-    ------
-    DataError
-        When there is no run, or they do not hold the same rows with the same labels.
+    Networks begun from other random numbers, or built otherwise, are wrong on other pictures, and
+    their mean is right more often than most of them (Hansen & Salamon 1990, IEEE PAMI 12). Which
+    are taken is a choice: make it on the validation split. Rows in the source file's order.
     """
     ordered = in_one_order(runs.values())
     mean = np.mean([one.probabilities for one in ordered], axis=0)
     return Predictions(**{**vars(ordered[0]), "probabilities": mean})
 
 
-def _two_or_more(runs: Mapping[str, Predictions]) -> None:
-    if len(runs) < 2:
-        raise DataError(f"expected two runs or more to compare, got {len(runs)}")
+def on_shared_classes(
+    probabilities: np.ndarray, names: Sequence[str], labels: np.ndarray, label_names: Sequence[str]
+) -> tuple[np.ndarray, np.ndarray, tuple[str, ...], np.ndarray]:
+    """Evaluate a network on data of other classes: on the classes that both know.
+
+    The network is asked "if it is none of the others, which is it?": its probabilities of the
+    shared classes, divided by their sum. Pictures of a class that it does not know are left out.
+
+    Parameters
+    ----------
+    probabilities, names : (n, k) float array, k str
+        What the network said, and its classes.
+    labels, label_names : (n,) int array, sequence of str
+        Places in the data's classes; the same spelling means the same class.
+
+    Returns
+    -------
+    probabilities, labels : (m, s) float64 array, (m,) int64 array
+        Rows that sum to 1, and places in ``kept_names``.
+    kept_names : tuple of s str, in the data's order
+    kept_rows : (n,) bool array
+        Which rows were kept: m of them. ``(~kept_rows).sum()`` is how many were left out.
+
+    Raises
+    ------
+    DataError
+        When fewer than two classes are shared, no picture is of one, sizes do not fit, a name
+        stands twice, or a row gives all shared classes a probability of 0.
+    """
+    shares, labels = np.asarray(probabilities, dtype=np.float64), np.asarray(labels)
+    known, asked = ", ".join(names), ", ".join(label_names)
+    if len(set(names)) < len(names) or len(set(label_names)) < len(label_names):
+        raise DataError(f"a name stands twice, in the network's {known} or the data's {asked}")
+    if shares.shape != (len(labels), len(names)):
+        expected = (len(labels), len(names))
+        raise DataError(f"probabilities: expected shape {expected}, got {shares.shape}")
+    refuse((labels < 0) | (labels >= len(label_names)), f"a label that is none of {asked}")
+    kept_names = tuple(name for name in label_names if name in names)
+    place = np.array([kept_names.index(n) if n in kept_names else -1 for n in label_names])[labels]
+    kept_rows = place >= 0
+    if len(kept_names) < 2 or not kept_rows.any():
+        raise DataError(
+            f"the network knows {known}, the data {asked}: expected two shared classes or more "
+            f"with pictures, found {len(kept_names)} with {kept_rows.sum()}"
+        )
+    shares = shares[:, [list(names).index(name) for name in kept_names]]
+    sums = shares.sum(axis=1, keepdims=True)
+    refuse(kept_rows & ~(sums[:, 0] > 0), f"no probability for any of {', '.join(kept_names)}")
+    return shares[kept_rows] / sums[kept_rows], place[kept_rows], kept_names, kept_rows

@@ -1,164 +1,70 @@
-"""How sure a figure is: Wilson's interval, the bootstrap, and the spread of several seeds."""
+"""How far a figure may be off: other pictures (the bootstrap), another seed (Student's t)."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
-from utils.evaluation.checks import in_one_order
+from utils.evaluation.metrics import in_one_order, require_share
 from utils.records import Predictions
 from utils.runtime import DataError
 
 
-def require_share(value: float, what: str) -> None:
-    """Refuse what does not lie between 0 and 1."""
-    if not 0 < value < 1:
-        raise DataError(f"expected {what} between 0 and 1, got {value}")
-
-
-def accuracy_interval(
-    correct: int | np.ndarray, n: int | np.ndarray, level: float = 0.95
-) -> tuple[float, float] | tuple[np.ndarray, np.ndarray]:
-    """Return Wilson's score interval for a share of right answers.
-
-    It never leaves 0 … 1, and holds its level where the textbook interval fails: for few
-    pictures, and for shares near 0 or 1.
-
-    Parameters
-    ----------
-    correct : int or array of int
-        Right answers, 0 … n.
-    n : int or array of int
-        All answers, 1 or more.
-    level : float
-        Between 0 and 1: how often such an interval holds the true share.
-
-    Returns
-    -------
-    low, high : float, or float64 arrays for arrays
-        With 0 ≤ low ≤ correct / n ≤ high ≤ 1.
-
-    Raises
-    ------
-    DataError
-        When the counts or the level cannot be.
-
-    References
-    ----------
-    Wilson (1927), JASA 22; Brown, Cai and DasGupta (2001), Statistical Science 16.
-    """
-    from statsmodels.stats.proportion import proportion_confint
-
-    require_share(level, "a level")
-    correct, n = np.asarray(correct), np.asarray(n)
-    if not ((n >= 1) & (correct >= 0) & (correct <= n)).all():
-        raise DataError(f"expected 0 … n right answers of n ≥ 1, got {correct} of {n}")
-    share = correct / n
-    low, high = proportion_confint(correct, n, alpha=1 - level, method="wilson")
-    # Rounding may put an end a few 1e-17 on the wrong side.
-    low, high = np.clip(low, 0, share), np.clip(high, share, 1)
-    return (low, high) if share.ndim else (float(low), float(high))
-
-
-def _f1(counts: np.ndarray) -> np.ndarray:
-    right = np.einsum("...ii->...i", counts)
-    whole = counts.sum(axis=-1) + counts.sum(axis=-2)
-    return np.divide(2 * right, whole, out=np.zeros(whole.shape), where=whole > 0)
-
-
-def _balanced_accuracy(counts: np.ndarray) -> np.ndarray:
-    pictures = counts.sum(axis=-1)
-    recall = np.einsum("...ii->...i", counts) / np.maximum(pictures, 1)
-    return recall.sum(axis=-1) / (pictures > 0).sum(axis=-1)
-
-
-#: What `bootstrap` can compute of confusion matrices (…, k, k): (…) numbers, or (…, k) for "f1".
-STATISTICS: Mapping[str, Callable[[np.ndarray], np.ndarray]] = {
-    "accuracy": lambda counts: np.einsum("...ii->...", counts) / counts.sum(axis=(-2, -1)),
-    "balanced_accuracy": _balanced_accuracy,
-    "macro_f1": lambda counts: _f1(counts).mean(axis=-1),
-    "f1": _f1,
-}
-
-
 def bootstrap(
-    predictions: Predictions,
-    statistic: str | Sequence[str] = "accuracy",
-    *,
-    draws: int = 2000,
-    seed: int = 0,
-    level: float = 0.95,
+    predictions: Predictions, *, draws: int = 2000, seed: int = 0, level: float = 0.95
 ) -> pd.DataFrame:
-    """Compute BCa intervals by drawing the pictures again, with replacement (SciPy's bootstrap).
+    """Compute BCa intervals of accuracy, macro F1 and each class's F1 by `scipy.stats.bootstrap`.
 
-    The training is not repeated: such an interval says what other pictures of the same kind
-    might have given this very network, not what another seed would. A class of 8 pictures gets
-    an interval that holds the truth 3 times in 4, not 19 in 20; from about 50 on it is right.
+    The pictures are drawn again, the training is not repeated: such an interval says what other
+    pictures of the same kind might have given this very network, not what another seed would. A
+    class of 8 pictures gets an interval that holds the truth 3 times in 4, not 19 in 20; from
+    about 50 on it is right.
 
     Parameters
     ----------
     predictions : Predictions
         Two pictures or more; their order does not matter.
-    statistic : str or sequence of str
-        Out of `STATISTICS`: "accuracy", "balanced_accuracy", "macro_f1", and "f1" for each
-        class. Several are computed on the same resamples.
     draws : int
         Resamples, 100 or more.
-    seed : int
-    level : float
-        Between 0 and 1.
 
     Returns
     -------
     DataFrame
-        A row a statistic, named "accuracy", or "f1: angry" for a class, with ``estimate`` (that
-        of the predictions themselves), ``low``, ``high`` and ``standard_error``. Where no
-        resample differs from another the interval is a point; where BCa is not defined, as for
-        a handful of pictures, it is NaN.
-
-    Raises
-    ------
-    DataError
-        For an unknown statistic, fewer than 100 draws or two pictures, a level outside 0 … 1.
-
-    References
-    ----------
-    Efron (1987), Better bootstrap confidence intervals, JASA 82.
+        Rows "accuracy", "macro_f1", "f1: angry" …, with ``estimate`` (that of the predictions
+        themselves), ``low``, ``high`` and ``standard_error``. A point where no resample differs
+        from another; NaN where BCa (Efron 1987, JASA 82) is not defined, as it may be for a
+        handful of pictures.
     """
     from scipy import stats
 
-    names = [statistic] if isinstance(statistic, str) else list(statistic)
-    for name in names:
-        if name not in STATISTICS:
-            raise DataError(f"statistic {name!r}: expected one of {', '.join(STATISTICS)}")
     require_share(level, "a level")
     checked = in_one_order([predictions])[0]
-    if not names or draws < 100 or len(checked) < 2:
+    if draws < 100 or len(checked) < 2:
         raise DataError(
-            "expected one statistic or more, 100 draws or more and two pictures or more, "
-            f"got {len(names)}, {draws} and {len(checked)}"
+            f"expected 100 draws or more of two pictures or more, got {draws} of {len(checked)}"
         )
     classes = len(checked.expressions)
 
     def measure(cells: np.ndarray, axis: int = -1) -> np.ndarray:
-        """Compute the statistics, (s, …), of pictures given as cells of the matrix, (…, n)."""
+        """Compute the (2 + k, …) figures of pictures given by their cells in the matrix, (…, n)."""
         sets = cells.reshape(-1, cells.shape[-1])
-        moved = sets + classes**2 * np.arange(len(sets))[:, None]
-        counts = np.bincount(moved.ravel(), minlength=len(sets) * classes**2)
+        apart = sets + classes**2 * np.arange(len(sets))[:, None]
+        counts = np.bincount(apart.ravel(), minlength=len(sets) * classes**2)
         counts = counts.reshape(*cells.shape[:-1], classes, classes)
-        values = [STATISTICS[name](counts) for name in names]
-        return np.concatenate(
-            [np.moveaxis(v, -1, 0) if v.ndim == cells.ndim else v[None] for v in values]
-        )
+        right = np.einsum("...ii->i...", counts)
+        parts = np.moveaxis(counts.sum(axis=-1) + counts.sum(axis=-2), -1, 0)
+        f1 = 2 * right / np.maximum(parts, 1)
+        return np.stack([right.sum(axis=0) / cells.shape[-1], f1.mean(axis=0), *f1])
 
+    pictures = checked.labels * classes + checked.predicted
     with warnings.catch_warnings(), np.errstate(all="ignore"):
-        warnings.simplefilter("ignore")  # of a statistic that no resample moves
+        warnings.simplefilter("ignore")  # of figures that no resample moves
         found = stats.bootstrap(
-            (checked.labels * classes + checked.predicted,),
+            (pictures,),
             measure,
             n_resamples=draws,
             batch=250,
@@ -166,47 +72,21 @@ def bootstrap(
             method="BCa",
             rng=np.random.default_rng(seed),
         )
-    labels = []
-    for name in names:
-        labels += [f"f1: {each}" for each in checked.expressions] if name == "f1" else [name]
-    estimate = measure(checked.labels * classes + checked.predicted)
-    still = np.ptp(found.bootstrap_distribution, axis=-1) == 0
+    estimate, fixed = measure(pictures), np.ptp(found.bootstrap_distribution, axis=-1) == 0
+    low, high = (np.where(fixed, estimate, end) for end in found.confidence_interval)
+    names = ["accuracy", "macro_f1", *(f"f1: {name}" for name in checked.expressions)]
     return pd.DataFrame(
-        {
-            "estimate": estimate,
-            "low": np.where(still, estimate, found.confidence_interval.low),
-            "high": np.where(still, estimate, found.confidence_interval.high),
-            "standard_error": found.standard_error,
-        },
-        index=pd.Index(labels, name="statistic"),
+        {"estimate": estimate, "low": low, "high": high, "standard_error": found.standard_error},
+        index=pd.Index(names, name="statistic"),
     )
 
 
 def seeds_interval(values: Sequence[float], level: float = 0.95) -> tuple[float, float, float]:
-    """Return the mean of several seeds' values, and its interval by Student's t.
+    """Return the mean of several seeds' values, and the ends of its interval by Student's t.
 
-    Parameters
-    ----------
-    values : sequence of k floats
-        One a seed, one or more.
-    level : float
-        Between 0 and 1.
-
-    Returns
-    -------
-    mean, low, high : float
-        Mean ± t(k - 1) · s / √k; the ends are NaN for a single value.
-
-    Raises
-    ------
-    DataError
-        When there is no value.
-
-    Notes
-    -----
-    It says how far another few seeds might come out elsewhere. Where all seeds are asked about
-    one test set, that another test set of this size would move the figure too is not in it
-    (`accuracy_interval` says by how much).
+    The ends are NaN for a single value; no value is a DataError. It says how far another few seeds
+    might come out. What another test set would move the figure by is not in it, where all seeds
+    are asked about one (`accuracy_interval` says by how much).
     """
     from scipy.stats import t
 
@@ -222,47 +102,28 @@ def seeds_interval(values: Sequence[float], level: float = 0.95) -> tuple[float,
 
 @dataclass(frozen=True)
 class SeedSpread:
-    """What runs that differ only in their seed came to on one set of pictures.
+    """What m runs that differ only in their seed came to on the same n pictures; shares, 0 … 1.
 
-    Accuracies and deviations are shares, 0 … 1; a standard deviation divides by m - 1.
-
-    Attributes
-    ----------
-    names : tuple of m str
-    accuracies : tuple of m float
-    n : int
-        Pictures.
-    mean, standard_deviation : float
-        Of the accuracies.
-    interval : (low, high)
-        The 95 % t interval of the mean over all seeds, on these very pictures.
-    two_runs : float
-        Two single runs of this same training, alike but for the seed, are no further apart in
-        95 of 100 cases. A smaller difference between single runs of *two* trainings is no
-        evidence that one of them is better.
-    explained : float
-        The share of the variance, 0 … 1, that would be there if every network were equally good
-        and each picture, by itself, came out right or wrong: the part that a larger test set
-        would make smaller. NaN where the runs all answered alike; a rough figure from a handful.
-    test_set_error : float
-        The binomial standard error of one accuracy at this n: what another draw of n pictures
-        would move *all* the seeds by, together. No number of seeds shows or shrinks it.
+    Two single runs of this training are no further apart than ``two_runs`` in 95 of 100 cases: a
+    smaller difference between single runs of *two* trainings is no evidence that one is better.
+    ``explained`` is the share of the variance that would be there if every network were equally
+    good and each picture, by itself, came out right or wrong, the part that a larger test set
+    would make smaller: a rough figure from a handful of seeds; NaN where all answered alike.
     """
 
-    names: tuple[str, ...]
     accuracies: tuple[float, ...]
     n: int
     mean: float
-    standard_deviation: float
-    interval: tuple[float, float]
+    standard_deviation: float  # divides by m - 1
+    interval: tuple[float, float]  # 95 %, Student's t, of the mean over all seeds
     two_runs: float
     explained: float
-    test_set_error: float
+    test_set_error: float  # binomial standard error: what other pictures move all seeds by together
 
     def __str__(self) -> str:
         low, high = self.interval
         text = (
-            f"{len(self.names)} seeds: mean {self.mean:.1%} ({low:.1%} to {high:.1%}), "
+            f"{len(self.accuracies)} seeds: mean {self.mean:.1%} ({low:.1%} to {high:.1%}), "
             f"from {min(self.accuracies):.1%} to {max(self.accuracies):.1%}, "
             f"standard deviation {100 * self.standard_deviation:.2f} points; "
             f"two single runs may differ by {100 * self.two_runs:.1f} points through the seed alone"
@@ -273,51 +134,27 @@ class SeedSpread:
 
 
 def seeds(runs: Mapping[str, Predictions]) -> SeedSpread:
-    """Compute how far runs are apart that differ only in their seed.
+    """Compute how far two or more runs are apart that differ only in their seed.
 
-    Networks that are equally good still disagree about single pictures. If such flips are
-    independent from picture to picture, they give the accuracy the variance Σ vᵢ / n², where vᵢ
-    is the variance over the seeds of "picture i is right": that part is ``explained``.
-
-    Parameters
-    ----------
-    runs : mapping of str to Predictions
-        Two or more, on the same pictures.
-
-    Raises
-    ------
-    DataError
-        When there are fewer than two runs, since one has no spread, or they do not hold the
-        same rows with the same labels.
-
-    References
-    ----------
-    Jordan (2024), On the variance of neural network training with respect to test sets and
-    distributions, ICLR; Bouthillier et al. (2021), Accounting for variance in machine learning
-    benchmarks, MLSys.
+    Flips that are independent from picture to picture give the accuracy the variance Σ vᵢ / n²,
+    where vᵢ is the variance over the seeds of "picture i is right": that part is ``explained``
+    (Jordan 2024, On the variance of neural network training, ICLR; Bouthillier et al. 2021, MLSys).
     """
     from scipy.stats import t
 
-    if len(runs) < 2:
-        raise DataError(f"expected two seeds or more, got {len(runs)}: one has no spread")
-    right = np.stack([one.correct for one in in_one_order(runs.values())]).astype(np.float64)
+    right = np.stack([one.correct for one in in_one_order(runs.values(), least=2)]).astype(float)
     m, n = right.shape
     accuracies = right.mean(axis=1)
     mean, low, high = seeds_interval(accuracies)
     deviation = float(accuracies.std(ddof=1))
-    by_flips = right.var(axis=0, ddof=1).sum() / n**2
-    if deviation > 0:
-        explained = min(1.0, float(by_flips / deviation**2))
-    else:
-        explained = 1.0 if by_flips > 0 else float("nan")
+    by_flips = float(right.var(axis=0, ddof=1).sum()) / n**2
     return SeedSpread(
-        names=tuple(str(name) for name in runs),
-        accuracies=tuple(float(one) for one in accuracies),
+        accuracies=tuple(accuracies.tolist()),
         n=n,
         mean=mean,
         standard_deviation=deviation,
         interval=(max(0.0, low), min(1.0, high)),
-        two_runs=float(min(1.0, t.ppf(0.975, m - 1) * deviation * np.sqrt(2))),
-        explained=explained,
+        two_runs=min(1.0, float(t.ppf(0.975, m - 1) * deviation * np.sqrt(2))),
+        explained=by_flips / max(by_flips, deviation**2) if by_flips else float("nan"),
         test_set_error=float(np.sqrt(mean * (1 - mean) / n)),
     )

@@ -1,24 +1,124 @@
-"""Accuracy, confusion matrix, report, F1, the most confident predictions: scikit-learn's metrics."""
+"""What one run's predictions come to: scikit-learn's metrics, after a check of the predictions."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
-from utils.evaluation.calibration import calibration_error
-from utils.evaluation.checks import EPSILON, check
-from utils.evaluation.intervals import accuracy_interval
 from utils.records import Predictions
 from utils.runtime import DataError
 
+#: Probabilities below Keras's epsilon count as this much, so that the log loss stays finite.
+EPSILON = 1e-7
+#: Bins of the expected calibration error, as in Guo et al. (2017).
+BINS = 15
 #: The last two rows of `report`.
 AVERAGES = ("macro average", "weighted average")
 
 
+class Checked(Predictions):
+    """Predictions that have passed `check`: float64 rows that sum to 1, int64 labels and rows."""
+
+    @property
+    def correct(self) -> np.ndarray:
+        """(n,) bool: where the predicted class is the true one."""
+        return self.predicted == self.labels
+
+    @property
+    def confidence(self) -> np.ndarray:
+        """(n,) float64: the probability of the predicted class, 1/k … 1."""
+        return self.probabilities.max(axis=1)
+
+
+def check(predictions: Predictions) -> Checked:
+    """Check predictions, and bring them to float64 with rows that sum to one.
+
+    ``probabilities`` (n, k) of any float type, each row summing to 1 ± 0.01; ``labels`` (n,) int,
+    0 … k-1; ``rows`` (n,) int; ``copies`` (n,) bool; ``expressions``, k names: anything else is a
+    DataError that names the row and what was expected.
+    """
+    shares = np.asarray(predictions.probabilities)
+    if shares.ndim != 2 or shares.dtype.kind != "f" or len(shares) < 1 or shares.shape[1] < 2:
+        raise DataError(
+            "probabilities: expected floats, a row for each of one or more pictures, a column for "
+            f"each of two or more classes, got {shares.dtype} of shape {shares.shape}"
+        )
+    count, classes = shares.shape
+    expressions = tuple(predictions.expressions)
+    if len(expressions) != classes:
+        raise DataError(f"expressions: expected {classes} names, got {len(expressions)}")
+    labels = _column(predictions.labels, "labels", count, np.int64)
+    rows = _column(predictions.rows, "rows", count, np.int64)
+    copies = _column(predictions.copies, "copies", count, np.bool_)
+    shares = shares.astype(np.float64)
+    sums = shares.sum(axis=1)
+    refuse(~np.isfinite(shares).all(axis=1), "a probability that is no finite number")
+    refuse((shares < 0).any(axis=1), "a negative probability")
+    refuse(np.abs(sums - 1) > 0.01, "probabilities that do not sum to 1 ± 0.01")
+    refuse((labels < 0) | (labels >= classes), f"a label outside 0 … {classes - 1}")
+    return Checked(shares / sums[:, None], labels, rows, copies, expressions)
+
+
+def _column(values: np.ndarray, name: str, count: int, kind: type) -> np.ndarray:
+    values = np.asarray(values)
+    if values.shape != (count,) or not np.can_cast(values.dtype, kind):
+        what = "true or false" if kind is np.bool_ else "whole numbers"
+        raise DataError(f"{name}: expected {count} {what}, got {values.dtype} {values.shape}")
+    return values.astype(kind)
+
+
+def refuse(bad: np.ndarray, what: str) -> None:
+    """Raise a DataError that names the first row where ``bad`` (n,) is true, if there is one."""
+    if bad.any():
+        raise DataError(f"predictions: row {bad.argmax()} has {what} ({bad.sum()} such rows)")
+
+
+def in_one_order(runs: Iterable[Predictions], least: int = 1) -> list[Checked]:
+    """Check runs on the same pictures, and bring each into the source file's order."""
+    checked = [check(run) for run in runs]
+    if len(checked) < least:
+        raise DataError(f"expected {least} or more runs to compare, got {len(checked)}")
+    checked = [Checked(**vars(run.where(run.rows.argsort(kind="stable")))) for run in checked]
+    first = checked[0]
+    for run in checked[1:]:
+        same = np.array_equal(run.rows, first.rows) and np.array_equal(run.labels, first.labels)
+        if not same or run.expressions != first.expressions:
+            raise DataError("runs can only be compared on the same rows with the same labels")
+    return checked
+
+
+def require_share(value: float, what: str) -> None:
+    """Refuse what does not lie between 0 and 1."""
+    if not 0 < value < 1:
+        raise DataError(f"expected {what} between 0 and 1, got {value}")
+
+
+def accuracy_interval(
+    correct: int | np.ndarray, n: int | np.ndarray, level: float = 0.95
+) -> tuple[float, float] | tuple[np.ndarray, np.ndarray]:
+    """Return Wilson's score interval (low, high) for ``correct`` right answers of ``n``.
+
+    It never leaves 0 … 1, and holds its level for few pictures and for shares near 0 or 1, where
+    the textbook interval fails (Wilson 1927, JASA 22; Brown, Cai and DasGupta 2001, Statistical
+    Science 16). Counts may be arrays; those that cannot be are a DataError.
+    """
+    from statsmodels.stats.proportion import proportion_confint
+
+    require_share(level, "a level")
+    correct, n = np.asarray(correct), np.asarray(n)
+    if not ((n >= 1) & (correct >= 0) & (correct <= n)).all():
+        raise DataError(f"expected 0 … n right answers of n ≥ 1, got {correct} of {n}")
+    low, high = proportion_confint(correct, n, alpha=1 - level, method="wilson")
+    # Rounding may put an end a few 1e-17 on the wrong side.
+    low, high = np.clip(low, 0, correct / n), np.clip(high, correct / n, 1)
+    return (low, high) if np.ndim(low) else (float(low), float(high))
+
+
 def confusion(predictions: Predictions) -> np.ndarray:
-    """Count what was taken for what: (k, k) int64, row the true class, column the predicted."""
+    """Count what was taken for what: (k, k) int64, a row a true class, a column a predicted one."""
     from sklearn.metrics import confusion_matrix
 
     checked = check(predictions)
@@ -34,34 +134,24 @@ def row_shares(counts: np.ndarray) -> np.ndarray:
 def most_confused(predictions: Predictions, k: int = 5) -> pd.DataFrame:
     """List the k commonest mistakes, the commonest first; equal counts in the classes' order.
 
-    Returns
-    -------
-    DataFrame
-        ``true``, ``predicted`` (names), ``count``, and ``share`` of the true class's pictures.
+    Columns ``true``, ``predicted`` (names), ``count``, and ``share`` of the true class's pictures.
     """
     counts, names = confusion(predictions), np.array(predictions.expressions, dtype=object)
     wrong = np.where(np.eye(len(counts), dtype=bool), 0, counts)
     order = np.argsort(-wrong.ravel(), kind="stable")[: min(k, np.count_nonzero(wrong))]
-    true, predicted = np.unravel_index(order, wrong.shape)
+    true, said = np.unravel_index(order, wrong.shape)
+    share = row_shares(counts)[true, said]
     return pd.DataFrame(
-        {
-            "true": names[true],
-            "predicted": names[predicted],
-            "count": counts[true, predicted],
-            "share": row_shares(counts)[true, predicted],
-        }
+        {"true": names[true], "predicted": names[said], "count": wrong[true, said], "share": share}
     )
 
 
 def report(predictions: Predictions) -> pd.DataFrame:
-    """Compute precision, recall and F1 of each class (scikit-learn's report, as a table).
+    """Compute precision, recall and F1 of each class: scikit-learn's report as a table.
 
-    Returns
-    -------
-    DataFrame
-        A row a class, then "macro average" (each class counts the same) and "weighted average"
-        (each picture does); columns ``precision``, ``recall``, ``f1`` (0 … 1) and ``support``
-        (pictures). Where a share has no denominator (a class that was never predicted) it is 0.
+    A row a class, then "macro average" (each class counts the same) and "weighted average" (each
+    picture does); columns ``precision``, ``recall``, ``f1`` (0 … 1) and ``support`` (pictures).
+    Where a share has no denominator (a class that was never predicted) it is 0.
     """
     from sklearn.metrics import classification_report
 
@@ -74,104 +164,85 @@ def report(predictions: Predictions) -> pd.DataFrame:
         output_dict=True,
         zero_division=0,
     )
-    names = [*checked.expressions, "macro avg", "weighted avg"]
-    table = pd.DataFrame(found)[names].T.rename(columns={"f1-score": "f1"})
+    table = pd.DataFrame(found)[[*checked.expressions, "macro avg", "weighted avg"]].T
     table.index = pd.Index([*checked.expressions, *AVERAGES], name="expression")
-    return table.astype({"support": np.int64})
+    return table.rename(columns={"f1-score": "f1"}).astype({"support": np.int64})
 
 
-def log_loss(predictions: Predictions) -> float:
-    """Return the mean of -ln p(true class), in nats: 0 is perfect, ln k is guessing.
+def reliability_table(predictions: Predictions, bins: int = BINS) -> pd.DataFrame:
+    """Set how sure against how often right, in bins over 0 … 1, each open below, closed above.
 
-    Probabilities are clipped at 1e-7, Keras's epsilon, so that one sure mistake stays finite. The
-    loss in a training log is the same thing only where it was trained without label smoothing.
+    Columns ``low`` and ``high`` (a bin's edges), ``count`` (predictions in it), ``confidence``
+    (mean probability of the predicted class) and ``accuracy``, both NaN where a bin is empty.
     """
+    if bins < 1:
+        raise DataError(f"expected one bin or more, got {bins}")
     checked = check(predictions)
-    true = checked.probabilities[np.arange(len(checked)), checked.labels]
-    return float(-np.log(np.clip(true, EPSILON, 1.0)).mean())
+    edges = np.linspace(0, 1, bins + 1)
+    place = np.searchsorted(edges[1:-1], checked.confidence, side="left")
+    answers = pd.DataFrame({"confidence": checked.confidence, "accuracy": checked.correct * 1.0})
+    table = pd.DataFrame({"low": edges[:-1], "high": edges[1:]})
+    table["count"] = np.bincount(place, minlength=bins)
+    return table.join(answers.groupby(place).mean())
+
+
+def calibration_error(predictions: Predictions, bins: int = BINS) -> float:
+    """Return the expected calibration error, 0 … 1 (Guo et al. 2017, ICML).
+
+    The mean distance between confidence and accuracy over the bins of `reliability_table`, each
+    weighted by its predictions. Too sure and not sure enough cancel within a bin; and chance alone
+    makes every gap larger than 0: of 3,589 predictions, even perfect ones get about 0.02.
+    """
+    table = reliability_table(predictions, bins)
+    gaps = (table["confidence"] - table["accuracy"]).abs()
+    return float((gaps * table["count"]).sum() / table["count"].sum())
 
 
 def most_confident(
     predictions: Predictions, k: int = 10, correct: bool | None = None
 ) -> pd.DataFrame:
-    """List the k predictions with the highest probability.
+    """List the k predictions with the highest probability; ``correct``: only right or wrong ones.
 
-    Parameters
-    ----------
-    predictions : Predictions
-    k : int
-        How many at most, 0 or more.
-    correct : bool, optional
-        Only right (True) or only wrong (False) ones; by default both.
-
-    Returns
-    -------
-    DataFrame
-        The most confident first, index ``rank`` from 1: ``position`` (place in the
-        predictions), ``row`` (place in the source file), ``true`` and ``predicted`` (names),
-        ``probability`` of the predicted and ``true_probability`` of the true class, ``correct``.
-        Equally confident ones stand in the source file's order.
+    Index ``rank`` from 1; ``position`` (place in the predictions), ``row`` (place in the source
+    file, in whose order equals stand), ``true`` and ``predicted`` (names), ``probability`` of the
+    predicted and ``true_probability`` of the true class, ``correct``.
     """
     if k < 0:
         raise DataError(f"expected k of 0 or more, got {k}")
     checked = check(predictions)
-    order = np.lexsort((checked.rows, -checked.confidence))
-    if correct is not None:
-        order = order[checked.correct[order] == correct]
-    chosen = order[:k]
-    names = np.array(checked.expressions, dtype=object)
-    return pd.DataFrame(
+    names, places = np.array(checked.expressions, dtype=object), np.arange(len(checked))
+    table = pd.DataFrame(
         {
-            "position": chosen,
-            "row": checked.rows[chosen],
-            "true": names[checked.labels[chosen]],
-            "predicted": names[checked.predicted[chosen]],
-            "probability": checked.confidence[chosen],
-            "true_probability": checked.probabilities[chosen, checked.labels[chosen]],
-            "correct": checked.correct[chosen],
-        },
-        index=pd.RangeIndex(1, len(chosen) + 1, name="rank"),
-    )
+            "position": places,
+            "row": checked.rows,
+            "true": names[checked.labels],
+            "predicted": names[checked.predicted],
+            "probability": checked.confidence,
+            "true_probability": checked.probabilities[places, checked.labels],
+            "correct": checked.correct,
+        }
+    ).sort_values(["probability", "row"], ascending=[False, True])
+    if correct is not None:
+        table = table[table["correct"] == correct]
+    return table[:k].set_axis(pd.RangeIndex(1, len(table[:k]) + 1, name="rank"))
 
 
 @dataclass(frozen=True)
 class Summary:
-    """What one would say of a set of predictions in a line. Shares are 0 … 1.
+    """What one would say of a set of predictions in a line. Shares are 0 … 1."""
 
-    Attributes
-    ----------
-    n, correct : int
-        Pictures, and how many of them were named rightly.
-    accuracy : float
-    interval : (low, high)
-        Wilson's 95 % interval of the accuracy.
-    n_without_copies, accuracy_without_copies, interval_without_copies
-        The same without the pictures that also stand in the training split; NaN when nothing
-        is left.
-    macro_f1 : float
-        The mean F1 of the classes, each counting the same.
-    balanced_accuracy : float
-        The mean recall of the classes that occur.
-    top2_accuracy : float
-        How often the true class is among the two most probable.
-    log_loss : float
-        Mean of -ln p(true class), 0 or more.
-    calibration_error : float
-        Expected calibration error, 15 bins.
-    """
-
-    n: int
+    n: int  # pictures
     correct: int
     accuracy: float
-    interval: tuple[float, float]
-    n_without_copies: int
-    accuracy_without_copies: float
+    interval: tuple[float, float]  # Wilson's 95 % interval of the accuracy
+    n_without_copies: int  # pictures that do not also stand in the training split
+    accuracy_without_copies: float  # NaN where there is none
     interval_without_copies: tuple[float, float]
-    macro_f1: float
-    balanced_accuracy: float
-    top2_accuracy: float
-    log_loss: float
-    calibration_error: float
+    macro_f1: float  # the mean F1 of the classes, each counting the same
+    balanced_accuracy: float  # the mean recall of the classes that occur
+    top2_accuracy: float  # how often the true class is among the two most probable
+    log_loss: float  # the mean of -ln p(true class): 0 is perfect, ln k is guessing
+    calibration_error: float  # expected, 15 bins
 
     def __str__(self) -> str:
         low, high = self.interval
@@ -188,32 +259,28 @@ class Summary:
 
 
 def summary(predictions: Predictions) -> Summary:
-    """Compute everything in `Summary`; DataError when `check` refuses the predictions."""
-    from sklearn import metrics
-
+    """Compute everything in `Summary`; a DataError when `check` refuses the predictions."""
     checked = check(predictions)
-    labels, predicted, right = checked.labels, checked.predicted, checked.correct
+    right, table = checked.correct, report(predictions)
+    recall = table["recall"].iloc[: len(checked.expressions)]
     unseen = right[~checked.copies]
-    counted = {"average": "macro", "zero_division": 0}
+    left = len(unseen) > 0
+    true = checked.probabilities[np.arange(len(right)), checked.labels]
     # Of two equally probable classes the first counts as the more probable, as in argmax.
     two = np.argsort(-checked.probabilities, axis=1, kind="stable")[:, :2]
     return Summary(
         n=len(right),
         correct=int(right.sum()),
         accuracy=float(right.mean()),
-        interval=accuracy_interval(int(right.sum()), len(right)),
+        interval=accuracy_interval(right.sum(), len(right)),
         n_without_copies=len(unseen),
-        accuracy_without_copies=float(unseen.mean()) if len(unseen) else np.nan,
+        accuracy_without_copies=float(unseen.mean()) if left else np.nan,
         interval_without_copies=(
-            accuracy_interval(int(unseen.sum()), len(unseen)) if len(unseen) else (np.nan,) * 2
+            accuracy_interval(unseen.sum(), len(unseen)) if left else (np.nan, np.nan)
         ),
-        macro_f1=float(
-            metrics.f1_score(labels, predicted, labels=range(len(checked.expressions)), **counted)
-        ),
-        balanced_accuracy=float(
-            metrics.recall_score(labels, predicted, labels=np.unique(labels), **counted)
-        ),
-        top2_accuracy=float((two == labels[:, None]).any(axis=1).mean()),
-        log_loss=log_loss(predictions),
+        macro_f1=float(table.loc[AVERAGES[0], "f1"]),
+        balanced_accuracy=float(recall.iloc[np.unique(checked.labels)].mean()),
+        top2_accuracy=float((two == checked.labels[:, None]).any(axis=1).mean()),
+        log_loss=float(-np.log(np.maximum(true, EPSILON)).mean()),
         calibration_error=calibration_error(predictions),
     )
