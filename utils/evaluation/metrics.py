@@ -48,11 +48,11 @@ def check(predictions: Predictions) -> Checked:
         )
     count, classes = shares.shape
     expressions = tuple(predictions.expressions)
-    if len(expressions) != classes:
-        raise DataError(f"expressions: expected {classes} names, got {len(expressions)}")
-    labels = _column(predictions.labels, "labels", count, np.int64)
-    rows = _column(predictions.rows, "rows", count, np.int64)
-    copies = _column(predictions.copies, "copies", count, np.bool_)
+    if len(expressions) != classes or len(set(expressions)) != classes:
+        raise DataError(f"expressions: expected {classes} different names, got {expressions}")
+    labels = _column(predictions.labels, "labels", count, "whole numbers", "iu").astype(np.int64)
+    rows = _column(predictions.rows, "rows", count, "whole numbers", "iu").astype(np.int64)
+    copies = _column(predictions.copies, "copies", count, "true or false", "b")
     shares = shares.astype(np.float64)
     sums = shares.sum(axis=1)
     refuse(~np.isfinite(shares).all(axis=1), "a probability that is no finite number")
@@ -62,12 +62,11 @@ def check(predictions: Predictions) -> Checked:
     return Checked(shares / sums[:, None], labels, rows, copies, expressions)
 
 
-def _column(values: np.ndarray, name: str, count: int, kind: type) -> np.ndarray:
+def _column(values: np.ndarray, name: str, count: int, what: str, kinds: str) -> np.ndarray:
     values = np.asarray(values)
-    if values.shape != (count,) or not np.can_cast(values.dtype, kind):
-        what = "true or false" if kind is np.bool_ else "whole numbers"
+    if values.shape != (count,) or values.dtype.kind not in kinds:
         raise DataError(f"{name}: expected {count} {what}, got {values.dtype} {values.shape}")
-    return values.astype(kind)
+    return values
 
 
 def refuse(bad: np.ndarray, what: str) -> None:
