@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from drawn import made, of_classes, predictions, shuffled
 from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from utils import evaluation, records
 from utils.runtime import DataError
@@ -59,24 +58,6 @@ def test_a_seed_repeats_another_differs_and_the_order_does_not_matter():
     assert one.equals(evaluation.bootstrap(shuffled(given_), draws=200))
 
 
-def test_accuracy_s_interval_is_wilson_s():
-    given_ = drawn(1000)
-    found = evaluation.bootstrap(given_, draws=4000).loc["accuracy"]
-    correct = evaluation.summary(given_).correct
-    assert (found["low"], found["high"]) == pytest.approx(
-        evaluation.accuracy_interval(correct, 1000), abs=4e-3
-    )
-    share = correct / 1000
-    assert found["standard_error"] == pytest.approx(math.sqrt(share * (1 - share) / 1000), rel=0.05)
-
-
-def test_a_higher_level_gives_a_wider_interval():
-    tables = [evaluation.bootstrap(drawn(), draws=500, level=level) for level in (0.5, 0.8, 0.99)]
-    widths = [(table["high"] - table["low"]).to_numpy() for table in tables]
-    assert (widths[0] < widths[1]).all()
-    assert (widths[1] < widths[2]).all()
-
-
 def test_the_interval_holds_what_the_pictures_were_drawn_from():
     # Right with probability 0.7, independently: 90 % intervals, of which 9 in 10 must hold it.
     random = np.random.default_rng(0)
@@ -117,15 +98,6 @@ def runs_of(right):
         f"seed {at}": of_classes(np.where(row, 0, 1), np.zeros(len(row), int))
         for at, row in enumerate(np.asarray(right))
     }
-
-
-@given(st.lists(st.floats(0, 1), min_size=2, max_size=9), st.floats(-1, 1))
-def test_the_interval_of_a_mean_moves_with_the_values(values, shift):
-    mean, low, high = evaluation.seeds_interval(values)
-    assert low <= mean <= high
-    moved = evaluation.seeds_interval([value + shift for value in values])
-    assert moved == pytest.approx((mean + shift, low + shift, high + shift), abs=1e-9)
-    assert evaluation.seeds_interval(values, 0.99)[2] >= high
 
 
 def test_the_interval_of_a_mean_by_hand():
@@ -171,9 +143,3 @@ def test_runs_that_all_answer_alike_have_no_spread_to_explain():
     assert "explains" not in str(found)
     level = evaluation.seeds(runs_of([[True, False], [False, True]]))
     assert (level.standard_deviation, level.explained) == (0, 1)
-
-
-@pytest.mark.parametrize("right", [[], [[True, False]]])
-def test_one_seed_has_no_spread(right):
-    with pytest.raises(DataError, match="2 or more runs"):
-        evaluation.seeds(runs_of(right))
