@@ -131,22 +131,11 @@ def threshold_for(
 ) -> float:
     """Choose how sure a network must be to be right as often as wanted.
 
-    Parameters
-    ----------
-    validation : Predictions
-        Of the validation split: the threshold is a setting like any other.
-    accuracy : float
-        Between 0 and 1: the wanted share of right answers.
-    certainty : float, optional
-        Between 0 and 1. Without it, the threshold is the lowest that gives the accuracy on
-        these pictures; on others, it will miss it about every second time. With it, say 0.95,
-        the true accuracy is below the wanted one at most 5 times in 100 (for pictures drawn as
-        these were); the price is coverage.
-
-    Returns
-    -------
-    float
-        For `at_threshold`; infinity, with which nothing is answered, when no threshold will do.
+    Chosen on the validation split: the threshold is a setting like any other. Without
+    ``certainty`` it is the lowest that gives the wanted accuracy on these pictures; on others, it
+    will miss it about every second time. With it, say 0.95, the true accuracy is below the wanted
+    one at most 5 times in 100 (for pictures drawn as these were); the price is coverage. Both lie
+    between 0 and 1. Infinity, with which nothing is answered, when no threshold will do.
     """
     from scipy.stats import binomtest
 

@@ -135,29 +135,19 @@ def on_shared_classes(
 ) -> tuple[np.ndarray, np.ndarray, tuple[str, ...], np.ndarray]:
     """Evaluate a network on data of other classes: on the classes that both know.
 
-    The network is asked "if it is none of the others, which is it?": its probabilities of the
-    shared classes, divided by their sum. Pictures of a class that it does not know are left out.
-
-    Parameters
-    ----------
-    probabilities, names : (n, k) float array, k str
-        What the network said, and its classes.
-    labels, label_names : (n,) int array, sequence of str
-        Places in the data's classes; the same spelling means the same class.
+    ``probabilities`` (n, k) are of the network's classes, the k ``names``; ``labels`` (n,) are
+    places in the data's classes, ``label_names``; the same spelling means the same class. It is a
+    DataError where fewer than two classes are shared, no picture is of one, sizes do not fit, a
+    name stands twice, or a row gives all shared classes a probability of 0.
 
     Returns
     -------
-    probabilities, labels : (m, s) float64 array, (m,) int64 array
-        Rows that sum to 1, and places in ``kept_names``.
+    probabilities : (m, s) float64 array
+        "If it is none of the others, which is it?": those of the shared classes, over their sum.
+    labels : (m,) int64 array, places in ``kept_names``
     kept_names : tuple of s str, in the data's order
     kept_rows : (n,) bool array
-        Which rows were kept: m of them. ``(~kept_rows).sum()`` is how many were left out.
-
-    Raises
-    ------
-    DataError
-        When fewer than two classes are shared, no picture is of one, sizes do not fit, a name
-        stands twice, or a row gives all shared classes a probability of 0.
+        Where the class is a shared one; ``(~kept_rows).sum()`` pictures were left out.
     """
     shares, labels = np.asarray(probabilities, dtype=np.float64), np.asarray(labels)
     known, asked = ", ".join(names), ", ".join(label_names)

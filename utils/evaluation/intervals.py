@@ -22,22 +22,14 @@ def bootstrap(
     The pictures are drawn again, the training is not repeated: such an interval says what other
     pictures of the same kind might have given this very network, not what another seed would. A
     class of 8 pictures gets an interval that holds the truth 3 times in 4, not 19 in 20; from
-    about 50 on it is right.
-
-    Parameters
-    ----------
-    predictions : Predictions
-        Two pictures or more; their order does not matter.
-    draws : int
-        Resamples, 100 or more.
+    about 50 on it is right. ``draws`` is 100 or more, of two pictures or more in any order.
 
     Returns
     -------
     DataFrame
-        Rows "accuracy", "macro_f1", "f1: angry" …, with ``estimate`` (that of the predictions
-        themselves), ``low``, ``high`` and ``standard_error``. A point where no resample differs
-        from another; NaN where BCa (Efron 1987, JASA 82) is not defined, as it may be for a
-        handful of pictures.
+        Rows "accuracy", "macro_f1", "f1: angry" …; ``estimate`` (that of the predictions
+        themselves), ``low``, ``high``, ``standard_error``. A point where no resample differs from
+        another; NaN where BCa (Efron 1987, JASA 82) is not defined, as for a handful of pictures.
     """
     from scipy import stats
 
@@ -50,7 +42,7 @@ def bootstrap(
     classes = len(checked.expressions)
 
     def measure(cells: np.ndarray, axis: int = -1) -> np.ndarray:
-        """Compute the (2 + k, …) figures of pictures given by their cells in the matrix, (…, n)."""
+        """Compute the (2 + k, …) figures of pictures given as cells of the matrix, (…, n)."""
         sets = cells.reshape(-1, cells.shape[-1])
         apart = sets + classes**2 * np.arange(len(sets))[:, None]
         counts = np.bincount(apart.ravel(), minlength=len(sets) * classes**2)
