@@ -1,0 +1,171 @@
+"""Several runs on the same pictures: where they differ, where they agree, what their mean says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+
+from utils.evaluation.metrics import in_one_order, refuse, summary
+from utils.records import Predictions
+from utils.runtime import DataError
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Two runs on the same n pictures: accuracy of the first less that of the second."""
+
+    n: int
+    only_first: int  # pictures that only the first named rightly
+    only_second: int
+    difference: float  # in accuracy, -1 … 1; positive where the first is better
+    interval: tuple[float, float]  # 95 %, normal approximation for paired shares
+    p: float  # McNemar's exact test: how often equally good runs differ as much
+
+
+def difference(first: Predictions, second: Predictions) -> Difference:
+    """Compare two runs on the same pictures, picture by picture.
+
+    Two runs are wrong on much the same pictures, so the paired difference is known far better
+    than the two intervals of their accuracies, set side by side, suggest. What it does not know:
+    another seed may differ by as much. Which of several runs differ, `compare_all` says.
+    McNemar (1947), Psychometrika 12; Agresti (2013), Categorical Data Analysis, §11.1.
+    """
+    from scipy.stats import norm
+    from statsmodels.stats.contingency_tables import mcnemar
+
+    one, two = (run.correct for run in in_one_order([first, second]))
+    only_first, only_second = int((one & ~two).sum()), int((two & ~one).sum())
+    shift = one.astype(float) - two
+    half = norm.ppf(0.975) * shift.std() / np.sqrt(len(shift))
+    return Difference(
+        n=len(shift),
+        only_first=only_first,
+        only_second=only_second,
+        difference=float(shift.mean()),
+        interval=(float(max(-1, shift.mean() - half)), float(min(1, shift.mean() + half))),
+        p=float(mcnemar([[0, only_first], [only_second, 0]], exact=True).pvalue),
+    )
+
+
+def compare_all(runs: Mapping[str, Predictions], correction: str = "holm") -> pd.DataFrame:
+    """Compare each two of several runs: the one place that says which of them differ.
+
+    Among ten comparisons of equals, one or more falls below p = 0.05 two times in five. Holm's
+    correction (1979, Scandinavian Journal of Statistics 6) counts the comparisons: the chance that
+    *any* pair of equally good runs is called different is 5 in 100 at most. ``correction`` is a
+    method of statsmodels' ``multipletests``: "holm", "bonferroni" …
+
+    Returns
+    -------
+    DataFrame
+        A row a pair, index ``first`` and ``second``: ``n``, ``only_first``, ``only_second``,
+        ``difference``, ``low`` and ``high`` (each its own 95 % interval), ``p``, all as in
+        `Difference`; the corrected ``p_holm`` (or ``p_bonferroni`` …); and ``differ``, whether
+        that is 0.05 or less.
+    """
+    from statsmodels.stats.multitest import multipletests
+
+    in_one_order(runs.values(), least=2)
+    pairs = list(combinations(runs, 2))
+    found = [vars(difference(runs[first], runs[second])) for first, second in pairs]
+    table = pd.DataFrame(found, index=pd.MultiIndex.from_tuples(pairs, names=["first", "second"]))
+    table[["low", "high"]] = table.pop("interval").tolist()
+    table["p"] = table.pop("p")  # behind the interval
+    try:
+        differ, corrected, *_ = multipletests(table["p"], alpha=0.05, method=correction)
+    except ValueError as error:
+        raise DataError(f"correction {correction!r}: expected holm, bonferroni …") from error
+    return table.assign(**{f"p_{correction}": corrected, "differ": differ})
+
+
+def compare(runs: Mapping[str, Predictions]) -> pd.DataFrame:
+    """Set the summaries of runs side by side: a row a run, the interval as ``low`` and ``high``."""
+    table = pd.DataFrame([vars(summary(one)) for one in runs.values()], index=pd.Index(runs))
+    ends = pd.DataFrame(table["interval"].tolist(), columns=["low", "high"], index=table.index)
+    table = table.drop(columns=["correct", "interval", "interval_without_copies"])
+    return pd.concat([table.iloc[:, :2], ends, table.iloc[:, 2:]], axis=1).rename_axis("run")
+
+
+def agreement(runs: Mapping[str, Predictions], *, errors: bool = False) -> pd.DataFrame:
+    """Compute on what share of the pictures each two runs give the same answer, 0 … 1.
+
+    With ``errors`` only where that common answer is wrong: the diagonal is then the error rate.
+    """
+    ordered = in_one_order(runs.values(), least=2)
+    answers = np.stack([one.predicted for one in ordered])
+    same = answers[:, None] == answers
+    if errors:
+        same &= answers != ordered[0].labels
+    names = pd.Index(runs, name="run")
+    return pd.DataFrame(same.mean(axis=2), index=names, columns=names.rename(None))
+
+
+def agreement_counts(runs: Mapping[str, Predictions]) -> pd.DataFrame:
+    """Count the pictures that none, one, two … all of m runs name rightly.
+
+    A row an expression and the row "all", columns 0 … m: a row sums to its pictures.
+    """
+    ordered = in_one_order(runs.values(), least=2)
+    labels, names = ordered[0].labels, ordered[0].expressions
+    table = pd.crosstab(labels, np.sum([one.correct for one in ordered], axis=0))
+    table = table.reindex(index=range(len(names)), columns=range(len(runs) + 1), fill_value=0)
+    table.index, table.columns = pd.Index(names, name="expression"), table.columns.rename("right")
+    table.loc["all"] = table.sum()
+    return table
+
+
+def ensemble(runs: Mapping[str, Predictions]) -> Predictions:
+    """Average what one or more networks say of the same pictures, each network counting alike.
+
+    Networks begun from other random numbers, or built otherwise, are wrong on other pictures, and
+    their mean is right more often than most of them (Hansen & Salamon 1990, IEEE PAMI 12). Which
+    are taken is a choice: make it on the validation split. Rows in the source file's order.
+    """
+    ordered = in_one_order(runs.values())
+    mean = np.mean([one.probabilities for one in ordered], axis=0)
+    return Predictions(**{**vars(ordered[0]), "probabilities": mean})
+
+
+def on_shared_classes(
+    probabilities: np.ndarray, names: Sequence[str], labels: np.ndarray, label_names: Sequence[str]
+) -> tuple[np.ndarray, np.ndarray, tuple[str, ...], np.ndarray]:
+    """Evaluate a network on data of other classes: on the classes that both know.
+
+    ``probabilities`` (n, k) are of the network's classes, the k ``names``; ``labels`` (n,) are
+    places in the data's classes, ``label_names``; the same spelling means the same class. It is a
+    DataError where fewer than two classes are shared, no picture is of one, sizes do not fit, a
+    name stands twice, or a row gives all shared classes a probability of 0.
+
+    Returns
+    -------
+    probabilities : (m, s) float64 array
+        "If it is none of the others, which is it?": those of the shared classes, over their sum.
+    labels : (m,) int64 array, places in ``kept_names``
+    kept_names : tuple of s str, in the data's order
+    kept_rows : (n,) bool array
+        Where the class is a shared one; ``(~kept_rows).sum()`` pictures were left out.
+    """
+    shares, labels = np.asarray(probabilities, dtype=np.float64), np.asarray(labels)
+    known, asked = ", ".join(names), ", ".join(label_names)
+    if len(set(names)) < len(names) or len(set(label_names)) < len(label_names):
+        raise DataError(f"a name stands twice, in the network's {known} or the data's {asked}")
+    if shares.shape != (len(labels), len(names)):
+        expected = (len(labels), len(names))
+        raise DataError(f"probabilities: expected shape {expected}, got {shares.shape}")
+    refuse((labels < 0) | (labels >= len(label_names)), f"a label that is none of {asked}")
+    kept_names = tuple(name for name in label_names if name in names)
+    place = np.array([kept_names.index(n) if n in kept_names else -1 for n in label_names])[labels]
+    kept_rows = place >= 0
+    if len(kept_names) < 2 or not kept_rows.any():
+        raise DataError(
+            f"the network knows {known}, the data {asked}: expected two shared classes or more "
+            f"with pictures, found {len(kept_names)} with {kept_rows.sum()}"
+        )
+    shares = shares[:, [list(names).index(name) for name in kept_names]]
+    sums = shares.sum(axis=1, keepdims=True)
+    refuse(kept_rows & ~(sums[:, 0] > 0), f"no probability for any of {', '.join(kept_names)}")
+    return shares[kept_rows] / sums[kept_rows], place[kept_rows], kept_names, kept_rows
