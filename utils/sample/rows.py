@@ -149,7 +149,7 @@ def render_resting(
 def render_face(
     expression: str | Mapping[str, float] = "neutral", intensity: float = 1.0, *, seed: int = 0
 ) -> np.ndarray:
-    """Render one face at a chosen strength.
+    """Render one face at a chosen strength, or between two expressions.
 
     Parameters
     ----------
@@ -210,7 +210,12 @@ def _render(count: int, seed: int, resting: Collection[int] = ()) -> SampleRows:
         raise DataError(f"count is {count}: expected at least 100 rows")
     if seed < 0:
         raise DataError(f"seed is {seed}: expected 0 or more")
-    labels, usage = _layout(count, Draws(seed, _LABELS))
+    draws, labels, usage = Draws(seed, _LABELS), [], []
+    for name, size in zip(USAGES, apportion(count, tuple(USAGES.values())), strict=True):
+        part = np.repeat(np.arange(len(EXPRESSIONS)), apportion(size, FER2013_ROWS))
+        labels.append(part[draws.order(size)])
+        usage.append(np.full(size, name))
+    labels, usage = np.concatenate(labels), np.concatenate(usage)
     drawn, copies, contradictions, flat = _plant(labels, usage, Draws(seed, _PLANTED))
     units, strength = people.activations(drawn, Draws(seed, _FACES))
     units[:, list(resting)] = 0
@@ -221,16 +226,6 @@ def _render(count: int, seed: int, resting: Collection[int] = ()) -> SampleRows:
         images[row] = gray
     votes = _vote(drawn, strength, flat, Draws(seed, _VOTES))
     return SampleRows(images, labels, usage, votes, drawn, copies, contradictions, flat)
-
-
-def _layout(count: int, draws: Draws) -> tuple[np.ndarray, np.ndarray]:
-    """Lay out labels and usages: in each, the classes in FER2013's proportions, shuffled."""
-    labels, usages = [], []
-    for usage, size in zip(USAGES, apportion(count, tuple(USAGES.values())), strict=True):
-        part = np.repeat(np.arange(len(EXPRESSIONS)), apportion(size, FER2013_ROWS))
-        labels.append(part[draws.order(size)])
-        usages.append(np.full(size, usage))
-    return np.concatenate(labels), np.concatenate(usages)
 
 
 def _plant(labels: np.ndarray, usage: np.ndarray, draws: Draws) -> tuple[np.ndarray, ...]:
@@ -264,14 +259,14 @@ def _first(free: list[int], fits: np.ndarray, count: int) -> list[int]:
     return taken
 
 
-def draw_pose(count: int, draws: Draws, *, close: float = 1.0) -> SimpleNamespace:
-    """Draw where each head is and how it is turned: attributes (n, 1, 1) float32, in frame units."""
+def draw_pose(count: int, draws: Draws) -> SimpleNamespace:
+    """Draw where each head is and how it is turned: (n, 1, 1) float32, in frame units."""
     half = draws.bell(0.13, count)  # half the tangent: exact sine and cosine without a library
     size = 1 + half * half
     values = {
         "x": draws.bell(0.08, count),
         "y": draws.bell(0.08, count) - 0.06,
-        "scale": (0.93 + draws.bell(0.11, count)) / close,
+        "scale": 0.93 + draws.bell(0.11, count),
         "cosine": (1 - half * half) / size,
         "sine": 2 * half / size,
         "turn": draws.bell(0.18, count),  # shifts the features over the bulge of the head
@@ -325,8 +320,7 @@ def _develop(tones: np.ndarray, blur: np.ndarray, noise: np.ndarray, grain: Draw
     words = grain.words(*levels.shape)
     # three bytes of each word make a bell of -382 … 383; a byte's own spread is about 74
     bells = sum(((words >> np.uint64(shift)) & np.uint64(255)) for shift in (8, 24, 40))
-    bells = bells.astype(np.int64) - 382
-    levels = levels + ((bells * noise[:, None, None]) >> 4)
+    levels = levels + (((bells.astype(np.int64) - 382) * noise[:, None, None]) >> 4)
     return np.clip((levels + 8) >> 4, 0, 255).astype(np.uint8)
 
 
@@ -341,8 +335,7 @@ def _vote(drawn: np.ndarray, strength: np.ndarray, flat: np.ndarray, draws: Draw
         others = [column[EXPRESSIONS.index(other)] for other in CONFUSIONS[name]]
         places = np.array([*others, *map(FERPLUS_COLUMNS.index, ("contempt", "unknown"))])
         weights = [*CONFUSIONS[name].values(), 0.5, 0.5]
-        picked = places[draws.choose(weights, len(rows), 10)]
-        picked = np.where(agree[rows], column[index], picked)
+        picked = np.where(agree[rows], column[index], places[draws.choose(weights, len(rows), 10)])
         np.add.at(votes, (rows[:, None], picked), 1)
     votes[flat] = 0
     votes[flat, FERPLUS_COLUMNS.index("NF")] = 10
