@@ -6,7 +6,7 @@
     python predict.py portrait.png --json > portrait.json
 
 A face is a line: its expression, how probable that is, and its box. What the network names is what
-a few labellers would see in the face, not what the person feels. Its model card (models/) says how
+a few labelers would see in the face, not what the person feels. Its model card (models/) says how
 often it is wrong on the pictures that it was tested on; on photos of another kind expect worse.
 
 A photo without a face says so, and is no error. A photo that cannot be read is named on stderr, and
@@ -21,45 +21,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from utils import runtime
-from utils.runtime import DataError, ModelError
-
-
-def parser() -> argparse.ArgumentParser:
-    """Describe the command line."""
-    described = argparse.ArgumentParser(
-        prog="predict.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    described.add_argument(
-        "photos", nargs="+", metavar="PHOTO", help="JPEG, PNG, WebP, GIF, TIFF …"
-    )
-    described.add_argument(
-        "--model",
-        metavar="NAME",
-        help="a released network, a run, or a .keras file (default: cnn5-fer2013-smote)",
-    )
-    described.add_argument(
-        "--detector",
-        default="mtcnn",
-        choices=("mtcnn", "haar"),
-        help="mtcnn (default) finds more; haar finds frontal faces alone",
-    )
-    described.add_argument(
-        "--margin",
-        type=margin,
-        metavar="FRACTION",
-        help="widen each box by this fraction of its sides, 0 … 10 (default: 0)",
-    )
-    described.add_argument(
-        "--top", type=positive, default=1, metavar="K", help="name the K most probable expressions"
-    )
-    described.add_argument(
-        "--save",
-        type=Path,
-        metavar="FOLDER",
-        help="write each photo that has a face there, its faces marked, as NAME-faces.png",
-    )
-    described.add_argument("--json", action="store_true", help="print one JSON object instead")
-    return described
+from utils.runtime import DataError
 
 
 def margin(text: str) -> float:
@@ -80,42 +42,69 @@ def positive(text: str) -> int:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Read the photos that the command line names; return the exit code."""
-    asked = parser().parse_args(arguments)
+    parser = argparse.ArgumentParser(
+        prog="predict.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("photos", nargs="+", metavar="PHOTO", help="JPEG, PNG, WebP, GIF, TIFF …")
+    add(
+        "--model",
+        metavar="NAME",
+        default="cnn5-fer2013-smote",
+        help="a released network, a run, or a .keras file (default: %(default)s)",
+    )
+    add(
+        "--detector",
+        default="mtcnn",
+        choices=("mtcnn", "haar"),
+        help="mtcnn (default) finds more; haar finds frontal faces alone",
+    )
+    add(
+        "--margin",
+        type=margin,
+        default=0.0,
+        metavar="FRACTION",
+        help="widen each box by this fraction of its sides, 0 … 10 (default: %(default)g)",
+    )
+    add("--top", type=positive, default=1, metavar="K", help="name the K most probable expressions")
+    add(
+        "--save",
+        type=Path,
+        metavar="FOLDER",
+        help="write each photo that has a face there, its faces marked, as NAME-faces.png, or "
+        "NAME-faces-2.png where that is taken",
+    )
+    add("--json", action="store_true", help="print one JSON object instead")
+    asked = parser.parse_args(arguments)
     runtime.setup()
     from utils import models, photos
 
-    try:
-        file = models.find(asked.model or models.DEFAULT)
-        classifier = models.load(file)
-        network = photos.describe(file)
-    except (ModelError, OSError) as error:
-        return complain(error)
-    wide = photos.MARGIN if asked.margin is None else asked.margin
-    code, found, written = 0, [], []
+    file = models.find(asked.model)
+    classifier = models.load(file)
+    network = photos.describe(file)
+    code, found = 0, []
     for path in asked.photos:
+        photo = saved = None
         try:
-            photo = photos.read(path, classifier, detector=asked.detector, margin=wide)
-            found.append(photo.as_json())
-            if not asked.json:
-                print("\n".join(photos.sentences(photo, asked.top)), flush=True)
+            photo = photos.read(path, classifier, detector=asked.detector, margin=asked.margin)
             if asked.save and photo.faces:
-                written.append(photos.save(photo, asked.save, written))
-                found[-1]["annotated"] = photos.shown(written[-1])
-                if not asked.json:
-                    print(f"  written: {photos.shown(written[-1])}", flush=True)
-        except (DataError, ModelError, ImportError, OSError) as error:
-            code = complain(error)
+                saved = photos.save(photo, asked.save)
+        except (DataError, OSError) as error:
+            code = 1
+            line = runtime.printable(" ".join(str(error).split()))
+            print(f"predict.py: {line}", file=sys.stderr, flush=True)
+        if photo is None:
+            continue
+        found.append(photo.as_json() | ({"annotated": photos.shown(saved)} if saved else {}))
+        if not asked.json:
+            lines = photos.sentences(photo, asked.top)
+            lines += [f"  written: {photos.shown(saved)}"] if saved else []
+            print("\n".join(lines), flush=True)
     if asked.json:
-        told = {"network": network, "detector": asked.detector, "margin": wide, "photos": found}
-        print(json.dumps(told, indent=2, allow_nan=False))
+        told = {"network": network, "detector": asked.detector, "margin": asked.margin}
+        print(json.dumps(told | {"photos": found}, indent=2, allow_nan=False))
     return code
 
 
-def complain(error: Exception) -> int:
-    """Name an error on one line of stderr; return the exit code that stands for it."""
-    print(f"predict.py: {' '.join(str(error).split())}", file=sys.stderr, flush=True)
-    return 1
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    runtime.run_command(main)

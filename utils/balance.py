@@ -21,17 +21,15 @@ class Balanced:
 
     Attributes
     ----------
-    images : numpy.ndarray
-        (n + m, height, width, channels) uint8: the n real faces in their order, then m
-        synthetic ones.
-    labels : numpy.ndarray
-        (n + m,) int64.
+    images : (n + m, height, width, channels) uint8 array
+        The n real faces in their order, then m synthetic ones.
+    labels : (n + m,) int64 array
     real : int
         n, the number of real faces.
-    parents : numpy.ndarray
-        (m, 2) int64: for each synthetic face the positions of its two parents among the real.
-    steps : numpy.ndarray
-        (m,) float64 in [0, 1): how far it lies from the first parent towards the second.
+    parents : (m, 2) int64 array
+        For each synthetic face the positions of its two parents among the real.
+    steps : (m,) float64 array in [0, 1)
+        How far it lies from the first parent toward the second.
     """
 
     images: np.ndarray
@@ -45,29 +43,28 @@ class Balanced:
 
 
 def require_training(dataset: FaceDataset, doing: str) -> None:
-    """Raise `DataError` unless every row of ``dataset`` is training data."""
+    """Raise `DataError` unless every row of ``dataset`` is training data, and there is one."""
     foreign = {str(split) for split in np.unique(dataset.split)} - {"training"}
-    if foreign:
+    if foreign or len(dataset) == 0:
         raise DataError(
             f"{dataset.name}: {doing} takes training rows only, and was given rows of "
-            f"{', '.join(sorted(foreign))}: pass dataset.part('training')"
+            f"{', '.join(sorted(foreign)) or 'none'}: pass dataset.part('training')"
         )
-    if len(dataset) == 0:
-        raise DataError(f"{dataset.name}: {doing} needs training rows, and was given none")
 
 
 def smote(dataset: FaceDataset, *, neighbours: int = 5, seed: int = 0) -> Balanced:
     """Bring every class to the size of the largest with synthetic faces.
 
     SMOTE (Chawla, Bowyer, Hall & Kegelmeyer 2002, *JAIR* 16, §4.2) draws a face of a small
-    class, one of its nearest neighbours in the same class, and a point on the line between.
+    class, one of its nearest neighbors in the same class, and a point on the line between: a
+    pixel is ``rint(a + step · (b - a))`` of its two parents' pixels a and b.
 
     Parameters
     ----------
     dataset : FaceDataset
         Training rows only; a class that is present needs at least two faces.
     neighbours : int
-        How many nearest neighbours a face may be blended with, 1 or more. Where the smallest
+        How many nearest neighbors a face may be blended with, 1 or more. Where the smallest
         class has fewer others than that, as many as it has, in every class.
     seed : int
         Seed of the draws.
@@ -80,22 +77,10 @@ def smote(dataset: FaceDataset, *, neighbours: int = 5, seed: int = 0) -> Balanc
     Raises
     ------
     DataError
-        When a row is not training data, or a class has a single face.
-    ValueError
-        When ``neighbours`` is below 1.
-
-    Notes
-    -----
-    A synthetic pixel is ``rint(a + step · (b - a))`` of its two parents' pixels a and b. Where a
-    picture stands in the data more than once, its nearest neighbour is its own repeat, and the
-    blend is one repeat more; such a face may even be both of its own parents.
-
-    imbalanced-learn interpolates in the type that it is given, and uint8 wraps around without
-    a word (between 0 and 10 it makes 144), so pixels go in as float32. float32 holds every
-    value of 0 … 255 exactly, and rounding keeps a pixel between its two parents.
+        When a row is not training data, a class has a single face, or ``neighbours`` is below 1.
     """
     if neighbours < 1:
-        raise ValueError(f"neighbours: expected 1 or more, not {neighbours}")
+        raise DataError(f"neighbours: expected 1 or more, not {neighbours}")
     require_training(dataset, "SMOTE")
     present, counts = np.unique(dataset.labels, return_counts=True)
     if counts.min() < 2 and counts.max() > counts.min():
@@ -103,9 +88,11 @@ def smote(dataset: FaceDataset, *, neighbours: int = 5, seed: int = 0) -> Balanc
         raise DataError(
             f"{dataset.name}: SMOTE blends two faces of a class, and {lonely!r} has only one"
         )
-    blends = _recording_smote(k_neighbors=min(neighbours, counts.min() - 1), random_state=seed)
+    # imbalanced-learn interpolates in the type that it is given, and uint8 wraps around without a
+    # word: between 0 and 10 it makes 144.
     flat = dataset.images.reshape(len(dataset), -1).astype(np.float32)
     if len(present) > 1 and counts.max() > counts.min():
+        blends = _recording_smote(k_neighbors=min(neighbours, counts.min() - 1), random_state=seed)
         blended, labels = blends.fit_resample(flat, dataset.labels)
         synthetic = np.rint(blended[len(dataset) :]).astype(np.uint8)
         members = {label: np.flatnonzero(dataset.labels == label) for label in present}
@@ -121,23 +108,10 @@ def smote(dataset: FaceDataset, *, neighbours: int = 5, seed: int = 0) -> Balanc
 
 
 def class_weights(dataset: FaceDataset) -> dict[int, float]:
-    """Weigh each class by the inverse of its size, so that all classes count the same.
+    """Weigh each class of a training set by the inverse of its size, so that all count the same.
 
-    Parameters
-    ----------
-    dataset : FaceDataset
-        Training rows only.
-
-    Returns
-    -------
-    dict of int to float
-        A weight for each class present: n / (classes present × n of the class). Their mean
-        over the rows is 1, so the learning rate keeps its meaning.
-
-    Raises
-    ------
-    DataError
-        When a row is not training data.
+    A class's weight is n / (classes present × n of the class): their mean over the rows is 1, so
+    the learning rate keeps its meaning. Rows that are not training data are a `DataError`.
     """
     require_training(dataset, "class weighting")
     present, counts = np.unique(dataset.labels, return_counts=True)

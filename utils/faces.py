@@ -4,8 +4,7 @@ A `Box` counts pixel edges from the photo's top left corner: ``Box(0, 0, 2, 3)``
 columns 0 and 1 and the rows 0, 1 and 2. A crop goes from photo to network input in four steps,
 always in this order: clip the box to the photo, widen it by the margin, grow it to a square,
 resize. What a margin or a square takes in beyond the photo's edge repeats the photo's edge
-pixels, so that the face stays in the middle and keeps its proportions; shifting the square back
-inside would do neither.
+pixels, so that the face stays in the middle and keeps its proportions.
 """
 
 from __future__ import annotations
@@ -20,13 +19,12 @@ from typing import Any
 
 import numpy as np
 
-from utils.runtime import DataError
+from utils.runtime import DataError, ModelError
 
 #: The side of a crop in pixels: what `models.cnn5` takes.
 SIZE = 64
 #: The most pixels that `read_photo` decodes: 50 million, a full-frame camera's picture.
 MAX_PIXELS = 50_000_000
-
 #: A square around a long thin box can be far larger than its photo; this much fits in memory.
 LARGEST_CROP = 4 * MAX_PIXELS
 #: Detectors see no photo with a longer side than this; larger ones are shrunk for them.
@@ -37,8 +35,8 @@ DETECTORS = ("mtcnn", "haar")
 #: among them some that call other programs (EPS starts Ghostscript).
 PHOTO_FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF", "PPM")
 
-_FURTHEST = 10**9
-_ORIENTATION_TAG = 0x0112
+_ORIENTATION = 0x0112  # EXIF's tag; and Pillow's transposition that each of its values asks for
+_UPRIGHT = {2: 0, 3: 3, 4: 1, 5: 5, 6: 4, 7: 6, 8: 2}
 
 
 @dataclass(frozen=True)
@@ -63,7 +61,15 @@ class Box:
 
     def __post_init__(self) -> None:
         for field in fields(self):
-            object.__setattr__(self, field.name, _coordinate(field.name, getattr(self, field.name)))
+            value = getattr(self, field.name)
+            try:
+                number = float(value)
+            except (TypeError, ValueError, OverflowError):
+                number = math.nan
+            if not abs(number) <= 10**9:
+                raise DataError(f"box coordinate {field.name} = {value!r}: expected pixels")
+            whole = int(number) if number.is_integer() else number
+            object.__setattr__(self, field.name, whole)
         if self.right <= self.left or self.bottom <= self.top or self.area <= 0:
             raise DataError(f"{self} has no area: expected left < right and top < bottom")
 
@@ -83,53 +89,30 @@ class Box:
         return self.width * self.height
 
     def clipped(self, width: int, height: int) -> Box:
-        """Cut off what lies outside a photo of this size.
-
-        A box that lies inside comes back as it is: ``box.clipped(width, height) != box`` tells
-        that something was cut off.
-
-        Raises
-        ------
-        DataError
-            When the box lies wholly outside the photo.
-        """
+        """Cut off what lies outside a photo of this size; `DataError` when that is all of it."""
         if self.right <= 0 or self.bottom <= 0 or self.left >= width or self.top >= height:
             raise DataError(
                 f"{self} lies wholly outside its photo: expected a box that overlaps "
                 f"{width} × {height} pixels"
             )
-        return Box(
-            max(self.left, 0),
-            max(self.top, 0),
-            min(self.right, width),
-            min(self.bottom, height),
-        )
+        left, top = max(self.left, 0), max(self.top, 0)
+        return Box(left, top, min(self.right, width), min(self.bottom, height))
 
     def widened(self, margin: float) -> Box:
-        """Grow the box about its centre.
+        """Grow the box about its center by a fraction (0 … 10) of its sides at each edge.
 
-        The margin is a fraction of the width, added left and right, and of the height, added
-        above and below: 0.1 makes each side 1.2 times as long.
-
-        Raises
-        ------
-        ValueError
-            When the margin is negative, over 10, or no number.
+        0.1 makes each side 1.2 times as long.
         """
         if not 0 <= margin <= 10:
-            raise ValueError(f"margin {margin!r}: expected a fraction of the side from 0 to 10")
+            raise DataError(f"margin {margin!r}: expected a fraction of the side from 0 to 10")
         across, down = self.width * margin, self.height * margin
         return Box(self.left - across, self.top - down, self.right + across, self.bottom + down)
 
     def squared(self) -> Box:
-        """Grow the short side to the long one, about the centre."""
+        """Grow the short side to the long one, about the center."""
         side = max(self.width, self.height)
         across, down = (side - self.width) / 2, (side - self.height) / 2
         return Box(self.left - across, self.top - down, self.right + across, self.bottom + down)
-
-    def scaled(self, across: float, down: float) -> Box:
-        """Follow a photo that is resized by these two factors."""
-        return Box(self.left * across, self.top * down, self.right * across, self.bottom * down)
 
 
 @dataclass(frozen=True)
@@ -160,19 +143,13 @@ def overlap(a: Box, b: Box) -> float:
 
 
 def crop(
-    photo: np.ndarray,
-    box: Box,
-    *,
-    margin: float = 0.0,
-    square: bool = True,
-    size: int = SIZE,
+    photo: np.ndarray, box: Box, *, margin: float = 0, square: bool = True, size: int = SIZE
 ) -> np.ndarray:
     """Cut one face out of a photo and resize it.
 
     Parameters
     ----------
     photo : (height, width) or (height, width, channels) uint8 array
-        The photo.
     box : Box
         Where the face is; what lies outside the photo is clipped first.
     margin : float
@@ -191,15 +168,10 @@ def crop(
     Raises
     ------
     DataError
-        When the box lies wholly outside the photo, or the photo is no uint8 picture.
-    ValueError
-        When the margin is not in 0 … 10 or the size is no whole number over 0.
+        When the box lies wholly outside the photo, the photo is no uint8 picture, the margin is
+        not in 0 … 10 or the size is no whole number over 0.
     """
-    if photo.dtype != np.uint8 or photo.ndim not in (2, 3) or photo.size == 0:
-        raise DataError(
-            f"a photo of shape {photo.shape} and type {photo.dtype}: "
-            "expected (height, width) or (height, width, channels) of uint8"
-        )
+    _require(photo, photo.ndim in (2, 3), "(height, width) or (height, width, channels)")
     height, width = photo.shape[:2]
     region = box.clipped(width, height).widened(margin)
     if square:
@@ -209,29 +181,21 @@ def crop(
             f"{box} with its margin covers {region.width:,.0f} × {region.height:,.0f} pixels of a "
             f"{width:,} × {height:,} photo: expected at most {LARGEST_CROP:,} in all"
         )
-    rows = _edge_indices(region.top, region.height, height)
-    columns = _edge_indices(region.left, region.width, width)
+
+    def whole(start: float, length: float, limit: int) -> np.ndarray:
+        """List the pixels that cover an interval; those beyond the photo become its edge."""
+        first = math.floor(start + 0.5)
+        return np.clip(np.arange(first, first + max(1, math.floor(length + 0.5))), 0, limit - 1)
+
+    rows = whole(region.top, region.height, height)
+    columns = whole(region.left, region.width, width)
     return resize(photo[rows[:, None], columns][None], size)[0]
 
 
 def crop_all(
-    photo: np.ndarray,
-    boxes: Iterable[Box],
-    *,
-    margin: float = 0.0,
-    square: bool = True,
-    size: int = SIZE,
+    photo: np.ndarray, boxes: Iterable[Box], *, margin: float = 0, square: bool = True, size=SIZE
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Cut every face out of one photo, and tell which boxes had to be clipped.
-
-    Parameters
-    ----------
-    photo : (height, width) or (height, width, channels) uint8 array
-        The photo.
-    boxes : iterable of Box
-        Where the faces are.
-    margin, square, size
-        As `crop` takes them.
+    """Cut every face out of one photo as `crop` does, and tell which boxes had to be clipped.
 
     Returns
     -------
@@ -239,19 +203,12 @@ def crop_all(
         The faces, in the order of the boxes.
     clipped : (n,) bool array
         True where the box reached outside the photo.
-
-    Raises
-    ------
-    DataError
-        As `crop` does.
     """
     boxes = list(boxes)
     height, width = photo.shape[:2]
     clipped = np.array([box.clipped(width, height) != box for box in boxes], dtype=bool)
-    images = np.empty((len(boxes), size, size, *photo.shape[2:]), dtype=np.uint8)
-    for index, box in enumerate(boxes):
-        images[index] = crop(photo, box, margin=margin, square=square, size=size)
-    return images, clipped
+    faces = [crop(photo, box, margin=margin, square=square, size=size) for box in boxes]
+    return np.array(faces, np.uint8).reshape(len(boxes), size, size, *photo.shape[2:]), clipped
 
 
 def resize(images: np.ndarray, size: int | tuple[int, int]) -> np.ndarray:
@@ -264,7 +221,6 @@ def resize(images: np.ndarray, size: int | tuple[int, int]) -> np.ndarray:
     Parameters
     ----------
     images : (n, height, width) or (n, height, width, channels) uint8 array
-        The pictures.
     size : int or (int, int)
         The new side, or the new height and width, in pixels.
 
@@ -276,18 +232,13 @@ def resize(images: np.ndarray, size: int | tuple[int, int]) -> np.ndarray:
     Raises
     ------
     DataError
-        When `images` is no stack of uint8 pictures.
-    ValueError
-        When a side is no whole number over 0.
+        When `images` is no stack of uint8 pictures, or a side no whole number over 0.
     """
-    if images.dtype != np.uint8 or images.ndim not in (3, 4) or 0 in images.shape[1:]:
-        raise DataError(
-            f"images of shape {images.shape} and type {images.dtype}: "
-            "expected (n, height, width) or (n, height, width, channels) of uint8"
-        )
-    new = (size, size) if isinstance(size, (int, np.integer)) else tuple(size)
+    fits = images.ndim in (3, 4) and 0 not in images.shape[1:]
+    _require(images, fits, "(n, height, width) or (n, height, width, channels)", stack=True)
+    new = tuple(size) if isinstance(size, (tuple, list)) else (size, size)
     if len(new) != 2 or any(int(side) != side or side < 1 for side in new):
-        raise ValueError(f"size {size!r}: expected one or two whole numbers of pixels over 0")
+        raise DataError(f"size {size!r}: expected one or two whole numbers of pixels over 0")
     new = (int(new[0]), int(new[1]))
     old = images.shape[1:3]
     if new == old:
@@ -310,7 +261,7 @@ def resize(images: np.ndarray, size: int | tuple[int, int]) -> np.ndarray:
 def read_photo(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     """Read a photo as a camera or a browser wrote it, the way a viewer shows it.
 
-    EXIF orientation is applied; grey, palette, CMYK and 16-bit pictures become 8-bit RGB;
+    EXIF orientation is applied; gray, palette, CMYK and 16-bit pictures become 8-bit RGB;
     transparent ones are laid on white; of an animation the first frame is taken. The size is
     read from the header and checked before a pixel is decoded.
 
@@ -336,57 +287,36 @@ def read_photo(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
 
     path = Path(path)
     expected = f"expected a picture ({', '.join(PHOTO_FORMATS)}) of at most {max_pixels:,} pixels"
-    if not path.is_file():
-        kind = "a folder" if path.is_dir() else "no such file"
-        raise DataError(f"{path}: {kind}; {expected}")
-    if path.stat().st_size == 0:
-        raise DataError(f"{path}: the file is empty; {expected}")
     try:
+        if not path.is_file():
+            raise DataError("not a file" if path.exists() else "no such file")
+        if path.stat().st_size == 0:
+            raise DataError("the file is empty")
         with warnings.catch_warnings():
-            # Our own bound is the tighter one; Pillow still refuses what is twice its own.
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            # Pillow warns of odd metadata that leave the pixels as they are.
-            warnings.simplefilter("ignore", UserWarning)
+            # Our own bound is the tighter one, and odd metadata leave the pixels as they are.
+            warnings.simplefilter("ignore")
             with Image.open(path, formats=PHOTO_FORMATS) as image:
                 width, height = image.size
                 if width * height > max_pixels:
-                    raise DataError(f"{path}: {width} × {height} pixels; {expected}")
+                    raise DataError(f"{width:,} × {height:,} pixels")
                 return _as_rgb(image)
     except DataError as error:
-        raise DataError(str(error) if str(path) in str(error) else f"{path}: {error}") from None
+        raise DataError(f"{path}: {error}; {expected}") from None
     except Image.DecompressionBombError:
         raise DataError(f"{path}: far too many pixels; {expected}") from None
     except Image.UnidentifiedImageError:
-        raise DataError(f"{path}: no picture that can be recognised; {expected}") from None
+        raise DataError(f"{path}: no picture; {expected}") from None
     except Exception as error:  # Pillow's decoders raise a dozen kinds for damaged files
         raise DataError(f"{path}: cannot be decoded ({error}); {expected}") from error
 
 
 def to_gray(photo: np.ndarray) -> np.ndarray:
-    """Grey levels of a colour picture: 0.299 R + 0.587 G + 0.114 B, rounded.
+    """Gray levels of color pictures, (…, 3) to (…) uint8: 0.299 R + 0.587 G + 0.114 B, rounded.
 
     The luma of ITU-R BT.601, in the 16-bit fixed point of Pillow's ``convert("L")``: equal to it
     in every pixel, on every machine.
-
-    Parameters
-    ----------
-    photo : (…, 3) uint8 array
-        RGB pictures.
-
-    Returns
-    -------
-    (…) uint8 array
-        The same shape without the last axis.
-
-    Raises
-    ------
-    DataError
-        When `photo` is no uint8 array with a last axis of 3.
     """
-    if photo.dtype != np.uint8 or photo.ndim < 1 or photo.shape[-1] != 3:
-        raise DataError(
-            f"a picture of shape {photo.shape} and type {photo.dtype}: expected (…, 3) of uint8"
-        )
+    _require(photo, photo.shape[-1:] == (3,), "(…, 3)", stack=True)
     luma = photo[..., 0] * np.uint32(19_595)
     luma += photo[..., 1] * np.uint32(38_470)
     luma += photo[..., 2] * np.uint32(7_471)
@@ -403,7 +333,7 @@ def detect(photo: np.ndarray, detector: str = "mtcnn") -> list[Detection]:
     Parameters
     ----------
     photo : (height, width), (height, width, 1) or (height, width, 3) uint8 array
-        Grey or RGB.
+        Gray or RGB.
     detector : {"mtcnn", "haar"}
         "mtcnn" is the cascade of three networks of Zhang et al. 2016 (the `mtcnn` package, on
         TensorFlow, with the weights in its wheel); "haar" is OpenCV's frontal-face cascade after
@@ -417,98 +347,62 @@ def detect(photo: np.ndarray, detector: str = "mtcnn") -> list[Detection]:
     Raises
     ------
     DataError
-        When the photo is no uint8 picture.
-    ValueError
-        For an unknown detector.
-    ImportError
-        When the detector's package is missing, or is an OpenCV without cascades.
+        When the photo is no uint8 picture, or the detector unknown.
+    ModelError
+        When the detector's package is missing or an OpenCV without cascades, or Keras runs on
+        another backend than mtcnn's, TensorFlow.
     """
     if detector not in DETECTORS:
-        raise ValueError(f"unknown detector {detector!r}: expected {' or '.join(DETECTORS)}")
-    if photo.dtype == np.uint8 and photo.ndim == 2:
-        photo = photo[..., None]
-    if photo.dtype != np.uint8 or photo.ndim != 3 or photo.shape[2] not in (1, 3) or not photo.size:
-        raise DataError(
-            f"a photo of shape {photo.shape} and type {photo.dtype}: "
-            "expected (height, width), (height, width, 1) or (height, width, 3) of uint8"
-        )
+        raise DataError(f"unknown detector {detector!r}: expected {' or '.join(DETECTORS)}")
+    gray = photo.ndim == 2 or photo.shape[2:] == (1,)
+    shapes = "(height, width), (height, width, 1) or (height, width, 3)"
+    _require(photo, gray or photo.shape[2:] == (3,), shapes)
     height, width = photo.shape[:2]
     factor = min(1.0, DETECTION_SIDE / max(height, width))
-    shrunk = photo
-    if factor < 1:
-        new = (max(1, round(height * factor)), max(1, round(width * factor)))
-        shrunk = resize(photo[None], new)[0]
+    new = (max(1, round(height * factor)), max(1, round(width * factor)))
+    shrunk = resize(photo.reshape(1, height, width, -1), new)[0]
     find = _find_mtcnn if detector == "mtcnn" else _find_haar
-    across, down = width / shrunk.shape[1], height / shrunk.shape[0]
+    across, down = width / new[1], height / new[0]
     found = []
-    for (left, top, right, bottom), confidence in find(shrunk):
+    for left, top, right, bottom, confidence in find(shrunk):
         # Detectors answer now and then with a box that has no pixel in the photo.
-        if min(right, shrunk.shape[1]) > max(left, 0) and min(bottom, shrunk.shape[0]) > max(
-            top, 0
-        ):
-            box = Box(left, top, right, bottom).scaled(across, down).clipped(width, height)
-            found.append(Detection(box, confidence))
+        if min(right, new[1]) > max(left, 0) and min(bottom, new[0]) > max(top, 0):
+            box = Box(left * across, top * down, right * across, bottom * down)
+            found.append(Detection(box.clipped(width, height), confidence))
     return sorted(found, key=lambda detection: -detection.confidence)
 
 
-def _coordinate(name: str, value: Any) -> float:
-    try:
-        number = float(value)
-    except (TypeError, ValueError, OverflowError):
-        number = math.nan
-    if not abs(number) <= _FURTHEST:
-        raise DataError(f"box coordinate {name} = {value!r}: expected a number of pixels")
-    return int(number) if number.is_integer() else number
-
-
-def _edge_indices(start: float, length: float, limit: int) -> np.ndarray:
-    """List the whole pixels that cover an interval; those beyond 0 … limit-1 become the edge."""
-    first = math.floor(start + 0.5)
-    return np.clip(np.arange(first, first + max(1, math.floor(length + 0.5))), 0, limit - 1)
+def _require(pixels: np.ndarray, fits: bool, expected: str, *, stack: bool = False) -> None:
+    if pixels.dtype != np.uint8 or not fits or not (stack or pixels.size):
+        found = f"pixels of shape {pixels.shape} and type {pixels.dtype}"
+        raise DataError(f"{found}: expected {expected} of uint8")
 
 
 def _as_rgb(image: Any) -> np.ndarray:
     """Decode an opened Pillow picture to (height, width, 3) uint8, upright."""
     from PIL import Image
 
+    try:
+        turn = _UPRIGHT.get(image.getexif().get(_ORIENTATION))
+    except Exception:  # damaged EXIF leaves the picture as it is
+        turn = None
     if image.mode.startswith("I"):
         wide = np.asarray(image)
         if wide.min() < 0 or wide.max() > 65_535:
-            raise DataError("pixels outside 0 … 65,535; expected 8 or 16 bits a channel")
-        gray = ((wide.astype(np.uint32) * 255 + 32_767) // 65_535).astype(np.uint8)
-        image, orientation = Image.fromarray(gray), _orientation(image)
+            raise DataError("pixels outside 0 … 65,535, expected 8 or 16 bits a channel")
+        image = Image.fromarray(
+            ((wide.astype(np.uint32) * 255 + 32_767) // 65_535).astype(np.uint8)
+        )
     elif image.mode == "F":
-        raise DataError("floating-point pixels; expected 8 or 16 bits a channel")
-    else:
-        orientation = _orientation(image)
+        raise DataError("floating-point pixels, expected 8 or 16 bits a channel")
     if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
         layer = image.convert("RGBA")
         image = Image.new("RGBA", layer.size, "white")
         image.alpha_composite(layer)
     image = image.convert("RGB")
-    if orientation is not None:
-        image = image.transpose(orientation)
+    if turn is not None:
+        image = image.transpose(turn)
     return np.array(image, dtype=np.uint8)
-
-
-def _orientation(image: Any) -> Any:
-    """Find the transposition that EXIF asks for; None where there is none or EXIF is damaged."""
-    from PIL import Image
-
-    transpose = Image.Transpose
-    try:
-        value = image.getexif().get(_ORIENTATION_TAG)
-        return {
-            2: transpose.FLIP_LEFT_RIGHT,
-            3: transpose.ROTATE_180,
-            4: transpose.FLIP_TOP_BOTTOM,
-            5: transpose.TRANSPOSE,
-            6: transpose.ROTATE_270,
-            7: transpose.TRANSVERSE,
-            8: transpose.ROTATE_90,
-        }.get(value)
-    except Exception:
-        return None
 
 
 @functools.cache
@@ -517,11 +411,14 @@ def _mtcnn() -> Any:
     import keras
 
     if keras.backend.backend() != "tensorflow":
-        raise ImportError("detector 'mtcnn' runs on TensorFlow alone: choose detector 'haar'")
+        raise ModelError(
+            f"detector 'mtcnn' runs on TensorFlow alone, and Keras runs on "
+            f"{keras.backend.backend()}: choose detector 'haar'"
+        )
     try:
         from mtcnn import MTCNN
     except ImportError as error:
-        raise ImportError(
+        raise ModelError(
             "detector 'mtcnn' needs the packages mtcnn, lz4 and tensorflow "
             "(pip install \"mtcnn[tensorflow]\" lz4); detector 'haar' needs OpenCV alone"
         ) from error
@@ -534,37 +431,30 @@ def _cascade() -> Any:
     import cv2
 
     if not hasattr(cv2, "CascadeClassifier") or not hasattr(cv2, "data"):
-        raise ImportError(
+        raise ModelError(
             f"OpenCV {cv2.__version__} has no CascadeClassifier: detector 'haar' needs version 4 "
             '(pip install "opencv-python-headless<5")'
         )
-    cascade = cv2.CascadeClassifier(
-        str(Path(cv2.data.haarcascades) / "haarcascade_frontalface_default.xml")
-    )
-    if cascade.empty():
-        raise ImportError("OpenCV's haarcascade_frontalface_default.xml cannot be loaded")
-    return cascade
+    return cv2.CascadeClassifier(cv2.data.haarcascades + "haarcascade_frontalface_default.xml")
 
 
-def _find_mtcnn(photo: np.ndarray) -> list[tuple[tuple[float, float, float, float], float]]:
-    """Ask MTCNN for (left, top, right, bottom) and probability on a (height, width, 1|3) photo."""
+def _find_mtcnn(photo: np.ndarray) -> list[tuple[float, ...]]:
+    """Ask MTCNN for left, top, right, bottom, probability on a (height, width, 1|3) photo."""
     # Its image pyramid starts at faces of 20 pixels: below that there is no level at all.
     if min(photo.shape[:2]) < 20:
         return []
     rgb = np.repeat(photo, 3, axis=2) if photo.shape[2] == 1 else photo
-    return [
-        (tuple(map(float, face["box"])), float(face["confidence"]))
-        for face in _mtcnn().detect_faces(rgb, box_format="xyxy")
-    ]
+    found = _mtcnn().detect_faces(rgb, box_format="xyxy")
+    return [(*map(float, face["box"]), float(face["confidence"])) for face in found]
 
 
-def _find_haar(photo: np.ndarray) -> list[tuple[tuple[float, float, float, float], float]]:
-    """Ask the cascade for (left, top, right, bottom) and weight on a (height, width, 1|3) photo."""
+def _find_haar(photo: np.ndarray) -> list[tuple[float, ...]]:
+    """Ask the cascade for left, top, right, bottom, weight on a (height, width, 1|3) photo."""
     gray = photo[..., 0] if photo.shape[2] == 1 else to_gray(photo)
     boxes, _, weights = _cascade().detectMultiScale3(
         np.ascontiguousarray(gray), scaleFactor=1.1, minNeighbors=5, outputRejectLevels=True
     )
+    found = zip(boxes, weights, strict=True)
     return [
-        ((float(left), float(top), float(left + width), float(top + height)), float(weight))
-        for (left, top, width, height), weight in zip(boxes, weights, strict=True)
+        tuple(map(float, (x, y, x + wide, y + high, sure))) for (x, y, wide, high), sure in found
     ]

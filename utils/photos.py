@@ -1,8 +1,8 @@
 """A photo in, its faces with their expressions out: what ``predict.py`` calls.
 
 The steps are those that the training pictures went through: `faces.read_photo` gives the photo
-upright in RGB, a detector its boxes, `faces.crop` a square around each, and
-`training.faces_for` the size and the channels that the network takes.
+upright in RGB, a detector its boxes, `faces.crop` a square around each, and `cropped` the size and
+the channels that the network takes.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from utils import evaluation, faces, figures, models, records, runtime, training
-from utils.runtime import ModelError
+from utils import evaluation, faces, figures, models, records, runtime
+from utils.runtime import DataError, ModelError
 
 #: How far a detector's box is widened, as a fraction of its sides. Measured on ExpW's training and
 #: validation rows (``benchmarks/margin.py``, ``results/photos/margin.json``), with the network
@@ -31,16 +31,8 @@ MARGIN = 0.0
 class Face:
     """A face in a photo, and what a network says of it.
 
-    Attributes
-    ----------
-    box : Box
-        Where the detector found it, in pixels of the upright photo.
-    confidence : float
-        How sure the detector is that this is a face (see `faces.Detection`).
-    expressions : tuple of k str
-        The network's classes.
-    probabilities : (k,) float32 array
-        Of each class, summing to 1.
+    `box` and `confidence` are the detector's (see `faces.Detection`); `expressions` the network's k
+    classes, `probabilities` (k,) float32 theirs, summing to 1.
     """
 
     box: faces.Box
@@ -65,31 +57,21 @@ class Face:
 
     def as_json(self) -> dict[str, Any]:
         """Return box, detector_confidence, expression, probability and probabilities by name."""
-        edges = {name: round(edge, 2) for name, edge in vars(self.box).items()}
+        shares = zip(self.expressions, self.probabilities, strict=True)
         return {
-            "box": edges,
+            "box": {name: round(edge, 2) for name, edge in vars(self.box).items()},
             "detector_confidence": round(self.confidence, 6),
             "expression": self.expression,
             "probability": round(self.probability, 6),
-            "probabilities": {
-                name: round(float(share), 6)
-                for name, share in zip(self.expressions, self.probabilities, strict=True)
-            },
+            "probabilities": {name: round(float(share), 6) for name, share in shares},
         }
 
 
 @dataclass(frozen=True)
 class Photo:
-    """A photo with its faces.
+    """A photo's file, its upright RGB pixels (height, width, 3) uint8, and its faces.
 
-    Attributes
-    ----------
-    path : pathlib.Path
-        Its file.
-    pixels : (height, width, 3) uint8 array
-        Upright RGB.
-    faces : tuple of Face
-        The detector's surest first; empty where it found none.
+    The detector's surest face comes first; there may be none.
     """
 
     path: Path
@@ -131,39 +113,34 @@ def read(
     margin : float
         How far each box is widened before the crop, as a fraction of its sides, 0 … 10.
 
-    Returns
-    -------
-    Photo
-
     Raises
     ------
     DataError
         When the file is no picture that can be read; names it.
     ModelError
-        When the network takes something else than faces of one size, gray or RGB.
-    ImportError
-        When the detector's package is missing, or does not run on Keras's backend.
+        When the network takes something else than faces of one size, gray or RGB, or answers
+        with no probabilities; when the detector cannot be loaded.
     """
-    import keras
-
-    backend = keras.backend.backend()
-    if detector == "mtcnn" and backend != "tensorflow":
-        raise ImportError(
-            f"detector 'mtcnn' runs on TensorFlow alone, and Keras runs on {backend}: choose "
-            "detector 'haar'"
-        )
     pixels = faces.read_photo(path)
+    try:
+        found = find(pixels, classifier, detector=detector, margin=margin)
+    except DataError as error:
+        raise DataError(f"{shown(path)}: {error}") from error
+    return Photo(Path(path), pixels, found)
+
+
+def find(
+    pixels: np.ndarray,
+    classifier: models.Classifier,
+    *,
+    detector: str = "mtcnn",
+    margin: float = MARGIN,
+) -> tuple[Face, ...]:
+    """Find the faces in (height, width, 3) uint8 RGB pixels, and name them as `read` does."""
     found = faces.detect(pixels, detector)
     crops = cropped(pixels, [one.box for one in found], classifier, margin=margin)
-    probabilities = classifier.predict(crops)
-    return Photo(
-        Path(path),
-        pixels,
-        tuple(
-            Face(one.box, one.confidence, classifier.expressions, shares)
-            for one, shares in zip(found, probabilities, strict=True)
-        ),
-    )
+    named = zip(found, classifier.predict(crops), strict=True)
+    return tuple(Face(one.box, one.confidence, classifier.expressions, row) for one, row in named)
 
 
 def cropped(
@@ -173,75 +150,61 @@ def cropped(
     *,
     margin: float = MARGIN,
 ) -> np.ndarray:
-    """Cut faces out of a photo as a network takes them.
-
-    Parameters
-    ----------
-    pixels : (height, width, 3) uint8 array
-        RGB.
-    boxes : sequence of n Box
-        Where the faces are.
-    classifier : Classifier
-        Its input says size and channels.
-    margin : float
-        As `read` takes it.
-
-    Returns
-    -------
-    (n, height, width, channels) uint8 array
-
-    Raises
-    ------
-    ModelError
-        When the network takes something else than faces of one size, gray or RGB.
-    """
-    height, width, channels = classifier.input_shape
+    """Cut n faces out of RGB pixels as a network takes them: (n, height, width, channels) uint8."""
+    height, width, channels = (*classifier.input_shape, *[None] * 3)[:3]
     if height is None or width is None or channels not in (1, 3):
         raise ModelError(
-            f"the network takes pixels of shape {classifier.input_shape}; "
+            f"the network takes inputs of shape {classifier.input_shape}; "
             "expected one height and width, and 1 or 3 channels"
         )
     crops, _ = faces.crop_all(pixels, boxes, margin=margin, size=max(height, width))
-    return training.faces_for(classifier, crops)
+    if channels == 1:
+        crops = faces.to_gray(crops)[..., None]
+    return faces.resize(crops, (height, width))
 
 
-def save(photo: Photo, folder: Path, taken: Sequence[Path] = ()) -> Path:
-    """Write a photo with its faces marked, as ``NAME-faces.png``.
-
-    Parameters
-    ----------
-    photo : Photo
-        With faces or without.
-    folder : path
-        Made if it is not there.
-    taken : sequence of path
-        Files already written that must stay: a second photo of the same name becomes
-        ``NAME-faces-2.png``.
+def save(photo: Photo, folder: Path) -> Path:
+    """Write a photo with its faces marked, and never over another file.
 
     Returns
     -------
     pathlib.Path
-        The file, complete or not there.
+        The new file in ``folder``: ``NAME-faces.png``, or if that is taken ``NAME-faces-2.png``,
+        and so on.
+
+    Raises
+    ------
+    DataError
+        When the folder, which is made if it is not there, is a file.
+    OSError
+        When it cannot be written to; nothing incomplete is left.
     """
     from PIL import Image
 
-    path, number = folder / f"{photo.path.stem}-faces.png", 1
-    while path in taken:
-        number += 1
-        path = folder / f"{photo.path.stem}-faces-{number}.png"
+    if folder.exists() and not folder.is_dir():
+        raise DataError(f"{folder}: a file, expected a folder for the marked photos")
+    folder.mkdir(parents=True, exist_ok=True)
     content = io.BytesIO()
     Image.fromarray(photo.annotated()).save(content, "PNG")
-    runtime.write_atomically(path, content.getvalue())
+    number, path = 1, folder / f"{photo.path.stem}-faces.png"
+    while True:
+        try:
+            file = path.open("xb")  # refuses a file, a link, and the same name in capitals
+            break
+        except FileExistsError:
+            number += 1
+            path = folder / f"{photo.path.stem}-faces-{number}.png"
+    try:
+        with file:
+            file.write(content.getvalue())
+    except BaseException:
+        path.unlink()
+        raise
     return path
 
 
 def describe(network: Path) -> dict[str, Any]:
-    """Say which network answers, and how good its record says it is.
-
-    Parameters
-    ----------
-    network : path
-        Its ``.keras`` file.
+    """Say which network a ``.keras`` file holds, and how good its record says it is.
 
     Returns
     -------
@@ -266,32 +229,20 @@ def describe(network: Path) -> dict[str, Any]:
 
 
 def sentences(photo: Photo, top: int = 1) -> list[str]:
-    """Write what was found, a line for the photo and one a face.
-
-    Parameters
-    ----------
-    photo : Photo
-        With faces or without.
-    top : int
-        How many expressions of each face are named, 1 or more.
-
-    Returns
-    -------
-    list of str
-    """
+    """Write what was found, a line for the photo and one a face with its ``top`` expressions."""
     height, width = photo.pixels.shape[:2]
     count = {0: "no face found", 1: "1 face"}.get(len(photo.faces), f"{len(photo.faces)} faces")
     lines = [f"{shown(photo.path)} ({width}×{height}): {count}"]
     for face in photo.faces:
         named = ", ".join(f"{name} {share:.1%}" for name, share in face.top(top))
-        box = face.box
+        left, top_, right, bottom = (f"{edge:.0f}" for edge in vars(face.box).values())
         lines.append(
-            f"  {named}  at left {box.left:.0f}, top {box.top:.0f}, right {box.right:.0f}, "
-            f"bottom {box.bottom:.0f}  (detector {face.confidence:.3g})"
+            f"  {named}  at left {left}, top {top_}, right {right}, bottom {bottom}  "
+            f"(detector {face.confidence:.3g})"
         )
     return lines
 
 
 def shown(path: Path | str) -> str:
     r"""Write a path so that it can be printed: bytes that are no UTF-8 become ``\xff``."""
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
+    return runtime.printable(os.fsencode(path).decode("utf-8", "backslashreplace"))

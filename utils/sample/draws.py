@@ -14,13 +14,9 @@ import numpy as np
 
 
 class Draws:
-    """One stream of random numbers.
+    """One stream of random numbers: `entropy` is the seed, then the number of the stream.
 
-    Parameters
-    ----------
-    *entropy : int
-        The seed, then the number of the stream: two streams of one seed are independent, so
-        that a change in one (more people, another light) leaves the others as they were.
+    Streams of one seed are independent: a change in one leaves the others as they were.
     """
 
     def __init__(self, *entropy: int) -> None:

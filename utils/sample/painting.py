@@ -10,11 +10,9 @@ rounds each of them in exactly one way, so the pixels are the same on every mach
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from types import SimpleNamespace
 
 import numpy as np
-
-from utils.sample.people import People
 
 DARK = (0.10, 0.07, 0.06)
 WHITE = (0.95, 0.94, 0.92)
@@ -22,41 +20,15 @@ MOUTH = (0.30, 0.07, 0.08)
 TONGUE = (0.74, 0.34, 0.34)
 
 
-@dataclass(frozen=True)
-class Pose:
-    """Where the head is in the picture and how it is turned, each (n, 1, 1) float32.
-
-    The frame goes from -1 to 1 along its shorter side. `scale` is the number of face units in a
-    frame unit; `turn` and `nod` shift the features over the bulge of the head.
-    """
-
-    x: np.ndarray
-    y: np.ndarray
-    scale: np.ndarray
-    cosine: np.ndarray
-    sine: np.ndarray
-    turn: np.ndarray
-    nod: np.ndarray
-    light_x: np.ndarray
-    light_y: np.ndarray
-
-
 class Face:
-    """The coordinates of one painting, seen by all parts.
+    """The coordinates of one painting of n people, seen by all parts.
 
-    Parameters
-    ----------
-    frame_x, frame_y : (n or 1, height, width) float32
-        Where each pixel is in the frame.
-    pixel : float
-        The size of a pixel in frame units.
-    people : People
-    units : (n, 28) float32
-        Activations of the action units.
-    pose : Pose
+    `frame_x` and `frame_y` (n or 1, height, width) say where each pixel, of the size `pixel`, is in
+    the frame, which goes from -1 to 1 along its shorter side; `people` and `pose` are of
+    `people.draw_people` and `rows.draw_pose`, `units` (n, 28) are action units. All float32.
     """
 
-    def __init__(self, frame_x, frame_y, pixel, people: People, units, pose: Pose) -> None:
+    def __init__(self, frame_x, frame_y, pixel, people, units, pose) -> None:
         self.people, self.pose, self._units = people, pose, units
         across, down = frame_x - pose.x, frame_y - pose.y
         self.u = (across * pose.cosine + down * pose.sine) * pose.scale
@@ -80,15 +52,13 @@ class Face:
 
     def band(self, y: np.ndarray, top: np.ndarray, bottom: np.ndarray) -> np.ndarray:
         """Coverage of what lies below one curve and above another."""
-        return np.clip((y - top) * self.edge + 0.5, 0, 1) * np.clip(
-            (bottom - y) * self.edge + 0.5, 0, 1
-        )
+        below = np.clip((y - top) * self.edge + 0.5, 0, 1)
+        return below * np.clip((bottom - y) * self.edge + 0.5, 0, 1)
 
     def stroke(self, distance: np.ndarray, half: np.ndarray | float) -> np.ndarray:
         """Coverage of a line of this half width; thinner than a pixel, it fades instead."""
-        return np.clip((half - np.abs(distance)) * self.edge + 0.5, 0, 1) * np.minimum(
-            1, 2 * half * self.edge
-        )
+        drawn = np.clip((half - np.abs(distance)) * self.edge + 0.5, 0, 1)
+        return drawn * np.minimum(1, 2 * half * self.edge)
 
     def ellipse(self, x, y, wide, high) -> np.ndarray:
         """Coverage of an ellipse about (0, 0)."""
@@ -112,60 +82,24 @@ def waves(x: np.ndarray) -> np.ndarray:
     return np.abs(x - np.floor(x) - 0.5) * 4 - 1
 
 
-class Canvas:
-    """A stack of pictures, painted in place.
-
-    Parameters
-    ----------
-    pixels : (channels, n, height, width) float32
-        One channel for gray, three for colour, in 0 … 1.
-    """
-
-    def __init__(self, pixels: np.ndarray) -> None:
-        self.pixels = pixels
-
-    def tones(self, color) -> list:
-        """Turn a colour, (3,) or (n, 3), into a value a channel that meets (n, h, w)."""
-        red, green, blue = np.moveaxis(np.asarray(color, np.float32), -1, 0)[..., None, None]
-        if len(self.pixels) == 3:
-            return [red, green, blue]
-        weights = np.float32(0.299), np.float32(0.587), np.float32(0.114)
-        return [red * weights[0] + green * weights[1] + blue * weights[2]]
-
-    def paint(self, coverage: np.ndarray, color, texture: np.ndarray | float = 1.0) -> None:
-        """Lay a colour, brightened by `texture`, over the pictures."""
-        for channel, tone in zip(self.pixels, self.tones(color), strict=True):
-            channel += coverage * (tone * texture - channel)
-
-    def shade(self, amount: np.ndarray) -> None:
-        """Darken by this fraction, or brighten where it is negative."""
-        keep = 1 - amount
-        for channel in self.pixels:
-            channel *= keep
+def paint(pixels: np.ndarray, coverage: np.ndarray, color, texture: np.ndarray | float = 1) -> None:
+    """Lay a color, (3,) or (n, 3), over pictures: (1 or 3 channels, n, height, width) in 0 … 1."""
+    tones = np.moveaxis(np.asarray(color, np.float32), -1, 0)[..., None, None]
+    if len(pixels) == 1:
+        red, green, blue = tones
+        tones = [red * np.float32(0.299) + green * np.float32(0.587) + blue * np.float32(0.114)]
+    for channel, tone in zip(pixels, tones, strict=True):
+        channel += coverage * (tone * texture - channel)
 
 
-def paint_person(canvas: Canvas, face: Face) -> None:
+def shade(pixels: np.ndarray, amount: np.ndarray) -> None:
+    """Darken pictures by this fraction, or brighten where it is negative."""
+    pixels *= 1 - amount
+
+
+def paint_person(pixels: np.ndarray, face: Face) -> None:
     """Paint whole persons over what is there, from back to front."""
-    head = head_distance(face)
-    paint_back_hair(canvas, face)
-    paint_body(canvas, face)
-    paint_ears(canvas, face)
-    skin = face.inside(head)
-    canvas.paint(skin, face.people.skin)
-    shade_skin(canvas, face, skin)
-    paint_beard(canvas, face, skin)
-    shade_folds(canvas, face)
-    paint_nose(canvas, face)
-    paint_mouth(canvas, face)
-    paint_eyes(canvas, face)
-    paint_brows(canvas, face)
-    light(canvas, face, skin, head)
-    paint_hair(canvas, face, skin)
-    paint_glasses(canvas, face)
-
-
-def head_distance(face: Face) -> np.ndarray:
-    """Measure how far each pixel is outside the head's outline (negative inside)."""
+    paint_behind(pixels, face)
     who = face.people
     down = np.clip(face.v, 0, 1)
     wide = face.u / (who.width * (1 - who.taper * down * down))
@@ -174,7 +108,21 @@ def head_distance(face: Face) -> np.ndarray:
     square = np.where(face.v < 0, np.float32(0.2), who.jaw)
     radius = np.sqrt(np.maximum(wide + high - square * wide * high, 0))
     outer = np.maximum(wide, high) > 1.6  # where the square term would turn the outline inside out
-    return np.where(outer, np.float32(1), (radius - 1) * 0.8)
+    head = np.where(outer, np.float32(1), (radius - 1) * 0.8)  # face units outside the outline
+    skin = face.inside(head)
+    paint(pixels, skin, who.skin)
+    shade_skin(pixels, face, skin)
+    paint_beard(pixels, face, skin)
+    shade_folds(pixels, face)
+    paint_nose(pixels, face)
+    paint_mouth(pixels, face)
+    paint_eyes(pixels, face)
+    paint_brows(pixels, face)
+    slant = face.pose.light_x * face.u + face.pose.light_y * face.v
+    rim = np.clip(1 + head / 0.45, 0, 1)
+    shade(pixels, skin * (0.30 * rim * rim - slant))  # lit from one side, and rounded off
+    paint_hair(pixels, face, skin)
+    paint_glasses(pixels, face)
 
 
 def hair_texture(face: Face) -> np.ndarray:
@@ -193,38 +141,25 @@ def hair_outline(face: Face) -> tuple[np.ndarray, np.ndarray]:
     return reach, np.sqrt(across * across + up * up) - 1
 
 
-def paint_back_hair(canvas: Canvas, face: Face) -> None:
-    """Paint the hair behind the head: a crown, and what hangs down from it."""
+def paint_behind(pixels: np.ndarray, face: Face) -> None:
+    """Paint what is behind the face: hair, shoulders, a neck in the chin's shadow, two ears."""
     who = face.people
     reach, crown = hair_outline(face)
     ends = who.hair_length - 0.5 * face.u * face.u + 0.04 * waves(face.u * 3)
     fall = np.maximum(np.abs(face.u) - reach - 0.06 * face.v, face.v - ends)
-    distance = np.where(face.v < -0.15, crown, fall)
-    worn = face.inside(distance) * (who.hair_line > -1.5)
-    canvas.paint(worn, who.hair, 0.85 * hair_texture(face))
-
-
-def paint_body(canvas: Canvas, face: Face) -> None:
-    """Paint shoulders, and a neck in the chin's shadow."""
-    who = face.people
+    worn = face.inside(np.where(face.v < -0.15, crown, fall)) * (who.hair_line > -1.5)
+    paint(pixels, worn, who.hair, 0.85 * hair_texture(face))
     down = face.v - who.chin
-    canvas.paint(face.ellipse(face.u, np.minimum(face.v - 2.15, 0), 1.45, 0.95), who.clothes)
+    paint(pixels, face.ellipse(face.u, np.minimum(face.v - 2.15, 0), 1.45, 0.95), who.clothes)
     neck = face.inside(np.maximum(np.abs(face.u) - 0.62 * who.width, 0.3 - face.v))
     neck = neck * face.inside(down - 0.36 + 0.3 * face.u * face.u)
-    canvas.paint(neck, who.skin, 0.62 + 0.3 * np.clip(down * 3, 0, 1))
+    paint(pixels, neck, who.skin, 0.62 + 0.3 * np.clip(down * 3, 0, 1))
+    outward = np.abs(face.u + face.pose.turn * 0.35) - who.width * 1.0  # the far one hides
+    ear = face.ellipse(outward, face.v - 0.02, 0.10, 0.20) * (who.hair_length < 0.2)
+    paint(pixels, ear, who.skin, 0.80 + 0.10 * hump(outward * 12 - 0.4))
 
 
-def paint_ears(canvas: Canvas, face: Face) -> None:
-    """Paint two ears; the one on the far side hides as the head turns."""
-    who = face.people
-    across = face.u + face.pose.turn * 0.35
-    outward = np.abs(across) - who.width * 1.0
-    ear = face.ellipse(outward, face.v - 0.02, 0.10, 0.20)
-    ear = ear * (who.hair_length < 0.2)
-    canvas.paint(ear, who.skin, 0.80 + 0.10 * hump(outward * 12 - 0.4))
-
-
-def shade_skin(canvas: Canvas, face: Face, skin: np.ndarray) -> None:
+def shade_skin(pixels: np.ndarray, face: Face, skin: np.ndarray) -> None:
     """Model sockets, cheeks, forehead and chin in broad soft light and shadow."""
     who = face.people
     away, x, y = face.away - who.eye_gap, face.x, face.y
@@ -236,23 +171,23 @@ def shade_skin(canvas: Canvas, face: Face, skin: np.ndarray) -> None:
     shadow -= (0.08 + 0.12 * face.au(17)) * soft(x, y - who.chin + 0.14 - face.drop, 0.2, 0.14)
     shadow += 0.18 * soft(x, y - 0.71 - 0.75 * face.drop, 0.2, 0.07)
     shadow += 0.10 * face.au(15) * soft(face.away - who.mouth_width - 0.06, y - 0.66, 0.10, 0.14)
-    canvas.shade(shadow * skin)
+    shade(pixels, shadow * skin)
 
 
-def paint_beard(canvas: Canvas, face: Face, skin: np.ndarray) -> None:
+def paint_beard(pixels: np.ndarray, face: Face, skin: np.ndarray) -> None:
     """Paint a beard along the jaw and a moustache; the mouth comes over them later."""
     who = face.people
     line = 0.72 - 1.15 * face.away * face.away * (1 + 0.6 * face.away) + 0.5 * face.drop
     cheeks = np.clip((face.y - line) * 6, 0, 1)
     sides = np.clip((face.away - 0.58 * who.width) * 7, 0, 1) * np.clip((face.y - 0.02) * 5, 0, 1)
     grain = 1 + 0.12 * waves(face.u * 7 + face.side * face.v * 2)
-    canvas.paint(who.beard * np.maximum(cheeks, sides) * skin, who.hair, grain)
-    lip = mouth_curves(face)["lip_top"] - 0.02
+    paint(pixels, who.beard * np.maximum(cheeks, sides) * skin, who.hair, grain)
+    lip = mouth_curves(face).lip_top - 0.02
     bar = face.band(face.y, lip - 0.075 * hump(face.x / 0.30), lip + 0.03)
-    canvas.paint(who.moustache * bar * (face.away < 0.30), who.hair, grain)
+    paint(pixels, who.moustache * bar * (face.away < 0.30), who.hair, grain)
 
 
-def shade_folds(canvas: Canvas, face: Face) -> None:
+def shade_folds(pixels: np.ndarray, face: Face) -> None:
     """Draw the lines that a moving face folds into, deeper with age."""
     who = face.people
     x, y, away, au = face.x, face.y, face.away, face.au
@@ -271,9 +206,8 @@ def shade_folds(canvas: Canvas, face: Face) -> None:
         dark += (raised + 0.6 * rest) * face.stroke(y - line, 0.011) * hump(x / 0.46)
     # between the brows (AU 4)
     height = hump((y - who.brow_height - 0.05) / 0.12)
-    dark += (
-        0.5 * (au(4) + 0.4 * rest) * face.stroke(away - 0.045 - 0.15 * (y + 0.3), 0.012) * height
-    )
+    frown = face.stroke(away - 0.045 - 0.15 * (y + 0.3), 0.012)
+    dark += 0.5 * (au(4) + 0.4 * rest) * frown * height
     # across the root of the nose (AU 9)
     for level in (0.13, 0.03):
         line = -level - 0.7 * away
@@ -286,10 +220,10 @@ def shade_folds(canvas: Canvas, face: Face) -> None:
     bag = (away - who.eye_gap) / (who.eye_width * 1.1)
     lower = 0.05 + 0.05 * hump(bag) - 0.05 * au(6)
     dark += (rest + 0.42 * au(6) + 0.22 * au(7)) * face.stroke(y - lower, 0.012) * hump(bag)
-    canvas.shade(np.minimum(dark, 0.7))
+    shade(pixels, np.minimum(dark, 0.7))
 
 
-def paint_nose(canvas: Canvas, face: Face) -> None:
+def paint_nose(pixels: np.ndarray, face: Face) -> None:
     """Paint bridge, tip, wings and nostrils; the nose stands out, so it moves most in a turn."""
     who, au = face.people, face.au
     x = face.x - 0.35 * face.pose.turn * hump((face.y - 0.2) / 0.5)
@@ -299,18 +233,18 @@ def paint_nose(canvas: Canvas, face: Face) -> None:
     down = np.clip((face.y + 0.2) / (tip + 0.2), 0, 1)
     side = hump((away - 0.07 - 0.05 * down) / 0.05) * hump((face.y - tip * 0.45) / 0.30)
     lit = np.where(x * face.pose.light_x < 0, np.float32(0.20), np.float32(0.03))
-    canvas.shade(lit * side)
-    canvas.shade(-0.16 * soft(x, face.y - tip + 0.05, 0.08, 0.12))
-    canvas.shade(-0.10 * soft(x, face.y - tip * 0.3, 0.04, 0.30))
-    canvas.shade(0.25 * soft(x, face.y - tip - 0.07, wing * 1.2, 0.06))
+    shade(pixels, lit * side)
+    shade(pixels, -0.16 * soft(x, face.y - tip + 0.05, 0.08, 0.12))
+    shade(pixels, -0.10 * soft(x, face.y - tip * 0.3, 0.04, 0.30))
+    shade(pixels, 0.25 * soft(x, face.y - tip - 0.07, wing * 1.2, 0.06))
     curve = (away - wing * 0.72) / (wing * 0.36)
     rim = tip + 0.035 - 0.06 * hump(curve) - 0.03 * au(9)
-    canvas.shade(0.40 * face.stroke(face.y - rim, 0.014) * hump(curve) * (curve > -0.4))
+    shade(pixels, 0.40 * face.stroke(face.y - rim, 0.014) * hump(curve) * (curve > -0.4))
     nostril = face.ellipse(away - 0.52 * wing, face.y - tip - 0.02, 0.30 * wing, 0.024)
-    canvas.shade(0.66 * nostril)
+    shade(pixels, 0.66 * nostril)
 
 
-def mouth_curves(face: Face) -> dict[str, np.ndarray]:
+def mouth_curves(face: Face) -> SimpleNamespace:
     """Find where the lips run at each pixel's x: the mouth's curves, from top to bottom."""
     who, au = face.people, face.au
     half = who.mouth_width + 0.13 * au(12) + 0.11 * au(20) - 0.05 * au(23) - 0.03 * au(24)
@@ -328,51 +262,46 @@ def mouth_curves(face: Face) -> dict[str, np.ndarray]:
     dropped = np.sqrt(arch) * (0.22 * au(26) + 0.36 * au(27))
     gap = parted + dropped + 0.04 * au(16) * box
     lifted = 0.06 * au(10) * np.minimum(1, au(25) + au(16) + 0.4)
-    top = (
-        line
-        - (0.22 + 0.2 * au(20)) * parted
-        - 0.3 * dropped * (1 - 0.7 * np.minimum(1, au(12)))
-        - lifted * 0.5 * box
-    )
+    top = line - (0.22 + 0.2 * au(20)) * parted
+    top = top - 0.3 * dropped * (1 - 0.7 * np.minimum(1, au(12))) - lifted * 0.5 * box
     bottom = top + gap + lifted * 0.5 * box + 0.03 * au(16) * box
     bow = arch * (1 - 0.22 * hump(face.x / 0.07))
-    return {
-        "half": half,
-        "along": along,
-        "line": line,
-        "lip_top": top - who.upper_lip * thin * bow - 0.02 * au(10) * arch,
-        "top": top,
-        "bottom": bottom,
-        "lip_bottom": bottom + (who.lower_lip + 0.02 * au(17)) * thin * arch + 0.001,
-    }
+    return SimpleNamespace(
+        half=half,
+        along=along,
+        line=line,
+        lip_top=top - who.upper_lip * thin * bow - 0.02 * au(10) * arch,
+        top=top,
+        bottom=bottom,
+        lip_bottom=bottom + (who.lower_lip + 0.02 * au(17)) * thin * arch + 0.001,
+    )
 
 
-def paint_mouth(canvas: Canvas, face: Face) -> None:
+def paint_mouth(pixels: np.ndarray, face: Face) -> None:
     """Paint lips, and behind them the dark of the mouth, the teeth and the tongue."""
     who, au, curve = face.people, face.au, mouth_curves(face)
     x, y = face.x, face.y
-    within = face.inside(np.abs(x) - curve["half"])
-    canvas.paint(within * face.band(y, curve["lip_top"], curve["top"]), who.lips, 0.86)
-    shine = 1 + 0.18 * soft(x, y - curve["bottom"] - 0.03, 0.14, 0.03)
-    canvas.paint(within * face.band(y, curve["bottom"], curve["lip_bottom"]), who.lips, shine)
-    open_now = within * np.clip((curve["bottom"] - curve["top"]) / 0.02, 0, 1)
-    gape = open_now * face.band(y, curve["top"], curve["bottom"])
-    canvas.paint(gape, MOUTH)
-    canvas.paint(gape * soft(x, y - curve["bottom"] - 0.02, 0.24, 0.12), TONGUE)
+    within = face.inside(np.abs(x) - curve.half)
+    paint(pixels, within * face.band(y, curve.lip_top, curve.top), who.lips, 0.86)
+    shine = 1 + 0.18 * soft(x, y - curve.bottom - 0.03, 0.14, 0.03)
+    paint(pixels, within * face.band(y, curve.bottom, curve.lip_bottom), who.lips, shine)
+    open_now = within * np.clip((curve.bottom - curve.top) / 0.02, 0, 1)
+    gape = open_now * face.band(y, curve.top, curve.bottom)
+    paint(pixels, gape, MOUTH)
+    paint(pixels, gape * soft(x, y - curve.bottom - 0.02, 0.24, 0.12), TONGUE)
     shown = np.minimum(0.095, 0.035 + 0.07 * au(12) + 0.03 * au(10) + 0.02 * au(20))
-    upper = face.band(y, curve["top"], curve["top"] + shown)
-    canvas.paint(gape * upper * hump(curve["along"] * 0.85), WHITE, 0.95)
-    lower = face.band(y, curve["bottom"] - 0.6 * shown, curve["bottom"])
+    upper = face.band(y, curve.top, curve.top + shown)
+    paint(pixels, gape * upper * hump(curve.along * 0.85), WHITE, 0.95)
+    lower = face.band(y, curve.bottom - 0.6 * shown, curve.bottom)
     bared = np.minimum(1, au(20) + au(16))
-    canvas.paint(gape * lower * hump(curve["along"]) * bared, WHITE, 0.85)
-    closed = within * (1 - open_now) * face.stroke(y - curve["line"], 0.014)
-    canvas.shade((0.62 + 0.2 * np.minimum(1, au(23) + au(24))) * closed)
-    corner_y = y - curve["line"]
-    pit = soft(face.away - curve["half"] - 0.01, corner_y, 0.055, 0.05)
-    canvas.shade((0.22 + 0.25 * au(12) + 0.25 * au(15)) * pit)
+    paint(pixels, gape * lower * hump(curve.along) * bared, WHITE, 0.85)
+    closed = within * (1 - open_now) * face.stroke(y - curve.line, 0.014)
+    shade(pixels, (0.62 + 0.2 * np.minimum(1, au(23) + au(24))) * closed)
+    pit = soft(face.away - curve.half - 0.01, y - curve.line, 0.055, 0.05)
+    shade(pixels, (0.22 + 0.25 * au(12) + 0.25 * au(15)) * pit)
 
 
-def paint_eyes(canvas: Canvas, face: Face) -> None:
+def paint_eyes(pixels: np.ndarray, face: Face) -> None:
     """Paint both eyes: the opening between two lids, and the iris that they cover or lay bare."""
     who, au, y = face.people, face.au, face.y + 0.10
     along = (face.away - who.eye_gap) / who.eye_width  # -1: inner corner, 1: outer
@@ -387,20 +316,20 @@ def paint_eyes(canvas: Canvas, face: Face) -> None:
     bottom = np.maximum(tilt + lower * arch, top + 0.012)
     within = face.inside((np.abs(along) - 1) * who.eye_width)
     opening = within * face.band(y, top, bottom)
-    canvas.paint(opening, WHITE, 0.97 - 0.18 * np.clip((top + 0.03 - y) * 20, 0, 1))
+    paint(pixels, opening, WHITE, 0.97 - 0.18 * np.clip((top + 0.03 - y) * 20, 0, 1))
     gaze = face.side * (face.away - who.eye_gap) - 0.25 * face.pose.turn
     level = y + 0.012 - 0.15 * face.pose.nod
-    canvas.paint(opening * face.ellipse(gaze, level, 0.075, 0.075), who.iris, 0.8)
-    canvas.paint(opening * face.ellipse(gaze, level, 0.038, 0.038), DARK, 0.4)
-    canvas.paint(opening * face.ellipse(gaze + 0.025, level + 0.028, 0.02, 0.02), WHITE)
+    paint(pixels, opening * face.ellipse(gaze, level, 0.075, 0.075), who.iris, 0.8)
+    paint(pixels, opening * face.ellipse(gaze, level, 0.038, 0.038), DARK, 0.4)
+    paint(pixels, opening * face.ellipse(gaze + 0.025, level + 0.028, 0.02, 0.02), WHITE)
     lash = within * face.stroke(y - top, 0.017)
-    canvas.shade(0.72 * lash)
-    canvas.shade(0.30 * within * face.stroke(y - bottom, 0.010))
+    shade(pixels, 0.72 * lash)
+    shade(pixels, 0.30 * within * face.stroke(y - bottom, 0.010))
     crease = top - 0.05 + 0.02 * au(5) + 0.02 * along * along
-    canvas.shade(0.26 * hump(along * 0.9) * face.stroke(y - crease, 0.012))
+    shade(pixels, 0.26 * hump(along * 0.9) * face.stroke(y - crease, 0.012))
 
 
-def paint_brows(canvas: Canvas, face: Face) -> None:
+def paint_brows(pixels: np.ndarray, face: Face) -> None:
     """Paint both brows, thick at the nose and thin at the temple."""
     who, au = face.people, face.au
     inward = 0.055 * au(4) + 0.02 * au(9)
@@ -415,11 +344,11 @@ def paint_brows(canvas: Canvas, face: Face) -> None:
     half = who.brow_thickness * (1 - 0.55 * outer * outer) * (1 + 0.15 * au(4))
     hair = face.stroke(face.y - y, half) * face.inside((np.abs(along) - 1) * who.eye_width)
     grain = 0.74 + 0.06 * waves(face.away * 14 + face.y * 6)
-    canvas.paint(0.9 * hair, who.hair * np.float32(0.8), grain)
-    canvas.shade(0.10 * face.au(4) * soft(along + 0.3, face.y - y - 0.06, 0.9, 0.09))
+    paint(pixels, 0.9 * hair, who.hair * np.float32(0.8), grain)
+    shade(pixels, 0.10 * face.au(4) * soft(along + 0.3, face.y - y - 0.06, 0.9, 0.09))
 
 
-def paint_hair(canvas: Canvas, face: Face, skin: np.ndarray) -> None:
+def paint_hair(pixels: np.ndarray, face: Face, skin: np.ndarray) -> None:
     """Paint the hair in front: everything of the crown above the hairline."""
     who = face.people
     reach, crown = hair_outline(face)
@@ -427,22 +356,21 @@ def paint_hair(canvas: Canvas, face: Face, skin: np.ndarray) -> None:
     line = who.hair_line + who.hair_curve * across * across + who.hair_part * across * 0.5
     line = line + who.fringe * waves(across * 5) - 0.25 * face.pose.nod
     line = line + 0.012 * waves(across * who.hair_waves * 0.7)
-    sides = (
-        np.abs(face.u) - (0.90 - 0.25 * who.hair_volume) * who.width
-    )  # what falls before the ears
+    # what falls before the ears
+    sides = np.abs(face.u) - (0.90 - 0.25 * who.hair_volume) * who.width
     line = np.maximum(line, np.where(sides > 0, who.hair_length - 0.2, line))
     low = np.minimum(who.hair_length, 0.15)
     cover = face.inside(crown) * face.inside(face.v - np.minimum(line, low))
-    canvas.shade(0.25 * skin * np.clip(1 - (face.v - line) * 9, 0, 1) * (who.hair_line > -1.5))
+    shade(pixels, 0.25 * skin * np.clip(1 - (face.v - line) * 9, 0, 1) * (who.hair_line > -1.5))
     cover = cover * (who.hair_line > -1.5)
-    canvas.paint(cover, who.hair, hair_texture(face))
+    paint(pixels, cover, who.hair, hair_texture(face))
     strands = 0.55 + 0.45 * waves(face.u * who.hair_waves * 0.6 - 0.3 * face.v)
     shine = soft(face.u - face.pose.light_x, face.v + 0.9 - 0.5 * face.u * face.u, 0.75, 0.16)
-    canvas.paint(0.38 * cover * shine * strands, 0.45 + 0.55 * who.hair)
-    canvas.shade(0.35 * cover * np.clip((np.abs(face.u) / reach - 0.72) * 3, 0, 1))
+    paint(pixels, 0.38 * cover * shine * strands, 0.45 + 0.55 * who.hair)
+    shade(pixels, 0.35 * cover * np.clip((np.abs(face.u) / reach - 0.72) * 3, 0, 1))
 
 
-def paint_glasses(canvas: Canvas, face: Face) -> None:
+def paint_glasses(pixels: np.ndarray, face: Face) -> None:
     """Paint two frames, a bridge and the temples, where glasses are worn."""
     who = face.people
     wide, high = 0.255, 0.20
@@ -454,13 +382,6 @@ def paint_glasses(canvas: Canvas, face: Face) -> None:
     temple = face.stroke(face.y + 0.12, 0.018) * (face.away > who.eye_gap + wide)
     temple = temple * (np.abs(face.u) < who.width)
     lens = (square < 1) & near
-    canvas.shade(-0.10 * who.glasses * lens * soft(x + 0.3, y + 0.3, 0.9, 0.9))
+    shade(pixels, -0.10 * who.glasses * lens * soft(x + 0.3, y + 0.3, 0.9, 0.9))
     frame = np.maximum(ring, np.maximum(bridge, temple)) * who.glasses
-    canvas.paint(0.92 * frame, DARK)
-
-
-def light(canvas: Canvas, face: Face, skin: np.ndarray, head: np.ndarray) -> None:
-    """Light the head from one side, and round it off."""
-    slant = face.pose.light_x * face.u + face.pose.light_y * face.v
-    rim = np.clip(1 + head / 0.45, 0, 1)
-    canvas.shade(skin * (0.30 * rim * rim - slant))
+    paint(pixels, 0.92 * frame, DARK)

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from utils.expressions import EXPRESSIONS
-from utils.sample import store
-from utils.sample.action_units import activations
+from utils.runtime import DataError
 from utils.sample.draws import Draws
-from utils.sample.painting import Canvas, Face, Pose, paint_person, soft
-from utils.sample.people import People, draw_people
+from utils.sample.painting import Face, paint, paint_person, soft
+from utils.sample.people import activations, draw_people, take
 from utils.sample.rows import draw_pose
 
 #: How many photos are rendered unless told otherwise.
@@ -47,16 +46,7 @@ class SamplePhoto:
     confidence: np.ndarray
 
 
-@dataclass(frozen=True)
-class _Place:
-    """Where a face is in its photo: centre and half its height, in pixels."""
-
-    x: int
-    y: int
-    radius: int
-
-
-def render_photos(count: int = PHOTOS, seed: int = 0, *, cache: bool = True) -> list[SamplePhoto]:
+def render_photos(count: int = PHOTOS, seed: int = 0) -> list[SamplePhoto]:
     """Render photos of one to three persons, every expression about equally often.
 
     Parameters
@@ -65,8 +55,6 @@ def render_photos(count: int = PHOTOS, seed: int = 0, *, cache: bool = True) -> 
         How many photos, at least 1.
     seed : int
         0 or more. The same seed gives the same pixels on every machine.
-    cache : bool
-        Whether to keep the result in ``data/cache`` and take it from there the next time.
 
     Returns
     -------
@@ -74,20 +62,13 @@ def render_photos(count: int = PHOTOS, seed: int = 0, *, cache: bool = True) -> 
 
     Raises
     ------
-    ValueError
+    DataError
         For a count under 1 or a negative seed.
     """
     if count < 1:
-        raise ValueError(f"count is {count}: expected at least 1 photo")
+        raise DataError(f"count is {count}: expected at least 1 photo")
     if seed < 0:
-        raise ValueError(f"seed is {seed}: expected 0 or more")
-    if not cache:
-        return _render(count, seed)
-    arrays = store.cached(f"photos-{count}-{seed}", lambda: _pack(_render(count, seed)))
-    return _unpack(arrays)
-
-
-def _render(count: int, seed: int) -> list[SamplePhoto]:
+        raise DataError(f"seed is {seed}: expected 0 or more")
     scenes, grain = Draws(seed, _SCENES), Draws(seed, _GRAIN)
     sizes = [(3 * short // 4, short) for short in scenes.integers(20, 31, count) * 16]
     crowds = 1 + scenes.choose((5, 3, 2), count)
@@ -96,8 +77,7 @@ def _render(count: int, seed: int) -> list[SamplePhoto]:
         for number, ((height, width), crowd) in enumerate(zip(sizes, crowds, strict=True))
     ]
     total = int(crowds.sum())
-    every = np.arange(total) % len(EXPRESSIONS)
-    labels = every[Draws(seed, _LABELS).order(total)]
+    labels = (np.arange(total) % len(EXPRESSIONS))[Draws(seed, _LABELS).order(total)]
     units, strength = activations(labels, Draws(seed, _FACES))
     people = draw_people(total, Draws(seed, _PEOPLE))
     pose = draw_pose(total, scenes)
@@ -105,19 +85,18 @@ def _render(count: int, seed: int) -> list[SamplePhoto]:
     for number, ((height, width), spots) in enumerate(zip(sizes, places, strict=True)):
         faces = slice(start, start + len(spots))
         start = faces.stop
-        canvas = Canvas(_background(width, height, scenes))
-        boxes = []
-        for face, spot in sorted(enumerate(spots), key=lambda pair: pair[1].radius):
+        pixels = _background(width, height, scenes)
+        boxes = np.empty((len(spots), 4), np.int64)
+        for face in sorted(range(len(spots)), key=lambda at: spots[at][2]):  # the nearest last
             row = slice(faces.start + face, faces.start + face + 1)
-            here = Pose(*(value[row] for value in vars(pose).values()))
-            box = _paint_at(canvas, spot, people.take(row), units[row], here)
-            boxes.append((face, box))
+            here = take(people, row), units[row], take(pose, row)
+            boxes[face] = _paint_at(pixels, *spots[face], *here)
         sure = 12 + 80 * strength[faces].astype(np.float64) * scenes.units(len(spots))
         photos.append(
             SamplePhoto(
                 name=f"sample_{number:04d}.png",
-                image=_develop(canvas.pixels[:, 0], grain),
-                boxes=np.array([box for _, box in sorted(boxes)], np.int64),
+                image=_develop(pixels[:, 0], grain),
+                boxes=boxes,
                 labels=labels[faces],
                 confidence=np.round(sure, 4),
             )
@@ -125,8 +104,8 @@ def _render(count: int, seed: int) -> list[SamplePhoto]:
     return photos
 
 
-def _places(width: int, height: int, crowd: int, cut: bool, draws: Draws) -> list[_Place]:
-    """Stand people side by side; if `cut`, the first is half out of the picture."""
+def _places(width: int, height: int, crowd: int, cut: bool, draws: Draws) -> list[tuple]:
+    """Stand people side by side, if `cut` the first half out: x, y and half a face's height."""
     places = []
     slot = width / crowd
     for number in range(crowd):
@@ -137,7 +116,7 @@ def _places(width: int, height: int, crowd: int, cut: bool, draws: Draws) -> lis
         y = low + (high - low) * float(draws.units(1)[0]) * 0.7
         if cut and number == 0:
             x, y = 0.45 * radius, max(y, 0.9 * radius)
-        places.append(_Place(int(x), int(y), radius))
+        places.append((int(x), int(y), radius))
     return places
 
 
@@ -146,47 +125,42 @@ def _background(width: int, height: int, draws: Draws) -> np.ndarray:
     across = (np.arange(width, dtype=np.float32) / np.float32(width))[None, None, :]
     down = (np.arange(height, dtype=np.float32) / np.float32(height))[None, :, None]
     top, bottom = _muted(draws), _muted(draws)
-    canvas = Canvas(np.zeros((3, 1, height, width), np.float32))
-    canvas.paint(np.ones((1, height, width), np.float32), top)
-    canvas.paint(down * np.ones_like(across), bottom)
+    pixels = np.zeros((3, 1, height, width), np.float32)
+    paint(pixels, np.ones((1, height, width), np.float32), top)
+    paint(pixels, down * np.ones_like(across), bottom)
     for _ in range(int(draws.integers(1, 5, 1)[0])):
         left, upper, wide, high = draws.uniform(0, 1, 4)
         inside = (across > left) & (across < left + 0.1 + 0.3 * wide)
         inside = inside & (down > upper * 0.6) & (down < upper * 0.6 + 0.1 + 0.4 * high)
-        canvas.paint(0.6 * inside.astype(np.float32), _muted(draws))
+        paint(pixels, 0.6 * inside.astype(np.float32), _muted(draws))
     for _ in range(int(draws.integers(2, 7, 1)[0])):
         x, y, wide = draws.uniform(0, 1, 3)
         spot = soft(across - x, down - y, 0.05 + 0.25 * wide, 0.05 + 0.25 * wide)
-        canvas.paint(0.5 * spot, _muted(draws))
-    return canvas.pixels
+        paint(pixels, 0.5 * spot, _muted(draws))
+    return pixels
 
 
 def _muted(draws: Draws) -> np.ndarray:
-    """Draw a colour of a room rather than of a sweet: (3,) float32."""
+    """Draw a color of a room rather than of a sweet: (3,) float32."""
     color = draws.uniform(0.15, 0.95, 3)
     return (color + 1.2 * color[0]) / np.float32(2.2)
 
 
-def _paint_at(
-    canvas: Canvas, spot: _Place, people: People, units: np.ndarray, pose: Pose
-) -> tuple[int, int, int, int]:
+def _paint_at(pixels: np.ndarray, x: int, y: int, radius: int, people, units, pose) -> list[int]:
     """Paint one person at a spot, and give the box of the face."""
-    height, width = canvas.pixels.shape[2:]
-    left, right = max(0, spot.x - 3 * spot.radius), min(width, spot.x + 3 * spot.radius)
-    top = max(0, spot.y - 2 * spot.radius)
-    radius = np.float32(spot.radius)
-    frame_x = ((np.arange(left, right) - spot.x).astype(np.float32) / radius)[None, None, :]
-    frame_y = ((np.arange(top, height) - spot.y).astype(np.float32) / radius)[None, :, None]
-    window = Canvas(canvas.pixels[:, :, top:, left:right])
-    face = Face(frame_x, frame_y, 1 / spot.radius, people, units, pose)
-    paint_person(window, face)
-    scale = spot.radius / float(pose.scale[0, 0, 0])
-    x = spot.x + spot.radius * float(pose.x[0, 0, 0])
-    y = spot.y + spot.radius * float(pose.y[0, 0, 0])
+    height, width = pixels.shape[2:]
+    left, right = max(0, x - 3 * radius), min(width, x + 3 * radius)
+    top = max(0, y - 2 * radius)
+    frame_x = ((np.arange(left, right) - x).astype(np.float32) / np.float32(radius))[None, None, :]
+    frame_y = ((np.arange(top, height) - y).astype(np.float32) / np.float32(radius))[None, :, None]
+    face = Face(frame_x, frame_y, 1 / radius, people, units, pose)
+    paint_person(pixels[:, :, top:, left:right], face)
+    scale = radius / float(pose.scale[0, 0, 0])
+    middle, line = x + radius * float(pose.x[0, 0, 0]), y + radius * float(pose.y[0, 0, 0])
     side = scale * (float(people.width[0, 0, 0]) + 0.04)
     chin = float(people.chin[0, 0, 0]) + float(face.drop[0, 0, 0])
-    box = (x - side, y - 0.88 * scale, x + side, y + (chin + 0.02) * scale)
-    return tuple(int(np.floor(edge + 0.5)) for edge in box)
+    box = (middle - side, line - 0.88 * scale, middle + side, line + (chin + 0.02) * scale)
+    return [int(np.floor(edge + 0.5)) for edge in box]
 
 
 def _develop(tones: np.ndarray, grain: Draws) -> np.ndarray:
@@ -197,25 +171,3 @@ def _develop(tones: np.ndarray, grain: Draws) -> np.ndarray:
     noise = (bells.astype(np.int64) - 255) >> 2
     pixels = (levels.astype(np.int64) + noise + 8) >> 4
     return np.ascontiguousarray(np.moveaxis(np.clip(pixels, 0, 255).astype(np.uint8), 0, -1))
-
-
-def _pack(photos: list[SamplePhoto]) -> dict[str, np.ndarray]:
-    arrays = {f"image_{number:05d}": photo.image for number, photo in enumerate(photos)}
-    return {
-        **arrays,
-        "names": np.array([photo.name for photo in photos]),
-        "faces": np.array([len(photo.labels) for photo in photos]),
-        "boxes": np.concatenate([photo.boxes for photo in photos]),
-        "labels": np.concatenate([photo.labels for photo in photos]),
-        "confidence": np.concatenate([photo.confidence for photo in photos]),
-    }
-
-
-def _unpack(arrays: dict[str, np.ndarray]) -> list[SamplePhoto]:
-    photos, start = [], 0
-    for number, (name, faces) in enumerate(zip(arrays["names"], arrays["faces"], strict=True)):
-        rows = slice(start, start + int(faces))
-        start = rows.stop
-        parts = (arrays[key][rows] for key in ("boxes", "labels", "confidence"))
-        photos.append(SamplePhoto(str(name), arrays[f"image_{number:05d}"], *parts))
-    return photos

@@ -27,11 +27,10 @@ def plant_near_copies(
 ) -> tuple[SampleRows, pd.DataFrame]:
     """Put near copies of training pictures in place of pictures of PublicTest and PrivateTest.
 
-    The changes are those that one photo goes through on its way to two places of the web: mirrored;
-    brighter and of less contrast; noisy; compressed in blocks, as JPEG does; shifted by a pixel, as
-    by another crop. They take turns, and every `OTHER_LABEL`-th copy carries another label than its
-    original. Rows that have a fault already (copies, contradictions, flat rows) are left as they
-    are; labels and usages do not change at all, and the rows that were given are not touched.
+    The changes are those that one photo goes through on its way to two places of the web. They take
+    turns, and every `OTHER_LABEL`-th copy carries another label than its original. Rows that have a
+    fault already (copies, contradictions, flat rows) are left as they are; labels and usages do not
+    change at all, and the rows that were given are not touched.
 
     Parameters
     ----------
@@ -52,25 +51,20 @@ def plant_near_copies(
 
     Raises
     ------
-    ValueError
-        For a count or seed out of range.
     DataError
-        When no pair of the kind that is wanted is left.
+        For a count or seed out of range, or when no pair of the kind that is wanted is left.
 
     Notes
     -----
-    All faces come from one renderer, so unrelated ones are alike too. In the 2,000 default rows no
-    validation or test picture correlates with an unrelated training picture, or its mirror image,
-    at more than 0.940, shifted by up to two pixels or not; every planted copy reaches 0.957 with
-    its original. Any threshold between the two, 0.95 say, finds exactly what was planted, and a
-    test holds it to that. Other seeds or many more rows promise no such gap. Those of the shifted
-    copies that must be shifted back to reach it are most: as they are, they correlate at 0.92 in
-    the median, less than some strangers.
+    In the 2,000 default rows no validation or test picture correlates with an unrelated training
+    picture, or its mirror image, at more than 0.940, shifted by up to two pixels or not; every
+    planted copy reaches 0.957 with its original, most of the shifted ones only once they are
+    shifted back. Other seeds or many more rows promise no such gap.
     """
     if not 1 <= count <= len(rows) // 10:
-        raise ValueError(f"count is {count}: expected 1 … {len(rows) // 10}")
+        raise DataError(f"count is {count}: expected 1 … {len(rows) // 10}")
     if seed < 0:
-        raise ValueError(f"seed is {seed}: expected 0 or more")
+        raise DataError(f"seed is {seed}: expected 0 or more")
     draws = Draws(seed, _STREAM)
     faulty = np.concatenate([rows.copies.ravel(), rows.contradictions.ravel(), rows.flat])
     order = np.array([row for row in draws.order(len(rows)) if row not in set(faulty.tolist())])
@@ -97,19 +91,9 @@ def plant_near_copies(
 
 
 def changed(image: np.ndarray, change: str, draws: Draws) -> np.ndarray:
-    """Change a picture a little, in whole numbers: the same everywhere.
+    """Change a (height, width) uint8 picture in one of `CHANGES`, in whole numbers.
 
-    Parameters
-    ----------
-    image : (height, width) uint8 array
-    change : str
-        One of `CHANGES`.
-    draws : Draws
-        For the noise, and the direction of a shift.
-
-    Returns
-    -------
-    (height, width) uint8 array
+    ``draws`` gives the noise, and the direction of a shift.
     """
     levels = image.astype(np.int64)
     if change == "mirrored":
@@ -124,16 +108,12 @@ def changed(image: np.ndarray, change: str, draws: Draws) -> np.ndarray:
         axis, step = int(draws.integers(0, 2, 1)[0]), int(2 * draws.integers(0, 2, 1)[0] - 1)
         levels = np.roll(np.pad(levels, 1, mode="edge"), step, axis=axis)[1:-1, 1:-1]
     else:
-        raise ValueError(f"unknown change {change!r}: expected one of {', '.join(CHANGES)}")
+        raise DataError(f"unknown change {change!r}: expected one of {', '.join(CHANGES)}")
     return np.clip(levels, 0, 255).astype(np.uint8)
 
 
 def _compressed(levels: np.ndarray) -> np.ndarray:
-    """Keep the coarse part of each 8×8 block: JPEG's way, with Walsh and Hadamard's transform.
-
-    JPEG's cosines would be rounded differently on another machine; this transform is whole
-    numbers throughout.
-    """
+    """Keep the coarse part of each 8×8 block: JPEG's way, with Walsh-Hadamard's whole numbers."""
     two = np.array([[1, 1], [1, -1]])
     transform = np.kron(two, np.kron(two, two))
     height, width = levels.shape
@@ -141,7 +121,7 @@ def _compressed(levels: np.ndarray) -> np.ndarray:
     down, across = levels.shape
     blocks = levels.reshape(down // _BLOCK, _BLOCK, across // _BLOCK, _BLOCK).transpose(0, 2, 1, 3)
     found = transform @ blocks @ transform
-    # Half a step is added before the division, so that it rounds instead of cutting off.
+    # half a step added: the division rounds instead of cutting off
     kept = (found + _STEP * 4) // (_STEP * 8) * (_STEP * 8)
     back = (transform @ kept @ transform + 32) >> 6
     return back.transpose(0, 2, 1, 3).reshape(down, across)[:height, :width]

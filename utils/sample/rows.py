@@ -1,22 +1,27 @@
-"""FER2013-like rows: 48×48 gray faces with labels, usages and FER+ votes."""
+"""FER2013-like rows: 48×48 gray faces with labels, usages and FER+ votes; and single faces."""
 
 from __future__ import annotations
 
+import contextlib
+import io
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from types import SimpleNamespace
 
 import numpy as np
 
+from utils import runtime
 from utils.expressions import EXPRESSIONS, FERPLUS_COLUMNS, FOLDER_NAMES
-from utils.sample import store
-from utils.sample.action_units import CONFUSIONS, activations, confused
+from utils.runtime import DataError
+from utils.sample import people
 from utils.sample.draws import Draws
-from utils.sample.painting import Canvas, Face, Pose, paint_person
-from utils.sample.people import draw_people
+from utils.sample.painting import Face, paint_person
+from utils.sample.people import ACTION_UNITS, CONFUSIONS, NAMES, UNITS
 
-#: How many rows are rendered unless told otherwise.
-ROWS = 2000
-#: Width and height of a row's picture.
-SIZE = 48
+#: Goes up whenever the pixels change, so that no old rendering in the cache is taken for a new one.
+VERSION = 3
+#: How many rows are rendered unless told otherwise; width and height of a row's picture.
+ROWS, SIZE = 2000, 48
 #: FER2013's own rows a class, in the order of `EXPRESSIONS` (35,887 in all).
 FER2013_ROWS = (4953, 547, 5121, 8989, 6077, 4002, 6198)
 #: FER2013's names for the splits, with the share of the rows that each gets here.
@@ -90,7 +95,8 @@ def render_rows(count: int = ROWS, seed: int = 0, *, cache: bool = True) -> Samp
     seed : int
         0 or more. The same seed gives the same pixels on every machine.
     cache : bool
-        Whether to keep the result in ``data/cache`` and take it from there the next time.
+        Whether to keep the result in ``data/cache`` and take it from there the next time. A file
+        that is damaged is made anew; a folder that cannot be written to is no error.
 
     Returns
     -------
@@ -98,24 +104,120 @@ def render_rows(count: int = ROWS, seed: int = 0, *, cache: bool = True) -> Samp
 
     Raises
     ------
-    ValueError
+    DataError
         For a count under 100 or a negative seed.
     """
-    if count < 100:
-        raise ValueError(f"count is {count}: expected at least 100 rows")
+    path = runtime.CACHE / f"sample-v{VERSION}-rows-{count}-{seed}.npz"
+    if cache:
+        with (
+            contextlib.suppress(Exception),  # missing, damaged or of another form: rendered anew
+            np.load(path, allow_pickle=False) as stored,  # tests the archive's checksums
+        ):
+            return SampleRows(**stored)
+    rows = _render(count, seed)
+    if cache:
+        content = io.BytesIO()
+        np.savez_compressed(content, **vars(rows))
+        with contextlib.suppress(OSError):
+            runtime.write_atomically(path, content.getvalue())
+    return rows
+
+
+def render_resting(
+    count: int = ROWS, seed: int = 0, *, units: Collection[int] = tuple(NAMES)
+) -> np.ndarray:
+    """Render the pictures of `render_rows` again with action units at rest.
+
+    Person, pose, light, background and grain stay the same, so what differs between a row's two
+    pictures is what these units moved (see `action_unit_mask`).
+
+    Parameters
+    ----------
+    count, seed : int
+        As `render_rows` takes them.
+    units : collection of int
+        Which units rest, by default all: every face is neutral. (1, 2, 4) are the brows.
+
+    Returns
+    -------
+    (count, 48, 48) uint8 array
+    """
+    return _render(count, seed, resting=units).images
+
+
+def render_face(
+    expression: str | Mapping[str, float] = "neutral", intensity: float = 1.0, *, seed: int = 0
+) -> np.ndarray:
+    """Render one face at a chosen strength, or between two expressions.
+
+    Parameters
+    ----------
+    expression : str or mapping of str to float
+        One of `EXPRESSIONS`, or a blend: the share of each, ``{"fear": 0.7, "surprise": 0.3}``.
+    intensity : float
+        How strongly its action units move: 0, a neutral face, to 1, all of `ACTION_UNITS`.
+    seed : int
+        Which person, pose, light and grain: the same for every expression and intensity.
+
+    Returns
+    -------
+    (48, 48) uint8 array
+
+    Raises
+    ------
+    DataError
+        For an unknown expression, an intensity or share outside 0 … 1, shares whose sum is over 1,
+        or a negative seed.
+    """
+    shares = {expression: 1.0} if isinstance(expression, str) else dict(expression)
+    unknown = [name for name in shares if name not in ACTION_UNITS]
+    if unknown:
+        raise DataError(f"expression {unknown[0]!r}: expected one of {', '.join(EXPRESSIONS)}")
+    if not (0 <= intensity <= 1 and all(share >= 0 for share in shares.values())):
+        raise DataError(f"intensity {intensity}, shares {shares}: expected numbers from 0 to 1")
+    if not sum(shares.values()) <= 1 + 1e-9:
+        raise DataError(f"shares {shares}: expected a sum of at most 1")
     if seed < 0:
-        raise ValueError(f"seed is {seed}: expected 0 or more")
-    if not cache:
-        return _render(count, seed)
-    arrays = store.cached(f"rows-{count}-{seed}", lambda: vars(_render(count, seed)))
-    return SampleRows(**arrays)
+        raise DataError(f"seed is {seed}: expected 0 or more")
+    moved = np.zeros((1, UNITS), np.float32)
+    for name, share in shares.items():
+        for unit, value in ACTION_UNITS[name].items():
+            moved[0, unit] += intensity * share * value
+    return _paint(moved, seed)[0]
 
 
-def _render(count: int, seed: int) -> SampleRows:
-    labels, usage = _layout(count, Draws(seed, _LABELS))
-    planted = _plant(labels, usage, Draws(seed, _PLANTED))
-    drawn, copies, contradictions, flat = planted
-    units, strength = activations(drawn, Draws(seed, _FACES))
+def action_unit_mask(moved: np.ndarray, resting: np.ndarray, *, threshold: int = 8) -> np.ndarray:
+    """Find the pixels that action units moved: where brows, lids, nose, mouth and folds changed.
+
+    Parameters
+    ----------
+    moved, resting : (…, 48, 48) uint8 arrays
+        The same faces, with and without: from `render_rows` and `render_resting`, or from
+        `render_face` with one seed.
+    threshold : int
+        How many gray levels a pixel must differ by more than.
+
+    Returns
+    -------
+    (…, 48, 48) bool array
+    """
+    return np.abs(moved.astype(np.int16) - resting) > threshold
+
+
+def _render(count: int, seed: int, resting: Collection[int] = ()) -> SampleRows:
+    if count < 100:
+        raise DataError(f"count is {count}: expected at least 100 rows")
+    if seed < 0:
+        raise DataError(f"seed is {seed}: expected 0 or more")
+    draws, labels, usage = Draws(seed, _LABELS), [], []
+    for name, size in zip(USAGES, apportion(count, tuple(USAGES.values())), strict=True):
+        part = np.repeat(np.arange(len(EXPRESSIONS)), apportion(size, FER2013_ROWS))
+        labels.append(part[draws.order(size)])
+        usage.append(np.full(size, name))
+    labels, usage = np.concatenate(labels), np.concatenate(usage)
+    drawn, copies, contradictions, flat = _plant(labels, usage, Draws(seed, _PLANTED))
+    units, strength = people.activations(drawn, Draws(seed, _FACES))
+    units[:, list(resting)] = 0
     images = _paint(units, seed)
     for copy, original in (*copies, *contradictions[:, ::-1]):
         images[copy], strength[copy] = images[original], strength[original]
@@ -125,23 +227,13 @@ def _render(count: int, seed: int) -> SampleRows:
     return SampleRows(images, labels, usage, votes, drawn, copies, contradictions, flat)
 
 
-def _layout(count: int, draws: Draws) -> tuple[np.ndarray, np.ndarray]:
-    """Lay out labels and usages: in each, the classes in FER2013's proportions, shuffled."""
-    labels, usages = [], []
-    for usage, size in zip(USAGES, apportion(count, tuple(USAGES.values())), strict=True):
-        part = np.repeat(np.arange(len(EXPRESSIONS)), apportion(size, FER2013_ROWS))
-        labels.append(part[draws.order(size)])
-        usages.append(np.full(size, usage))
-    return np.concatenate(labels), np.concatenate(usages)
-
-
 def _plant(labels: np.ndarray, usage: np.ndarray, draws: Draws) -> tuple[np.ndarray, ...]:
     """Choose the wrong labels, the copies, the contradictions and the flat rows: four arrays."""
     count = len(labels)
     order = draws.order(count)
     wrong = order[: count // LABEL_NOISE]
     drawn = labels.copy()
-    drawn[wrong] = confused(labels[wrong], draws)
+    drawn[wrong] = people.confused(labels[wrong], draws)
     free = [int(row) for row in order[count // LABEL_NOISE :]]
     flat = _first(free, usage[free] == "Training", FLAT)
     contradictions = []
@@ -166,85 +258,68 @@ def _first(free: list[int], fits: np.ndarray, count: int) -> list[int]:
     return taken
 
 
-def draw_pose(count: int, draws: Draws, *, close: float = 1.0) -> Pose:
-    """Draw small differences of place, size, roll, turn, nod and light; `close` sizes the head."""
+def draw_pose(count: int, draws: Draws) -> SimpleNamespace:
+    """Draw where each head is and how it is turned: (n, 1, 1) float32, in frame units."""
     half = draws.bell(0.13, count)  # half the tangent: exact sine and cosine without a library
     size = 1 + half * half
-    values = (
-        draws.bell(0.08, count),
-        draws.bell(0.08, count) - 0.06,
-        (0.93 + draws.bell(0.11, count)) / close,
-        (1 - half * half) / size,
-        2 * half / size,
-        draws.bell(0.18, count),
-        draws.bell(0.10, count),
-        draws.bell(0.36, count),
-        draws.bell(0.18, count) + 0.05,
+    values = {
+        "x": draws.bell(0.08, count),
+        "y": draws.bell(0.08, count) - 0.06,
+        "scale": 0.93 + draws.bell(0.11, count),
+        "cosine": (1 - half * half) / size,
+        "sine": 2 * half / size,
+        "turn": draws.bell(0.18, count),  # shifts the features over the bulge of the head
+        "nod": draws.bell(0.10, count),
+        "light_x": draws.bell(0.36, count),
+        "light_y": draws.bell(0.18, count) + 0.05,
+    }
+    return SimpleNamespace(
+        **{name: np.asarray(value, np.float32)[:, None, None] for name, value in values.items()}
     )
-    return Pose(*(np.asarray(value, np.float32)[:, None, None] for value in values))
 
 
 def _paint(units: np.ndarray, seed: int) -> np.ndarray:
     """Paint these faces: (n, 28) float32 in, (n, 48, 48) uint8 out."""
     count = len(units)
-    people = draw_people(count, Draws(seed, _PEOPLE))
+    crowd = people.draw_people(count, Draws(seed, _PEOPLE))
     scenes, grain = Draws(seed, _SCENES), Draws(seed, _GRAIN)
     pose = draw_pose(count, scenes)
     behind = scenes.uniform(0.05, 0.95, 3, count, 1, 1)
     slope = scenes.bell(0.4, 2, count, 1, 1)
-    exposure = np.stack([1.1 + scenes.bell(0.2, count), 0.03 + scenes.bell(0.07, count)])[
-        :, :, None, None
-    ]
+    contrast = (1.1 + scenes.bell(0.2, count))[:, None, None]
+    brightness = (0.03 + scenes.bell(0.07, count))[:, None, None]
     blur, noise = scenes.choose((6, 5, 4, 2, 1), count), scenes.integers(1, 6, count)
     steps = (np.arange(2 * SIZE, dtype=np.float32) - (SIZE - 0.5)) / SIZE
     frame_x, frame_y = steps[None, None, :], steps[None, :, None]
     images = np.empty((count, SIZE, SIZE), np.uint8)
     for start in range(0, count, _BATCH):
-        rows = slice(start, min(start + _BATCH, count))
+        rows = slice(start, start + _BATCH)
         back = behind[0, rows] + slope[0, rows] * frame_x + slope[1, rows] * frame_y
         spot_x, spot_y = 2 * behind[1, rows] - 1, 2 * behind[2, rows] - 1
         round_spot = np.maximum(1 - (frame_x - spot_x) ** 2 - (frame_y - spot_y) ** 2, 0)
-        canvas = Canvas((back + 0.3 * (0.5 - behind[1, rows]) * round_spot)[None])
-        here = Pose(*(value[rows] for value in vars(pose).values()))
-        face = Face(frame_x, frame_y, 1 / SIZE, people.take(rows), units[rows], here)
-        paint_person(canvas, face)
-        tones = (canvas.pixels[0] - 0.5) * exposure[0, rows] + 0.5 + exposure[1, rows]
-        images[rows] = develop(halve(tones), blur[rows], noise[rows], grain)
+        pixels = (back + 0.3 * (0.5 - behind[1, rows]) * round_spot)[None]
+        here = people.take(crowd, rows), units[rows], people.take(pose, rows)
+        paint_person(pixels, Face(frame_x, frame_y, 1 / SIZE, *here))
+        tones = (pixels[0] - 0.5) * contrast[rows] + 0.5 + brightness[rows]
+        tones = tones[:, 0::2] + tones[:, 1::2]  # four painted pixels make one
+        tones = (tones[..., 0::2] + tones[..., 1::2]) * np.float32(0.25)
+        images[rows] = _develop(tones, blur[rows], noise[rows], grain)
     return images
 
 
-def halve(pictures: np.ndarray) -> np.ndarray:
-    """Average each two by two pixels of (..., 2h, 2w), element by element."""
-    rows = pictures[..., 0::2, :] + pictures[..., 1::2, :]
-    return (rows[..., 0::2] + rows[..., 1::2]) * np.float32(0.25)
-
-
-def develop(tones: np.ndarray, blur: np.ndarray, noise: np.ndarray, grain: Draws) -> np.ndarray:
-    """Blur, grain and round to 8 bits, in integers from the first rounding on.
-
-    Parameters
-    ----------
-    tones : (n, h, w) float32, about 0 … 1
-    blur : (n,) int64, 0 … 5, the sixteenths of its light that a pixel gives to each neighbour
-    noise : (n,) int64, how coarse the grain is, in gray levels
-    grain : Draws
-
-    Returns
-    -------
-    (n, h, w) uint8
-    """
+def _develop(tones: np.ndarray, blur: np.ndarray, noise: np.ndarray, grain: Draws) -> np.ndarray:
+    """Blur (sixteenths of its light to each neighbor), grain and round to 8 bits, in integers."""
     levels = np.floor(np.clip(tones, 0, 1) * np.float32(255 * 16) + np.float32(0.5))
     levels = levels.astype(np.int64)
     side = blur[:, None, None]
-    wide = np.pad(levels, ((0, 0), (1, 1), (0, 0)), mode="edge")
-    levels = (side * (wide[:, :-2] + wide[:, 2:]) + (16 - 2 * side) * wide[:, 1:-1] + 8) >> 4
-    wide = np.pad(levels, ((0, 0), (0, 0), (1, 1)), mode="edge")
-    levels = (side * (wide[..., :-2] + wide[..., 2:]) + (16 - 2 * side) * wide[..., 1:-1] + 8) >> 4
+    for _ in range(2):  # down, then across
+        wide = np.pad(levels, ((0, 0), (1, 1), (0, 0)), mode="edge")
+        levels = (side * (wide[:, :-2] + wide[:, 2:]) + (16 - 2 * side) * wide[:, 1:-1] + 8) >> 4
+        levels = levels.transpose(0, 2, 1)
     words = grain.words(*levels.shape)
     # three bytes of each word make a bell of -382 … 383; a byte's own spread is about 74
     bells = sum(((words >> np.uint64(shift)) & np.uint64(255)) for shift in (8, 24, 40))
-    bells = bells.astype(np.int64) - 382
-    levels = levels + ((bells * noise[:, None, None]) >> 4)
+    levels = levels + (((bells.astype(np.int64) - 382) * noise[:, None, None]) >> 4)
     return np.clip((levels + 8) >> 4, 0, 255).astype(np.uint8)
 
 
@@ -254,17 +329,13 @@ def _vote(drawn: np.ndarray, strength: np.ndarray, flat: np.ndarray, draws: Draw
     agree = draws.units(count, 10) < (0.35 + 0.6 * strength)[:, None]
     votes = np.zeros((count, len(FERPLUS_COLUMNS)), np.int64)
     column = {FOLDER_NAMES.get(name): place for place, name in enumerate(FERPLUS_COLUMNS)}
-    contempt, unknown, none = (
-        FERPLUS_COLUMNS.index(name) for name in ("contempt", "unknown", "NF")
-    )
     for index, name in enumerate(EXPRESSIONS):
         rows = np.flatnonzero(drawn == index)
         others = [column[EXPRESSIONS.index(other)] for other in CONFUSIONS[name]]
-        places = np.array([*others, contempt, unknown])
+        places = np.array([*others, *map(FERPLUS_COLUMNS.index, ("contempt", "unknown"))])
         weights = [*CONFUSIONS[name].values(), 0.5, 0.5]
-        picked = places[draws.choose(weights, len(rows), 10)]
-        picked = np.where(agree[rows], column[index], picked)
+        picked = np.where(agree[rows], column[index], places[draws.choose(weights, len(rows), 10)])
         np.add.at(votes, (rows[:, None], picked), 1)
     votes[flat] = 0
-    votes[flat, none] = 10
+    votes[flat, FERPLUS_COLUMNS.index("NF")] = 10
     return votes
