@@ -75,7 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "NAME-faces-2.png where that is taken",
     )
     add("--json", action="store_true", help="print one JSON object instead")
-    asked = parser.parse_args(arguments)
+    asked = parser.parse_intermixed_args(arguments)
     runtime.setup()
     from utils import models, photos
 
