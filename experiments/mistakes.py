@@ -1,0 +1,377 @@
+"""Train one small network with one usual mistake at a time, record it, and print the table.
+
+    python -m experiments.mistakes --data fer2013 --seeds 5
+
+Killed at any moment, the same command goes on with the training that was not finished; with more
+--seeds or --variants it adds to the record, results/mistakes-DATA/. The catalogue and the table
+are `utils.honesty.mistakes`'. Elsewhere SMOTE and augmentation take training rows only; here rows
+are split wrongly on purpose, and `Pool.sources` tells what each split gives away.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import io
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timezone
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from utils import balance, datasets, faces, models, records, runtime
+from utils.datasets import FaceDataset, splits
+from utils.honesty import mistakes
+from utils.honesty.mistakes import DROPPED, HONEST, Answers
+from utils.runtime import DataError, ModelError
+
+#: Trained on data with an official split; and on faces out of photos, split anew for each seed.
+OFFICIAL = (
+    *(HONEST, "resplit", "smote_first", "smote_after", "augmented_first", "augmented_after"),
+    *(*DROPPED, "combined"),
+)
+PHOTOS = ("by_photo", "by_face")
+
+#: Without a mistake before the split: rows that share a picture with training are not counted.
+_RIGHT = (HONEST, "smote_after", "augmented_after", "by_photo", *DROPPED)
+
+#: The protocol of FER2013's record, the same for every variant. An "epoch" is a number of gradient
+#: steps, not a pass: a variant with more rows is not trained for longer. AdamW's rate rises for
+#: ``warm_up`` epochs, then falls to zero as half a cosine. ``versions`` and ``moves``: of pictures
+#: that are augmented before the split; nothing is augmented while training, and no label smoothed:
+#: what a network remembers of a picture is to be measured, and both make it remember less.
+PLAN: dict[str, Any] = {
+    "model": "cnn3",
+    "network": {"filters": [16, 32, 64], "dense": 512, "momentum": 0.9},
+    "size": 32,
+    "epochs": 16,
+    "steps": 200,
+    "batch_size": 128,
+    "learning_rate": 1e-3,
+    "warm_up": 1.0,
+    "weight_decay": 0.0,
+    "precision": "mixed_bfloat16",
+    "versions": 3,
+    "moves": {"rotation": 10.0, "zoom": 0.1, "shift": 0.1, "flip": True},
+}
+
+
+def plan_for(name: str) -> dict[str, Any]:
+    """Return the protocol of a data set: `PLAN`, but less for "sample" and "expw"."""
+    small = {
+        "sample": {
+            "network": {"filters": [8, 16, 32], "dense": 128, "momentum": 0.9},
+            "epochs": 6,
+            "steps": 50,
+            "batch_size": 64,
+            "learning_rate": 2e-3,
+            "precision": "float32",
+            "versions": 2,
+            "moves": {"rotation": 5.0, "zoom": 0.05, "shift": 0.05, "flip": True},
+        },
+        "expw": {"epochs": 12, "steps": 30, "batch_size": 64, "precision": "float32"},
+    }
+    return {**PLAN, **small.get(name, {})}
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Pool:
+    """The rows of a variant, and what they were made from.
+
+    Attributes
+    ----------
+    images, labels, rows, split : arrays, as in `FaceDataset`
+        ``rows`` is -1 for a face that was made; ``split`` is the data set's own.
+    sources : (n, 2) int64 array
+        What the row shares with others: the picture that it is or was moved from, twice; a
+        blend's two parents; or, where faces come out of photos, the photo, twice. Exact copies
+        of a picture count as one.
+    """
+
+    images: np.ndarray
+    labels: np.ndarray
+    rows: np.ndarray
+    split: np.ndarray
+    sources: np.ndarray
+
+    def take(self, where: np.ndarray) -> Pool:
+        """Take some of the rows."""
+        return Pool(*(array[where] for array in vars(self).values()))
+
+    def followed_by(self, *others: Pool) -> Pool:
+        """Put other pools' rows behind these."""
+        arrays = zip(*(vars(pool).values() for pool in (self, *others)), strict=True)
+        return Pool(*map(np.concatenate, arrays))
+
+
+def pool_of(variant: str, dataset: FaceDataset, plan: Mapping[str, Any]) -> Pool:
+    """Make a variant's rows; those of "_after" make faces out of training rows only.
+
+    They are made once for all seeds: it is where a row falls that decides what leaks, not how it
+    is moved or blended.
+    """
+    dataset = dataset.without(DROPPED[variant]) if variant in DROPPED else dataset
+    origin = datasets.first_copies(dataset)
+    if variant in PHOTOS:
+        if dataset.photos is None:
+            raise DataError(f"{dataset.name}: found no photos, expected faces cut from some")
+        origin = np.unique(dataset.photos, return_inverse=True)[1].astype(np.int64)
+    images, sources = faces.resize(dataset.images, plan["size"]), np.stack([origin] * 2, axis=1)
+    pool = Pool(images, dataset.labels, dataset.rows, dataset.split, sources)
+    kept = (pool.split != "training") & variant.endswith("_after")
+    pool, held_out = pool.take(~kept), pool.take(kept)
+    if variant in ("smote_first", "smote_after", "combined"):
+        pool = _with_blends(pool, dataset.expressions)
+    if variant in ("augmented_first", "augmented_after", "combined"):
+        pool = pool.followed_by(
+            *(_moved(pool, plan["moves"], k) for k in range(1, plan["versions"]))
+        )
+    return pool.followed_by(held_out)
+
+
+def split_of(pool: Pool, variant: str, seed: int) -> np.ndarray:
+    """Split a variant's rows: its own split, or one that is drawn by the seed; (n,) str."""
+    if variant in PHOTOS:
+        groups = pool.sources[:, 0] if variant == "by_photo" else np.arange(len(pool.labels))
+        return splits.by_group(pool.labels, groups, seed=seed)
+    if variant not in ("resplit", "smote_first", "augmented_first", "combined"):
+        return pool.split
+    split = np.full(len(pool.labels), "training", dtype="<U10")
+    held_out = splits.hold_out(pool.labels, 0.2, seed=seed)
+    split[held_out] = "validation"
+    split[held_out[splits.hold_out(pool.labels[held_out], 0.5, seed=seed)]] = "test"
+    return split
+
+
+def leaked(sources: np.ndarray, split: np.ndarray) -> np.ndarray:
+    """Find the validation and test rows that share a source with a training row, (n,) bool."""
+    training = split == "training"
+    return np.isin(sources, np.unique(sources[training])).any(axis=1) & ~training
+
+
+def run(
+    dataset: FaceDataset,
+    seeds: Sequence[int],
+    folder: Path,
+    *,
+    variants: Sequence[str] | None = None,
+    plan: Mapping[str, Any] | None = None,
+    command: str = "",
+    verbose: int = 0,
+) -> mistakes.Mistakes:
+    """Train every variant with every seed; what is recorded already is not done again.
+
+    Parameters
+    ----------
+    dataset : FaceDataset
+        With its official split; or, for the variants "by_photo" and "by_face", with photos.
+    seeds : sequence of int
+        Each seeds a variant's weights, its order, and its split where that is drawn.
+    folder : path
+        The record's. A training is written there once it is finished.
+    variants : sequence of str, optional
+        Of `OFFICIAL` and `PHOTOS`; by default the former, or of faces out of photos the latter.
+    plan : mapping, optional
+        The protocol, as `PLAN`; by default `plan_for` the data set.
+    command : str
+        What is being run, for the record.
+    verbose : {0, 1}
+        1 prints a line a training.
+
+    Raises
+    ------
+    ModelError
+        When the folder was begun with another plan or other data, or a training diverges.
+    DataError
+        When the data set lacks what a variant needs.
+    """
+    plan = dict(plan or plan_for(dataset.name))
+    variants = variants or (OFFICIAL if dataset.photos is None else PHOTOS)
+    begun = _begin(dataset, plan, folder)
+    done = set(mistakes.load(folder).runs[["variant", "seed"]].itertuples(index=False, name=None))
+    missing = {name: [seed for seed in seeds if (name, seed) not in done] for name in variants}
+    if any(missing.values()):
+        now = datetime.now(timezone.utc).isoformat(timespec="seconds")
+        begun["sessions"] += [{"started": now, "command": command, **records.surroundings()}]
+        runtime.write_json(folder / "plan.json", begun)
+    for variant in filter(missing.get, missing):
+        pool = pool_of(variant, dataset, plan)
+        names = tuple(name for name in dataset.expressions if name not in DROPPED.get(variant, ()))
+        for seed in missing[variant]:
+            rows, answers = _train(pool, names, plan, variant, seed)
+            if variant == HONEST:
+                _write_answers(folder / f"{HONEST}-{seed}.npz", answers)
+            _add_runs(folder / "runs.csv", rows)  # last: this is what makes a training finished
+            if verbose:
+                print(f"{variant}, seed {seed}: {rows['seconds'].sum():.0f} seconds", flush=True)
+    return mistakes.load(folder)
+
+
+def _begin(dataset: FaceDataset, plan: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Write ``plan.json`` at the first start; at a later one, check that it says the same."""
+    asked = {"dataset": dataset.name, "fingerprint": dataset.fingerprint(), "plan": plan}
+    if not (folder / "plan.json").is_file():
+        counts = {name: int((dataset.split == name).sum()) for name in datasets.SPLITS}
+        asked |= {"expressions": list(dataset.expressions), "rows": counts, "sessions": []}
+        runtime.write_json(folder / "plan.json", asked)
+        return asked
+    begun = mistakes.load(folder).info
+    for key, value in asked.items():
+        if begun.get(key) != value:
+            raise ModelError(
+                f"{folder.name}: was begun with {key} {begun.get(key)!r}, and is asked to go on "
+                f"with {value!r}: take another folder, or delete this one"
+            )
+    return begun
+
+
+def _with_blends(pool: Pool, expressions: tuple[str, ...]) -> Pool:
+    """Put SMOTE's synthetic faces behind the real ones; their sources are their parents'."""
+    # `balance.smote` refuses test rows; this is the mistake, so all are called training rows.
+    training, real = np.full(len(pool.labels), "training"), len(pool.labels)
+    whole = FaceDataset(pool.images, pool.labels, training, pool.rows, "", "", expressions)
+    balanced = balance.smote(whole, seed=0)
+    made = len(balanced) - real
+    rest = np.full(made, -1), np.full(made, "training"), pool.sources[:, 0][balanced.parents]
+    return pool.followed_by(Pool(balanced.images[real:], balanced.labels[real:], *rest))
+
+
+def _moved(pool: Pool, moves: Mapping[str, Any], seed: int) -> Pool:
+    """Move every picture its own way; its source stays."""
+    import keras
+
+    shift, edge = moves["shift"], {"fill_mode": "nearest", "seed": seed}
+    move = keras.Sequential(
+        [
+            keras.layers.RandomRotation(moves["rotation"] / 360, **edge),
+            keras.layers.RandomTranslation(shift, shift, **edge),
+            keras.layers.RandomZoom(moves["zoom"], moves["zoom"], **edge),
+            *([keras.layers.RandomFlip("horizontal", seed=seed)] if moves["flip"] else []),
+        ]
+    )
+    batches = np.array_split(pool.images, -(-len(pool.images) // 2048))
+    moved = [keras.ops.convert_to_numpy(move(one, training=True)) for one in batches]
+    images = np.rint(np.clip(np.concatenate(moved), 0, 255)).astype(np.uint8)
+    return dataclasses.replace(pool, images=images, rows=np.full(len(pool.rows), -1))
+
+
+def _train(
+    pool: Pool, expressions: tuple[str, ...], plan: Mapping[str, Any], variant: str, seed: int
+) -> tuple[pd.DataFrame, dict[str, Answers]]:
+    """Train one variant with one seed; return a row an epoch, and the answers of each."""
+    import keras
+
+    split = split_of(pool, variant, seed)
+    known = leaked(pool.sources, split)
+    places = {name: np.flatnonzero(split == name) for name in datasets.SPLITS}
+    for name, found in places.items():
+        if not len(found):
+            raise DataError(f"{variant}, seed {seed}: found no {name} rows, expected some")
+    learned, asked = places["training"], np.flatnonzero(split != "training")
+    keras.utils.set_random_seed(seed)
+    shape, network = (plan["size"], plan["size"], pool.images.shape[-1]), plan["network"]
+    model = models.build(plan["model"], shape, len(expressions), dtype=plan["precision"], **network)
+    steps, warm_up = plan["steps"] * plan["epochs"], round(plan["warm_up"] * plan["steps"])
+    rate = keras.optimizers.schedules.CosineDecay(
+        0.0 if warm_up else plan["learning_rate"],
+        decay_steps=steps - warm_up,
+        warmup_target=plan["learning_rate"] if warm_up else None,
+        warmup_steps=warm_up,
+    )
+    model.compile(
+        optimizer=keras.optimizers.AdamW(rate, weight_decay=plan["weight_decay"]),
+        loss="sparse_categorical_crossentropy",
+        metrics=["accuracy"],
+        # XLA's convolutions are several times slower than TensorFlow's on a processor.
+        jit_compile=False if keras.backend.backend() == "tensorflow" else "auto",
+    )
+    said, epochs, clock = [], [], [perf_counter()]
+
+    def predict(epoch: int, logs: dict[str, float]) -> None:
+        if not np.isfinite(logs["loss"]):
+            raise ModelError(f"{variant}, seed {seed}: diverged, its loss is {logs['loss']}")
+        classifier = models.Classifier(model, expressions)
+        said.append(classifier.predict(pool.images[asked], batch_size=512))
+        clock.append(perf_counter())
+        steps = int(model.optimizer.iterations)
+        epochs.append((epoch + 1, steps, float(logs["accuracy"]), clock[-1] - clock[-2]))
+
+    model.fit(
+        pool.images[learned],
+        pool.labels[learned],
+        batch_size=plan["batch_size"],
+        epochs=plan["epochs"],
+        steps_per_epoch=plan["steps"],
+        callbacks=[keras.callbacks.LambdaCallback(on_epoch_end=predict)],
+        verbose=0,
+    )
+    rows = pd.DataFrame(epochs, columns=["epoch", "steps", "train_accuracy", "seconds"])
+    rows = rows.assign(variant=variant, seed=seed, train_n=len(learned))
+    answers, probabilities = {}, np.stack(said)
+    for name, short in (("validation", "val"), ("test", "test")):
+        found, part = places[name], probabilities[:, split[asked] == name]
+        two = np.argsort(-part, axis=2, kind="stable").astype(np.uint8)[:, :, :2]
+        facts = (pool.labels[found], pool.rows[found], known[found])
+        answers[name] = Answers(*facts, two[:, :, 0], two[:, :, 1], part.max(axis=2) > 0.5)
+        counted = ~known[found] | (variant not in _RIGHT)
+        right = (answers[name].first == answers[name].labels)[:, counted].sum(axis=1)
+        rows = rows.assign(**{f"{short}_n": int(counted.sum()), f"{short}_right": right})
+        rows[f"{short}_accuracy"] = rows[f"{short}_right"] / rows[f"{short}_n"]
+    return rows.assign(test_leaked=int((known[found] & counted).sum())), answers
+
+
+def _add_runs(path: Path, rows: pd.DataFrame) -> None:
+    """Add a finished training's epochs to ``runs.csv``, which is written whole."""
+    digits = {"train_accuracy": 6, "val_accuracy": 6, "test_accuracy": 6, "seconds": 2}
+    before = [pd.read_csv(path)] if path.is_file() else []
+    whole = pd.concat([*before, rows.round(digits)[list(mistakes.RUN_COLUMNS)]])
+    runtime.write_atomically(path, whole.to_csv(index=False, lineterminator="\n").encode())
+
+
+def _write_answers(path: Path, answers: dict[str, Answers]) -> None:
+    """Write the honest answers of one seed as a compressed ``.npz`` of small plain arrays."""
+    small, buffer = {"labels": np.uint8, "rows": np.int32}, io.BytesIO()
+    arrays = {
+        f"{split}_{name}": array.astype(small.get(name, array.dtype))
+        for split, answer in answers.items()
+        for name, array in vars(answer).items()
+    }
+    np.savez_compressed(buffer, **arrays)
+    runtime.write_atomically(path, buffer.getvalue())
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Train what is missing, record it and print the table."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    parser = argparse.ArgumentParser(
+        prog="python -m experiments.mistakes",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    names = (*OFFICIAL, *PHOTOS)
+    parser.add_argument("--data", default="sample", choices=tuple(datasets.LOADERS))
+    parser.add_argument("--path", help="where the data lie, if not in data/raw/")
+    parser.add_argument("--seeds", type=int, default=2, help="seeds 0 … N-1 (default: 2)")
+    parser.add_argument("--variants", nargs="+", choices=names, help="by default the data set's")
+    parser.add_argument("--results", type=Path, default=runtime.RESULTS, help="default: results/")
+    asked = parser.parse_args(arguments)
+    if asked.seeds < 1:
+        parser.error("--seeds: expected 1 or more")
+    runtime.setup(0)
+    dataset = datasets.load(asked.data, asked.path)
+    print(dataset.describe(), flush=True)
+    folder = asked.results / f"mistakes-{asked.data}"
+    command = shlex.join(["python", "-m", "experiments.mistakes", *arguments])
+    settings = {"variants": asked.variants, "command": command, "verbose": 1}
+    found = run(dataset, range(asked.seeds), folder, **settings)
+    print(mistakes.describe(mistakes.table(found)))
+    print(f"recorded in {folder.parent.name}/{folder.name}")
+
+
+if __name__ == "__main__":
+    runtime.run_command(main)
