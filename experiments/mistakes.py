@@ -11,11 +11,10 @@ are split wrongly on purpose, and `Pool.sources` tells what each split gives awa
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import io
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 from time import perf_counter
@@ -27,7 +26,7 @@ import pandas as pd
 from utils import balance, datasets, faces, models, records, runtime
 from utils.datasets import FaceDataset, splits
 from utils.honesty import mistakes
-from utils.honesty.mistakes import DROPPED, HONEST, Answers
+from utils.honesty.mistakes import DROPPED, HONEST
 from utils.runtime import DataError, ModelError
 
 #: Trained on data with an official split; and on faces out of photos, split anew for each seed.
@@ -61,96 +60,81 @@ PLAN: dict[str, Any] = {
 }
 
 
+_SMALLER: dict[str, dict[str, Any]] = {
+    "sample": {
+        "network": {"filters": [8, 16, 32], "dense": 128, "momentum": 0.9},
+        "moves": {"rotation": 5.0, "zoom": 0.05, "shift": 0.05, "flip": True},
+        "versions": 2,
+        "epochs": 6,
+        "steps": 50,
+        "batch_size": 64,
+        "learning_rate": 2e-3,
+        "precision": "float32",
+    },
+    "expw": {"epochs": 12, "steps": 30, "batch_size": 64, "precision": "float32"},
+}
+
+
 def plan_for(name: str) -> dict[str, Any]:
     """Return the protocol of a data set: `PLAN`, but less for "sample" and "expw"."""
-    small = {
-        "sample": {
-            "network": {"filters": [8, 16, 32], "dense": 128, "momentum": 0.9},
-            "epochs": 6,
-            "steps": 50,
-            "batch_size": 64,
-            "learning_rate": 2e-3,
-            "precision": "float32",
-            "versions": 2,
-            "moves": {"rotation": 5.0, "zoom": 0.05, "shift": 0.05, "flip": True},
-        },
-        "expw": {"epochs": 12, "steps": 30, "batch_size": 64, "precision": "float32"},
-    }
-    return {**PLAN, **small.get(name, {})}
+    return {**PLAN, **_SMALLER.get(name, {})}
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class Pool:
-    """The rows of a variant, and what they were made from.
-
-    Attributes
-    ----------
-    images, labels, rows, split : arrays, as in `FaceDataset`
-        ``rows`` is -1 for a face that was made; ``split`` is the data set's own.
-    sources : (n, 2) int64 array
-        What the row shares with others: the picture that it is or was moved from, twice; a
-        blend's two parents; or, where faces come out of photos, the photo, twice. Exact copies
-        of a picture count as one.
-    """
-
-    images: np.ndarray
-    labels: np.ndarray
-    rows: np.ndarray
-    split: np.ndarray
-    sources: np.ndarray
-
-    def take(self, where: np.ndarray) -> Pool:
-        """Take some of the rows."""
-        return Pool(*(array[where] for array in vars(self).values()))
-
-    def followed_by(self, *others: Pool) -> Pool:
-        """Put other pools' rows behind these."""
-        arrays = zip(*(vars(pool).values() for pool in (self, *others)), strict=True)
-        return Pool(*map(np.concatenate, arrays))
-
-
-def pool_of(variant: str, dataset: FaceDataset, plan: Mapping[str, Any]) -> Pool:
+def rows_of(
+    variant: str, dataset: FaceDataset, plan: Mapping[str, Any]
+) -> tuple[np.ndarray, pd.DataFrame]:
     """Make a variant's rows; those of "_after" make faces out of training rows only.
 
     They are made once for all seeds: it is where a row falls that decides what leaks, not how it
     is moved or blended.
+
+    Returns
+    -------
+    images : (n, size, size, channels) uint8 array
+    rows : DataFrame
+        ``label``; ``row`` in the source file, -1 for a face that was made; ``split``, the data
+        set's own; ``source`` and ``other``, what the row shares with others: the picture that it
+        is or was moved from, twice; a blend's two parents; or, where faces come out of photos, the
+        photo, twice. Exact copies of a picture count as one.
     """
     dataset = dataset.without(DROPPED[variant]) if variant in DROPPED else dataset
-    origin = datasets.first_copies(dataset)
+    source = datasets.first_copies(dataset)
     if variant in PHOTOS:
         if dataset.photos is None:
             raise DataError(f"{dataset.name}: found no photos, expected faces cut from some")
-        origin = np.unique(dataset.photos, return_inverse=True)[1].astype(np.int64)
-    images, sources = faces.resize(dataset.images, plan["size"]), np.stack([origin] * 2, axis=1)
-    pool = Pool(images, dataset.labels, dataset.rows, dataset.split, sources)
-    kept = (pool.split != "training") & variant.endswith("_after")
-    pool, held_out = pool.take(~kept), pool.take(kept)
+        source = np.unique(dataset.photos, return_inverse=True)[1]
+    columns = {"label": dataset.labels, "row": dataset.rows, "split": dataset.split}
+    rows = pd.DataFrame({**columns, "source": source, "other": source})
+    images = faces.resize(dataset.images, plan["size"])
+    open_ = ((rows["split"] == "training") | (not variant.endswith("_after"))).to_numpy()
+    held_out, images, rows = (images[~open_], rows[~open_]), images[open_], rows[open_]
     if variant in ("smote_first", "smote_after", "combined"):
-        pool = _with_blends(pool, dataset.expressions)
+        images, rows = _with_blends(images, rows, dataset.expressions)
     if variant in ("augmented_first", "augmented_after", "combined"):
-        pool = pool.followed_by(
-            *(_moved(pool, plan["moves"], k) for k in range(1, plan["versions"]))
-        )
-    return pool.followed_by(held_out)
+        moved = [_moved(images, plan["moves"], seed) for seed in range(1, plan["versions"])]
+        images = np.concatenate([images, *moved])
+        rows = pd.concat([rows, *[rows.assign(row=-1)] * len(moved)])
+    return np.concatenate([images, held_out[0]]), pd.concat([rows, held_out[1]], ignore_index=True)
 
 
-def split_of(pool: Pool, variant: str, seed: int) -> np.ndarray:
+def split_of(rows: pd.DataFrame, variant: str, seed: int) -> np.ndarray:
     """Split a variant's rows: its own split, or one that is drawn by the seed; (n,) str."""
+    labels = rows["label"].to_numpy()
     if variant in PHOTOS:
-        groups = pool.sources[:, 0] if variant == "by_photo" else np.arange(len(pool.labels))
-        return splits.by_group(pool.labels, groups, seed=seed)
+        groups = rows["source"] if variant == "by_photo" else rows.index
+        return splits.by_group(labels, groups.to_numpy(), seed=seed)
     if variant not in ("resplit", "smote_first", "augmented_first", "combined"):
-        return pool.split
-    split = np.full(len(pool.labels), "training", dtype="<U10")
-    held_out = splits.hold_out(pool.labels, 0.2, seed=seed)
+        return rows["split"].to_numpy(str)
+    split = np.full(len(rows), "training", dtype="<U10")
+    held_out = splits.hold_out(labels, 0.2, seed=seed)
     split[held_out] = "validation"
-    split[held_out[splits.hold_out(pool.labels[held_out], 0.5, seed=seed)]] = "test"
+    split[held_out[splits.hold_out(labels[held_out], 0.5, seed=seed)]] = "test"
     return split
 
 
-def leaked(sources: np.ndarray, split: np.ndarray) -> np.ndarray:
+def leaked(rows: pd.DataFrame, split: np.ndarray) -> np.ndarray:
     """Find the validation and test rows that share a source with a training row, (n,) bool."""
-    training = split == "training"
+    training, sources = split == "training", rows[["source", "other"]].to_numpy()
     return np.isin(sources, np.unique(sources[training])).any(axis=1) & ~training
 
 
@@ -200,15 +184,13 @@ def run(
         begun["sessions"] += [{"started": now, "command": command, **records.surroundings()}]
         runtime.write_json(folder / "plan.json", begun)
     for variant in filter(missing.get, missing):
-        pool = pool_of(variant, dataset, plan)
+        images, rows = rows_of(variant, dataset, plan)
         names = tuple(name for name in dataset.expressions if name not in DROPPED.get(variant, ()))
         for seed in missing[variant]:
-            rows, answers = _train(pool, names, plan, variant, seed)
-            if variant == HONEST:
-                _write_answers(folder / f"{HONEST}-{seed}.npz", answers)
-            _add_runs(folder / "runs.csv", rows)  # last: this is what makes a training finished
+            epochs, answers = _train(images, rows, names, plan, variant, seed)
+            _write(folder, epochs, answers)
             if verbose:
-                print(f"{variant}, seed {seed}: {rows['seconds'].sum():.0f} seconds", flush=True)
+                print(f"{variant}, seed {seed}: {epochs['seconds'].sum():.0f} seconds", flush=True)
     return mistakes.load(folder)
 
 
@@ -230,19 +212,21 @@ def _begin(dataset: FaceDataset, plan: dict[str, Any], folder: Path) -> dict[str
     return begun
 
 
-def _with_blends(pool: Pool, expressions: tuple[str, ...]) -> Pool:
+def _with_blends(
+    images: np.ndarray, rows: pd.DataFrame, expressions: tuple[str, ...]
+) -> tuple[np.ndarray, pd.DataFrame]:
     """Put SMOTE's synthetic faces behind the real ones; their sources are their parents'."""
     # `balance.smote` refuses test rows; this is the mistake, so all are called training rows.
-    training, real = np.full(len(pool.labels), "training"), len(pool.labels)
-    whole = FaceDataset(pool.images, pool.labels, training, pool.rows, "", "", expressions)
-    balanced = balance.smote(whole, seed=0)
-    made = len(balanced) - real
-    rest = np.full(made, -1), np.full(made, "training"), pool.sources[:, 0][balanced.parents]
-    return pool.followed_by(Pool(balanced.images[real:], balanced.labels[real:], *rest))
+    facts = (rows["label"].to_numpy(), np.full(len(rows), "training"), rows["row"].to_numpy())
+    balanced = balance.smote(FaceDataset(images, *facts, "", "", expressions), seed=0)
+    columns = {"label": balanced.labels[len(rows) :], "row": -1, "split": "training"}
+    first, second = rows["source"].to_numpy()[balanced.parents].T
+    blends = pd.DataFrame({**columns, "source": first, "other": second})
+    return balanced.images, pd.concat([rows, blends])
 
 
-def _moved(pool: Pool, moves: Mapping[str, Any], seed: int) -> Pool:
-    """Move every picture its own way; its source stays."""
+def _moved(images: np.ndarray, moves: Mapping[str, Any], seed: int) -> np.ndarray:
+    """Move every picture its own way."""
     import keras
 
     shift, edge = moves["shift"], {"fill_mode": "nearest", "seed": seed}
@@ -254,29 +238,34 @@ def _moved(pool: Pool, moves: Mapping[str, Any], seed: int) -> Pool:
             *([keras.layers.RandomFlip("horizontal", seed=seed)] if moves["flip"] else []),
         ]
     )
-    batches = np.array_split(pool.images, -(-len(pool.images) // 2048))
+    batches = np.array_split(images, -(-len(images) // 2048))
     moved = [keras.ops.convert_to_numpy(move(one, training=True)) for one in batches]
-    images = np.rint(np.clip(np.concatenate(moved), 0, 255)).astype(np.uint8)
-    return dataclasses.replace(pool, images=images, rows=np.full(len(pool.rows), -1))
+    return np.rint(np.clip(np.concatenate(moved), 0, 255)).astype(np.uint8)
 
 
 def _train(
-    pool: Pool, expressions: tuple[str, ...], plan: Mapping[str, Any], variant: str, seed: int
-) -> tuple[pd.DataFrame, dict[str, Answers]]:
+    images: np.ndarray,
+    rows: pd.DataFrame,
+    expressions: tuple[str, ...],
+    plan: Mapping[str, Any],
+    variant: str,
+    seed: int,
+) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
     """Train one variant with one seed; return a row an epoch, and the answers of each."""
     import keras
 
-    split = split_of(pool, variant, seed)
-    known = leaked(pool.sources, split)
+    split, labels = split_of(rows, variant, seed), rows["label"].to_numpy()
+    known = leaked(rows, split)
     places = {name: np.flatnonzero(split == name) for name in datasets.SPLITS}
     for name, found in places.items():
         if not len(found):
             raise DataError(f"{variant}, seed {seed}: found no {name} rows, expected some")
     learned, asked = places["training"], np.flatnonzero(split != "training")
     keras.utils.set_random_seed(seed)
-    shape, network = (plan["size"], plan["size"], pool.images.shape[-1]), plan["network"]
+    shape, network = (plan["size"], plan["size"], images.shape[-1]), plan["network"]
     model = models.build(plan["model"], shape, len(expressions), dtype=plan["precision"], **network)
-    steps, warm_up = plan["steps"] * plan["epochs"], round(plan["warm_up"] * plan["steps"])
+    steps = plan["steps"] * plan["epochs"]
+    warm_up = min(round(plan["warm_up"] * plan["steps"]), steps - 1)
     rate = keras.optimizers.schedules.CosineDecay(
         0.0 if warm_up else plan["learning_rate"],
         decay_steps=steps - warm_up,
@@ -296,53 +285,61 @@ def _train(
         if not np.isfinite(logs["loss"]):
             raise ModelError(f"{variant}, seed {seed}: diverged, its loss is {logs['loss']}")
         classifier = models.Classifier(model, expressions)
-        said.append(classifier.predict(pool.images[asked], batch_size=512))
+        said.append(classifier.predict(images[asked], batch_size=512))
         clock.append(perf_counter())
         steps = int(model.optimizer.iterations)
         epochs.append((epoch + 1, steps, float(logs["accuracy"]), clock[-1] - clock[-2]))
 
     model.fit(
-        pool.images[learned],
-        pool.labels[learned],
-        batch_size=plan["batch_size"],
+        _batches(images, labels, learned, plan["batch_size"], seed),
+        shuffle=False,
         epochs=plan["epochs"],
         steps_per_epoch=plan["steps"],
         callbacks=[keras.callbacks.LambdaCallback(on_epoch_end=predict)],
         verbose=0,
     )
-    rows = pd.DataFrame(epochs, columns=["epoch", "steps", "train_accuracy", "seconds"])
-    rows = rows.assign(variant=variant, seed=seed, train_n=len(learned))
+    table = pd.DataFrame(epochs, columns=["epoch", "steps", "train_accuracy", "seconds"])
+    table = table.assign(variant=variant, seed=seed, train_n=len(learned))
     answers, probabilities = {}, np.stack(said)
     for name, short in (("validation", "val"), ("test", "test")):
         found, part = places[name], probabilities[:, split[asked] == name]
-        two = np.argsort(-part, axis=2, kind="stable").astype(np.uint8)[:, :, :2]
-        facts = (pool.labels[found], pool.rows[found], known[found])
-        answers[name] = Answers(*facts, two[:, :, 0], two[:, :, 1], part.max(axis=2) > 0.5)
-        counted = ~known[found] | (variant not in _RIGHT)
-        right = (answers[name].first == answers[name].labels)[:, counted].sum(axis=1)
-        rows = rows.assign(**{f"{short}_n": int(counted.sum()), f"{short}_right": right})
-        rows[f"{short}_accuracy"] = rows[f"{short}_right"] / rows[f"{short}_n"]
-    return rows.assign(test_leaked=int((known[found] & counted).sum())), answers
-
-
-def _add_runs(path: Path, rows: pd.DataFrame) -> None:
-    """Add a finished training's epochs to ``runs.csv``, which is written whole."""
+        order = np.argsort(-part, axis=2, kind="stable").astype(np.uint8)
+        first, counted = order[:, :, 0], ~known[found] | (variant not in _RIGHT)
+        right, n = (first == labels[found])[:, counted].sum(axis=1), int(counted.sum())
+        shares = {f"{short}_n": n, f"{short}_right": right, f"{short}_accuracy": right / n}
+        table = table.assign(**shares)
+        answers[f"{name}_labels"] = labels[found].astype(np.uint8)
+        answers[f"{name}_rows"] = rows["row"].to_numpy(np.int32)[found]
+        answers[f"{name}_copies"] = known[found]
+        answers |= {f"{name}_first": first, f"{name}_second": order[:, :, 1]}
+        answers[f"{name}_sure"] = part.max(axis=2) > 0.5
+    table["test_leaked"] = int((known[found] & counted).sum())
     digits = {"train_accuracy": 6, "val_accuracy": 6, "test_accuracy": 6, "seconds": 2}
-    before = [pd.read_csv(path)] if path.is_file() else []
-    whole = pd.concat([*before, rows.round(digits)[list(mistakes.RUN_COLUMNS)]])
-    runtime.write_atomically(path, whole.to_csv(index=False, lineterminator="\n").encode())
+    return table.round(digits)[list(mistakes.RUN_COLUMNS)], answers
 
 
-def _write_answers(path: Path, answers: dict[str, Answers]) -> None:
-    """Write the honest answers of one seed as a compressed ``.npz`` of small plain arrays."""
-    small, buffer = {"labels": np.uint8, "rows": np.int32}, io.BytesIO()
-    arrays = {
-        f"{split}_{name}": array.astype(small.get(name, array.dtype))
-        for split, answer in answers.items()
-        for name, array in vars(answer).items()
-    }
-    np.savez_compressed(buffer, **arrays)
-    runtime.write_atomically(path, buffer.getvalue())
+def _batches(
+    images: np.ndarray, labels: np.ndarray, learned: np.ndarray, size: int, seed: int
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Serve batches without end: no row comes again before all have come."""
+    draw, order = np.random.default_rng(seed), learned[:0]
+    while True:
+        while len(order) < size:
+            order = np.concatenate([order, draw.permutation(learned)])
+        batch, order = order[:size], order[size:]
+        yield images[batch], labels[batch]
+
+
+def _write(folder: Path, rows: pd.DataFrame, answers: dict[str, np.ndarray]) -> None:
+    """Add a finished training to the record; its rows come last, as they make it finished."""
+    variant, seed = rows.loc[0, ["variant", "seed"]]
+    if variant == HONEST:
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, **answers)
+        runtime.write_atomically(folder / f"{HONEST}-{seed}.npz", buffer.getvalue())
+    file = folder / "runs.csv"
+    whole = pd.concat([*([pd.read_csv(file)] if file.is_file() else []), rows])
+    runtime.write_atomically(file, whole.to_csv(index=False, lineterminator="\n").encode())
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -21,6 +21,9 @@ import pandas as pd
 from utils import evaluation, records, runtime
 from utils.runtime import ModelError
 
+#: The training that makes no mistake.
+HONEST = "honest"
+
 #: What a mistake does to a figure.
 KINDS: dict[str, str] = {
     "leak": "test pictures reach training",
@@ -28,10 +31,6 @@ KINDS: dict[str, str] = {
     "measure": "something else is measured",
     "combined": "several at once",
 }
-
-#: The trainings without a mistake, that others are compared with, and what the table calls them.
-HONEST = "honest"
-BASES = ((HONEST, "no mistake"), ("by_photo", "no mistake, split by photo"))
 
 #: The classes that two of the mistakes leave out: those of the lowest recall on PublicTest in
 #: the recorded run cnn3-fer2013-none (disgust 27 %, fear 34 %, sad 50 %).
@@ -55,21 +54,10 @@ RUN_COLUMNS = (
 class Mistake:
     """One way to a figure that is too high.
 
-    Attributes
-    ----------
-    name : str
-        What it is called in code.
-    kind : str
-        One of `KINDS`.
-    variant, reading : str
-        The trainings whose figure it reports, and how the figure is read: see `read_figure`.
-    base, control : str
-        The honest variant that it is compared with, and the one that does the same thing after the
-        split; "" where there is none.
-    title : str
-        What it is called in tables and figures.
-    wrong, why, instead : str
-        What is done, why the figure then says something else than it seems to, and what to do.
+    ``variant`` and ``reading`` say of which trainings the figure is and how it is read from them
+    (`read_figure`), ``base`` names the honest variant that it is compared with, ``control`` the one
+    that does the same thing after the split ("" where there is none), ``title`` stands in tables
+    and figures, and ``wrong``, ``why``, ``instead`` are a sentence each.
     """
 
     name: str
@@ -188,30 +176,6 @@ MISTAKES: tuple[Mistake, ...] = tuple(Mistake(*key, *texts) for key, *texts in _
 
 
 @dataclass(frozen=True)
-class Answers:
-    """What the honest network answers to each row of a split, after each epoch.
-
-    Attributes
-    ----------
-    labels, rows : (n,) int64 arrays
-        The true class, and the row in the source file.
-    copies : (n,) bool array
-        Whether the same picture stands in training.
-    first, second : (epochs, n) uint8 arrays
-        The most probable class, and the next; of equal ones the first.
-    sure : (epochs, n) bool array
-        Whether the most probable class has more than 0.5.
-    """
-
-    labels: np.ndarray
-    rows: np.ndarray
-    copies: np.ndarray
-    first: np.ndarray
-    second: np.ndarray
-    sure: np.ndarray
-
-
-@dataclass(frozen=True)
 class Mistakes:
     """A record of what the mistakes are worth on a data set.
 
@@ -224,14 +188,16 @@ class Mistakes:
         its command, versions, hardware and commit.
     runs : pandas.DataFrame
         ``runs.csv``, with `RUN_COLUMNS`.
-    answers : dict of int to dict of str to Answers
-        Seed → split → what the honest network answers.
+    answers : dict of int to dict of str to array
+        Seed → what the honest network answers on the test set: ``labels``, ``rows``, ``copies``
+        (whether the same picture stands in training), (n,); the most probable class ``first`` and
+        the next, ``second``, and whether the first has more than 0.5, ``sure``, (epochs, n).
     """
 
     name: str
     info: dict[str, Any] = field(repr=False)
     runs: pd.DataFrame = field(repr=False)
-    answers: dict[int, dict[str, Answers]] = field(repr=False)
+    answers: dict[int, dict[str, np.ndarray]] = field(repr=False)
 
     def seeds(self, variant: str) -> list[int]:
         """List the seeds that a variant was trained with, in order."""
@@ -247,58 +213,47 @@ class Mistakes:
     def predictions(self, seed: int) -> records.Predictions:
         """Return the honest network's answers on the test set at the epoch that validation chose.
 
-        Which class it names was recorded, not how probable: the class has 1, the others 0. A
-        `ModelError` says when there is no honest training with this seed.
+        Which class it names was recorded, not how probable: the class has 1, the others 0.
         """
         chosen = self.history(HONEST, seed)["val_right"].argmax()
-        said, expressions = self.answers[seed]["test"], tuple(self.info["expressions"])
-        named = np.eye(len(expressions), dtype=np.float32)[said.first[chosen]]
-        return records.Predictions(named, said.labels, said.rows, said.copies, expressions)
+        said, expressions = self.answers[seed], tuple(self.info["expressions"])
+        named = np.eye(len(expressions), dtype=np.float32)[said["first"][chosen]]
+        facts = (said[name].astype(np.int64) for name in ("labels", "rows"))
+        return records.Predictions(named, *facts, said["copies"], expressions)
 
 
 def read_figure(found: Mistakes, variant: str, seed: int, reading: str) -> tuple[float, int]:
-    """Read a figure from one training.
+    """Read a figure from one training: a share, 0 … 1, and how many rows it is of.
 
-    Parameters
-    ----------
-    found : Mistakes
-    variant, seed
-        Which training.
-    reading : str
-        "chosen": the test accuracy of the epoch that is best on validation, the honest way;
-        "best_on_test": the highest test accuracy; "pooled": the highest accuracy on validation and
-        test together; "training", "training_last": the training accuracy of the chosen, the last
-        epoch. Of the honest variant only: "all_rows", as "chosen" with the copies of training
-        pictures; "binary", Keras's binary accuracy; "top2".
-
-    Returns
-    -------
-    share, n : float, int
-        0 … 1, and how many rows it is of.
+    Readings: "chosen", the test accuracy of the epoch that is best on validation, the honest way;
+    "best_on_test", the highest test accuracy; "pooled", the highest accuracy on validation and test
+    together; "training", "training_last", the training accuracy of the chosen, the last epoch. Of
+    the honest variant only: "all_rows", as "chosen" but with the copies of training pictures;
+    "binary", Keras's binary accuracy; "top2".
     """
     history = found.history(variant, seed)
     chosen = int(history["val_right"].argmax())
-    at_chosen, tested = history.iloc[chosen], history["test_n"].iloc[0]
+    n, right = int(history["test_n"].iloc[0]), history["test_right"]
     if reading == "chosen":
-        return at_chosen["test_right"] / tested, int(tested)
+        return right[chosen] / n, n
     if reading == "best_on_test":
-        return history["test_right"].max() / tested, int(tested)
+        return right.max() / n, n
     if reading == "pooled":
-        n = int(history["val_n"].iloc[0] + tested)
-        return (history["val_right"] + history["test_right"]).max() / n, n
+        n += int(history["val_n"].iloc[0])
+        return (history["val_right"] + right).max() / n, n
     if reading in ("training", "training_last"):
-        row = at_chosen if reading == "training" else history.iloc[-1]
+        row = history.iloc[chosen if reading == "training" else -1]
         return float(row["train_accuracy"]), int(row["train_n"])
-    said = found.answers[seed]["test"]
-    first, second, sure = said.first[chosen], said.second[chosen], said.sure[chosen]
-    right, kept = first == said.labels, ~said.copies
+    said = found.answers[seed]
+    first, second, sure = (said[name][chosen] for name in ("first", "second", "sure"))
+    values, kept = first == said["labels"], ~said["copies"]
     if reading == "all_rows":
-        return float(right.mean()), len(right)
-    if reading == "top2":
-        return float((right | (second == said.labels))[kept].mean()), int(kept.sum())
-    # Binary: unsure, all seven say "no" and one is wrong; sure and wrong, two are.
-    wrong = np.where(sure, np.where(right, 0, 2), 1) / len(found.info["expressions"])
-    return float((1 - wrong[kept]).mean()), int(kept.sum())
+        kept = np.ones_like(kept)
+    elif reading == "top2":
+        values = values | (second == said["labels"])
+    else:  # binary: unsure, all seven say "no" and one is wrong; sure and wrong, two are
+        values = 1 - np.where(sure, np.where(values, 0, 2), 1) / len(found.info["expressions"])
+    return float(values[kept].mean()), int(kept.sum())
 
 
 def figures_by_seed(found: Mistakes, variant: str, reading: str = "chosen") -> pd.Series:
@@ -310,11 +265,6 @@ def figures_by_seed(found: Mistakes, variant: str, reading: str = "chosen") -> p
 
 def table(found: Mistakes) -> pd.DataFrame:
     """Set each mistake against the honest figure.
-
-    Parameters
-    ----------
-    found : Mistakes
-        From `load`.
 
     Returns
     -------
@@ -335,11 +285,8 @@ def table(found: Mistakes) -> pd.DataFrame:
     ModelError
         When no honest variant is recorded yet.
     """
-    bases = [
-        Mistake(base, HONEST, base, "chosen", base, "", name, "", "", "") for base, name in BASES
-    ]
     rows = {}
-    for one in (*bases, *MISTAKES):
+    for one in (*_BASES, *MISTAKES):
         both = _paired(found, one.variant, one.reading, one.base)
         if both.empty:
             continue
@@ -368,12 +315,13 @@ def describe(table: pd.DataFrame) -> str:
     """Write `table`'s result as text: figure, points with their interval, title; a line each."""
     lines = []
     for name, row in table.iterrows():
+        line, several = f"{row['figure']:5.1f} %  ", row["seeds"] > 1
         if name == row["base"]:
-            seeds = f"{row['seeds']} seed" + "s" * (row["seeds"] > 1)
-            lines.append(f"{row['figure']:5.1f} %  {name}, {seeds}, n = {row['n']:,}")
-            continue
-        interval = f" ({row['low']:+.1f} to {row['high']:+.1f})" if row["seeds"] > 1 else ""
-        lines.append(f"{row['figure']:5.1f} %  {row['points']:+5.1f}{interval}  {row['title']}")
+            line += f"{name}, {row['seeds']} seed{'s' * several}, n = {row['n']:,}"
+        else:
+            interval = f" ({row['low']:+.1f} to {row['high']:+.1f})" * several
+            line += f"{row['points']:+5.1f}{interval}  {row['title']}"
+        lines.append(line)
     return "\n".join(lines)
 
 
@@ -403,19 +351,30 @@ def load(name: str | Path, results: Path = runtime.RESULTS) -> Mistakes:
         there = ", ".join(recorded(folder.parent)) or "none"
         raise ModelError(f"{folder.name}: no record of mistakes there; recorded: {there}")
     info = runtime.read_json(folder / "plan.json")
-    runs = pd.DataFrame(columns=list(RUN_COLUMNS))
+    runs, file = pd.DataFrame(columns=list(RUN_COLUMNS)), folder / "plan.json"
     try:
         epochs, classes = int(info["plan"]["epochs"]), len(info["expressions"])
-        if (folder / "runs.csv").is_file():
-            runs = pd.read_csv(folder / "runs.csv")
-    except (ValueError, KeyError, TypeError, OSError) as error:
-        problem = f"{type(error).__name__}: {error}"
-        raise ModelError(f"{folder.name}: its record cannot be read: {problem}") from error
-    _check_runs(runs, epochs, f"{folder.name}/runs.csv")
-    found = Mistakes(folder.name.removeprefix("mistakes-"), info, runs, {})
-    for seed in found.seeds(HONEST):
-        found.answers[seed] = _read_answers(folder / f"{HONEST}-{seed}.npz", epochs, classes)
+        file = folder / "runs.csv"
+        if file.is_file():
+            runs = pd.read_csv(file)
+        _check_runs(runs, epochs)
+        found = Mistakes(folder.name.removeprefix("mistakes-"), info, runs, {})
+        for seed in found.seeds(HONEST):
+            file = folder / f"{HONEST}-{seed}.npz"
+            found.answers[seed] = _read_answers(file, epochs, classes)
+    except (ValueError, KeyError, TypeError, OSError, EOFError, zipfile.BadZipFile) as error:
+        problem = f"cannot be read: {type(error).__name__}: {error}"
+        raise ModelError(f"{folder.name}/{file.name}: {problem}") from error
     return found
+
+
+_BASES = (
+    Mistake(HONEST, HONEST, HONEST, "chosen", HONEST, "", "no mistake", "", "", ""),
+    Mistake(
+        *("by_photo", HONEST, "by_photo", "chosen", "by_photo", ""),
+        *("no mistake, split by photo", "", "", ""),
+    ),
+)
 
 
 def _paired(found: Mistakes, variant: str, reading: str, base: str) -> pd.DataFrame:
@@ -429,45 +388,34 @@ def _leaked_share(found: Mistakes, variant: str, reading: str, seed: int) -> flo
     if reading in ("training", "training_last"):
         return math.nan
     if reading == "all_rows":
-        return 100 * float(found.answers[seed]["test"].copies.mean())
+        return 100 * float(found.answers[seed]["copies"].mean())
     row = found.history(variant, seed).iloc[0]
     return 100 * float(row["test_leaked"] / row["test_n"])
 
 
-def _check_runs(runs: pd.DataFrame, epochs: int, title: str) -> None:
+def _check_runs(runs: pd.DataFrame, epochs: int) -> None:
     """Refuse a table of runs that lacks a column or an epoch, or counts what cannot be."""
     if tuple(runs.columns) != RUN_COLUMNS:
         columns = ", ".join(map(str, runs.columns))
-        raise ModelError(f"{title}: columns {columns}; expected {', '.join(RUN_COLUMNS)}")
+        raise ValueError(f"columns {columns}; expected {', '.join(RUN_COLUMNS)}")
     for (variant, seed), rows in runs.groupby(["variant", "seed"], sort=False):
         if sorted(rows["epoch"]) != list(range(1, epochs + 1)):
-            raise ModelError(
-                f"{title}: {variant}, seed {seed}: found {len(rows)} rows, expected one for each "
-                f"of the epochs 1 … {epochs}"
-            )
+            found = f"{variant}, seed {seed}: found {len(rows)} rows"
+            raise ValueError(f"{found}, expected one for each of the epochs 1 … {epochs}")
     for split in ("val", "test"):
         wrong = ~runs[f"{split}_right"].between(0, runs[f"{split}_n"])
         if wrong.any():
-            raise ModelError(
-                f"{title}, row {int(wrong.argmax())}: found more right {split} answers than rows, "
-                "or fewer than none"
-            )
+            raise ValueError(f"row {int(wrong.argmax())}: more right {split} answers than rows")
 
 
-def _read_answers(path: Path, epochs: int, classes: int) -> dict[str, Answers]:
-    """Read ``honest-SEED.npz``."""
+def _read_answers(path: Path, epochs: int, classes: int) -> dict[str, np.ndarray]:
+    """Read the test set's part of ``honest-SEED.npz``."""
     names = ("labels", "rows", "copies", "first", "second", "sure")
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            splits = ("validation", "test")
-            read = {split: [arrays[f"{split}_{name}"] for name in names] for split in splits}
-        answers = {}
-        for split, (labels, rows, *rest) in read.items():
-            answers[split] = Answers(labels.astype(np.int64), rows.astype(np.int64), *rest)
-            n = len(labels)
-            shapes = [array.shape for array in read[split]]
-            if shapes != [(n,)] * 3 + [(epochs, n)] * 3 or int(rest[1].max()) >= classes:
-                raise ValueError(f"{split}: arrays of {shapes}, or a class over {classes - 1}")
-    except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile) as error:
-        raise ModelError(f"{path.parent.name}/{path.name}: cannot be read: {error}") from error
-    return answers
+    with np.load(path, allow_pickle=False) as arrays:
+        said = {name: arrays[f"test_{name}"] for name in names}
+    n, shapes = len(said["labels"]), [array.shape for array in said.values()]
+    if shapes != [(n,)] * 3 + [(epochs, n)] * 3:
+        raise ValueError(f"arrays of {shapes}, expected {epochs} epochs")
+    if max(said["labels"].max(), said["first"].max(), said["second"].max()) >= classes:
+        raise ValueError(f"found a class over {classes - 1}")
+    return said
