@@ -176,13 +176,24 @@ def run(
     """
     plan = dict(plan or plan_for(dataset.name))
     variants = variants or (OFFICIAL if dataset.photos is None else PHOTOS)
-    begun = _begin(dataset, plan, folder)
-    done = set(mistakes.load(folder).runs[["variant", "seed"]].itertuples(index=False, name=None))
-    missing = {name: [seed for seed in seeds if (name, seed) not in done] for name in variants}
+    asked = {"dataset": dataset.name, "fingerprint": dataset.fingerprint(), "plan": plan}
+    if not (folder / "plan.json").is_file():
+        counts = {name: int((dataset.split == name).sum()) for name in datasets.SPLITS}
+        begun = {"expressions": list(dataset.expressions), "rows": counts, "sessions": []}
+        runtime.write_json(folder / "plan.json", {**asked, **begun})
+    found = mistakes.load(folder)
+    for key, value in asked.items():
+        if found.info.get(key) != value:
+            raise ModelError(
+                f"{folder.name}: was begun with {key} {found.info.get(key)!r}, and is asked to go "
+                f"on with {value!r}: take another folder, or delete this one"
+            )
+    missing = {name: [seed for seed in seeds if seed not in found.seeds(name)] for name in variants}
     if any(missing.values()):
         now = datetime.now(timezone.utc).isoformat(timespec="seconds")
-        begun["sessions"] += [{"started": now, "command": command, **records.surroundings()}]
-        runtime.write_json(folder / "plan.json", begun)
+        session = {"started": now, "command": command, **records.surroundings()}
+        sessions = [*found.info["sessions"], session]
+        runtime.write_json(folder / "plan.json", {**found.info, "sessions": sessions})
     for variant in filter(missing.get, missing):
         images, rows = rows_of(variant, dataset, plan)
         names = tuple(name for name in dataset.expressions if name not in DROPPED.get(variant, ()))
@@ -192,24 +203,6 @@ def run(
             if verbose:
                 print(f"{variant}, seed {seed}: {epochs['seconds'].sum():.0f} seconds", flush=True)
     return mistakes.load(folder)
-
-
-def _begin(dataset: FaceDataset, plan: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """Write ``plan.json`` at the first start; at a later one, check that it says the same."""
-    asked = {"dataset": dataset.name, "fingerprint": dataset.fingerprint(), "plan": plan}
-    if not (folder / "plan.json").is_file():
-        counts = {name: int((dataset.split == name).sum()) for name in datasets.SPLITS}
-        asked |= {"expressions": list(dataset.expressions), "rows": counts, "sessions": []}
-        runtime.write_json(folder / "plan.json", asked)
-        return asked
-    begun = mistakes.load(folder).info
-    for key, value in asked.items():
-        if begun.get(key) != value:
-            raise ModelError(
-                f"{folder.name}: was begun with {key} {begun.get(key)!r}, and is asked to go on "
-                f"with {value!r}: take another folder, or delete this one"
-            )
-    return begun
 
 
 def _with_blends(

@@ -21,8 +21,12 @@ import pandas as pd
 from utils import evaluation, records, runtime
 from utils.runtime import ModelError
 
-#: The training that makes no mistake.
+#: The trainings that make no mistake: what the table calls them.
 HONEST = "honest"
+BASES = {
+    HONEST: ("no mistake", "", "", ""),
+    "by_photo": ("no mistake, split by photo", "", "", ""),
+}
 
 #: What a mistake does to a figure.
 KINDS: dict[str, str] = {
@@ -222,45 +226,51 @@ class Mistakes:
         return records.Predictions(named, *facts, said["copies"], expressions)
 
 
-def read_figure(found: Mistakes, variant: str, seed: int, reading: str) -> tuple[float, int]:
-    """Read a figure from one training: a share, 0 … 1, and how many rows it is of.
+def read_figure(found: Mistakes, variant: str, seed: int, reading: str) -> tuple[float, int, float]:
+    """Read a figure from one training.
 
-    Readings: "chosen", the test accuracy of the epoch that is best on validation, the honest way;
-    "best_on_test", the highest test accuracy; "pooled", the highest accuracy on validation and test
-    together; "training", "training_last", the training accuracy of the chosen, the last epoch. Of
-    the honest variant only: "all_rows", as "chosen" but with the copies of training pictures;
-    "binary", Keras's binary accuracy; "top2".
+    Parameters
+    ----------
+    found : Mistakes
+    variant, seed
+        Which training.
+    reading : str
+        "chosen": the test accuracy of the epoch that is best on validation, the honest way;
+        "best_on_test": the highest test accuracy; "pooled": the highest accuracy on validation and
+        test together; "training", "training_last": the training accuracy of the chosen, the last
+        epoch. Of the honest variant only: "all_rows", as "chosen" but with the copies of training
+        pictures; "binary", Keras's binary accuracy; "top2".
+
+    Returns
+    -------
+    figure, n, leaked : float, int, float
+        Percent; the rows that it is of; the percentage of these that training knows (NaN where
+        the figure is of training itself).
     """
     history = found.history(variant, seed)
     chosen = int(history["val_right"].argmax())
     n, right = int(history["test_n"].iloc[0]), history["test_right"]
+    leaked = 100 * float(history["test_leaked"].iloc[0] / n)
     if reading == "chosen":
-        return right[chosen] / n, n
+        return 100 * (right[chosen] / n), n, leaked
     if reading == "best_on_test":
-        return right.max() / n, n
+        return 100 * (right.max() / n), n, leaked
     if reading == "pooled":
         n += int(history["val_n"].iloc[0])
-        return (history["val_right"] + right).max() / n, n
+        return 100 * ((history["val_right"] + right).max() / n), n, leaked
     if reading in ("training", "training_last"):
         row = history.iloc[chosen if reading == "training" else -1]
-        return float(row["train_accuracy"]), int(row["train_n"])
+        return 100 * float(row["train_accuracy"]), int(row["train_n"]), math.nan
     said = found.answers[seed]
     first, second, sure = (said[name][chosen] for name in ("first", "second", "sure"))
     values, kept = first == said["labels"], ~said["copies"]
     if reading == "all_rows":
-        kept = np.ones_like(kept)
-    elif reading == "top2":
+        return 100 * float(values.mean()), len(values), 100 * float(said["copies"].mean())
+    if reading == "top2":
         values = values | (second == said["labels"])
     else:  # binary: unsure, all seven say "no" and one is wrong; sure and wrong, two are
         values = 1 - np.where(sure, np.where(values, 0, 2), 1) / len(found.info["expressions"])
-    return float(values[kept].mean()), int(kept.sum())
-
-
-def figures_by_seed(found: Mistakes, variant: str, reading: str = "chosen") -> pd.Series:
-    """Read a variant's figure from each of its trainings: percent, indexed by seed."""
-    seeds = found.seeds(variant)
-    values = [100 * read_figure(found, variant, seed, reading)[0] for seed in seeds]
-    return pd.Series(values, index=pd.Index(seeds, name="seed"), name=variant, dtype=float)
+    return 100 * float(values[kept].mean()), int(kept.sum()), leaked
 
 
 def table(found: Mistakes) -> pd.DataFrame:
@@ -271,14 +281,12 @@ def table(found: Mistakes) -> pd.DataFrame:
     pandas.DataFrame
         Index ``mistake``: first the honest variant ("honest", or "by_photo"), then the mistakes
         that were trained, in `MISTAKES`' order. Columns: ``title``; ``kind``; ``base``, what it
-        is compared with; ``seeds``, how many; ``n``, rows that the figure is of (the first
-        seed's); ``leaked``, the percentage of these rows that share a picture, or a photo, with
-        training (NaN where the figure is of training itself); ``figure``, the mean of the
-        seeds, percent; ``points``, the mean of the differences to the base, paired by seed,
-        percentage points; ``low`` and ``high``, its 95 % interval over the seeds
-        (`evaluation.seeds_interval`; NaN for one seed), of the honest row that of its figure;
-        ``done_right``, the difference where the same thing is done after the split (NaN where
-        that is no question); ``wrong``, ``why`` and ``instead``, a sentence each.
+        is compared with; ``seeds``, how many; ``n`` and ``leaked`` as `read_figure` returns them
+        for the first seed; ``figure``, the mean of the seeds, percent; ``points``, the mean of the
+        differences to the base, paired by seed, percentage points; ``low`` and ``high``, its 95 %
+        interval over the seeds (`evaluation.seeds_interval`; NaN for one seed), of the honest row
+        that of its figure; ``done_right``, the difference where the same thing is done after the
+        split (NaN where that is no question); ``wrong``, ``why`` and ``instead``.
 
     Raises
     ------
@@ -286,19 +294,20 @@ def table(found: Mistakes) -> pd.DataFrame:
         When no honest variant is recorded yet.
     """
     rows = {}
-    for one in (*_BASES, *MISTAKES):
+    bases = [Mistake(base, HONEST, base, "chosen", base, "", *BASES[base]) for base in BASES]
+    for one in (*bases, *MISTAKES):
         both = _paired(found, one.variant, one.reading, one.base)
         if both.empty:
             continue
         seed, is_base = both.index[0], one.name == one.base
-        shift = both["wrong"] - (0 if is_base else both["base"])
-        mean, low, high = evaluation.seeds_interval(shift)
+        mean, low, high = evaluation.seeds_interval(both["wrong"] - both["base"] * (not is_base))
         control = _paired(found, one.control, "chosen", one.base)
+        _, n, leaked = read_figure(found, one.variant, seed, one.reading)
         rows[one.name] = {
             **{key: getattr(one, key) for key in ("title", "kind", "base")},
             "seeds": len(both),
-            "n": read_figure(found, one.variant, seed, one.reading)[1],
-            "leaked": _leaked_share(found, one.variant, one.reading, seed),
+            "n": n,
+            "leaked": leaked,
             "figure": float(both["wrong"].mean()),
             "points": 0.0 if is_base else mean,
             "low": low,
@@ -307,8 +316,16 @@ def table(found: Mistakes) -> pd.DataFrame:
             **{key: getattr(one, key) for key in ("wrong", "why", "instead")},
         }
     if not rows:
-        raise ModelError(f"{found.name}: neither {HONEST} nor by_photo is recorded yet")
+        raise ModelError(f"{found.name}: neither {' nor '.join(BASES)} is recorded yet")
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("mistake")
+
+
+def _paired(found: Mistakes, variant: str, reading: str, base: str) -> pd.DataFrame:
+    """Put the figures of a variant and of its base side by side, for the seeds of both."""
+    seeds = [seed for seed in found.seeds(variant) if seed in found.seeds(base)]
+    wrong = [read_figure(found, variant, seed, reading)[0] for seed in seeds]
+    honest = [read_figure(found, base, seed, "chosen")[0] for seed in seeds]
+    return pd.DataFrame({"wrong": wrong, "base": honest}, index=seeds, dtype=float)
 
 
 def describe(table: pd.DataFrame) -> str:
@@ -366,31 +383,6 @@ def load(name: str | Path, results: Path = runtime.RESULTS) -> Mistakes:
         problem = f"cannot be read: {type(error).__name__}: {error}"
         raise ModelError(f"{folder.name}/{file.name}: {problem}") from error
     return found
-
-
-_BASES = (
-    Mistake(HONEST, HONEST, HONEST, "chosen", HONEST, "", "no mistake", "", "", ""),
-    Mistake(
-        *("by_photo", HONEST, "by_photo", "chosen", "by_photo", ""),
-        *("no mistake, split by photo", "", "", ""),
-    ),
-)
-
-
-def _paired(found: Mistakes, variant: str, reading: str, base: str) -> pd.DataFrame:
-    """Put the figures of a variant and of its base side by side, for the seeds of both."""
-    wrong = figures_by_seed(found, variant, reading).rename("wrong")
-    return pd.concat([wrong, figures_by_seed(found, base).rename("base")], axis=1, join="inner")
-
-
-def _leaked_share(found: Mistakes, variant: str, reading: str, seed: int) -> float:
-    """Return the percentage of a figure's rows that training knows."""
-    if reading in ("training", "training_last"):
-        return math.nan
-    if reading == "all_rows":
-        return 100 * float(found.answers[seed]["copies"].mean())
-    row = found.history(variant, seed).iloc[0]
-    return 100 * float(row["test_leaked"] / row["test_n"])
 
 
 def _check_runs(runs: pd.DataFrame, epochs: int) -> None:
