@@ -215,28 +215,20 @@ def named(corruption: str) -> Corruption:
     return CORRUPTIONS[corruption]
 
 
-@dataclass(frozen=True)
-class Strip:
-    """One picture at every level of a corruption, rising, the clean one among them."""
-
-    corruption: Corruption
-    levels: tuple[float, ...]
-    images: np.ndarray = field(repr=False)
-
-
 def examples(
     image: np.ndarray,
     corruptions: Iterable[str] = tuple(CORRUPTIONS),
     *,
     row: int = 0,
     seed: int = 0,
-) -> list[Strip]:
-    """Corrupt one picture, (height, width, 1 or 3) uint8, for `figures.corruption_examples`."""
-    strips = []
+) -> dict[str, dict[float, np.ndarray]]:
+    """Corrupt one picture, (height, width, 1 or 3) uint8: corruption → level, rising → picture.
+
+    The level at which the picture is as it was is among them; ``row`` and ``seed`` as in `corrupt`.
+    """
+    strips = {}
     for name in corruptions:
-        one = named(name).fitted(image.shape)
-        levels = tuple(sorted((one.clean, *one.levels)))
-        place = {"rows": np.array([row]), "seed": seed}
-        images = np.concatenate([corrupt(image[None], name, level, **place) for level in levels])
-        strips.append(Strip(one, levels, images))
+        one, place = named(name).fitted(image.shape), {"rows": np.array([row]), "seed": seed}
+        levels = sorted((one.clean, *one.levels))
+        strips[name] = {level: corrupt(image[None], name, level, **place)[0] for level in levels}
     return strips

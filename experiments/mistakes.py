@@ -211,7 +211,8 @@ def _with_blends(
     """Put SMOTE's synthetic faces behind the real ones; their sources are their parents'."""
     # `balance.smote` refuses test rows; this is the mistake, so all are called training rows.
     facts = (rows["label"].to_numpy(), np.full(len(rows), "training"), rows["row"].to_numpy())
-    balanced = balance.smote(FaceDataset(images, *facts, "", "", expressions), seed=0)
+    real = FaceDataset(images, *facts, name="", expressions=expressions)
+    balanced = balance.smote(real, seed=0)
     columns = {"label": balanced.labels[len(rows) :], "row": -1, "split": "training"}
     first, second = rows["source"].to_numpy()[balanced.parents].T
     blends = pd.DataFrame({**columns, "source": first, "other": second})
