@@ -1,0 +1,234 @@
+"""Faces corrupted by known amounts: blur, noise, a turned head, hidden parts, and others.
+
+They follow Hendrycks and Dietterich (2019, ICLR, Benchmarking neural network robustness to common
+corruptions and perturbations), but a level is an amount in a unit (pixels, gray levels, degrees,
+percent), a draw belongs to a face and not to a batch, and there is no overall score, which would
+depend on the levels that one happened to choose.
+"""
+
+from __future__ import annotations
+
+import math
+import zlib
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import compress
+
+import numpy as np
+
+from utils import faces
+from utils.runtime import DataError
+
+#: What hides a part of a face: the middle of 0 … 255.
+GRAY = 128
+
+Draw = np.random.Generator  # a face's own random numbers
+
+
+def _blur(image: np.ndarray, level: float, draw: Draw) -> np.ndarray:
+    import cv2
+
+    # In float32 OpenCV's kernel reaches four σ to each side; in uint8 only three.
+    edge = {"borderType": cv2.BORDER_REPLICATE}
+    return cv2.GaussianBlur(image.astype(np.float32), (0, 0), sigmaX=level, **edge)
+
+
+def _noise(image: np.ndarray, level: float, draw: Draw) -> np.ndarray:
+    return image + np.float32(level) * draw.standard_normal(image.shape, dtype=np.float32)
+
+
+def _light(image: np.ndarray, level: float, draw: Draw) -> np.ndarray:
+    return image + np.float32(level)
+
+
+def _contrast(image: np.ndarray, level: float, draw: Draw) -> np.ndarray:
+    mean = image.mean(axis=(0, 1), dtype=np.float32)
+    return mean + np.float32(level) * (image - mean)
+
+
+def _turn(image: np.ndarray, level: float, draw: Draw) -> np.ndarray:
+    import cv2
+
+    height, width = image.shape[:2]
+    angle = level if draw.random() < 0.5 else -level
+    matrix = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), angle, 1.0)
+    # The edge goes on outside, as in augmentation: black corners would be a second corruption.
+    return cv2.warpAffine(image, matrix, (width, height), borderMode=cv2.BORDER_REPLICATE)
+
+
+def _square(image: np.ndarray, level: float, draw: Draw) -> np.ndarray:
+    height, width = image.shape[:2]
+    side = min(height, width, max(1, round(math.sqrt(level / 100 * height * width))))
+    down, across = draw.random(2)
+    top, left = int(down * (height - side + 1)), int(across * (width - side + 1))
+    covered = image.copy()
+    covered[top : top + side, left : left + side] = GRAY
+    return covered
+
+
+def _upper(image: np.ndarray, level: float, draw: Draw) -> np.ndarray:
+    hidden = image.copy()
+    hidden[: max(1, round(level / 100 * len(image)))] = GRAY
+    return hidden
+
+
+def _lower(image: np.ndarray, level: float, draw: Draw) -> np.ndarray:
+    return _upper(image[::-1], level, draw)[::-1]
+
+
+def _coarse(image: np.ndarray, level: float, draw: Draw) -> np.ndarray:
+    size = image.shape[:2]
+    small = tuple(max(1, round(level / min(size) * side)) for side in size)
+    return faces.resize(faces.resize(image[None], small), size)[0]
+
+
+def _jpeg(image: np.ndarray, level: float, draw: Draw) -> np.ndarray:
+    import cv2
+
+    # Our channels are red, green, blue and OpenCV's the reverse: JPEG treats them unlike.
+    turned = np.ascontiguousarray(image[:, :, ::-1])
+    written = cv2.imencode(".jpg", turned, [cv2.IMWRITE_JPEG_QUALITY, int(level)])[1]
+    return cv2.imdecode(written, cv2.IMREAD_UNCHANGED).reshape(image.shape)[:, :, ::-1]
+
+
+@dataclass(frozen=True)
+class Corruption:
+    """A way to corrupt a picture, and how far to go.
+
+    Attributes
+    ----------
+    name, unit : str
+        What it is called, and what a level counts.
+    levels : tuple of float
+        The levels that `ask` asks about.
+    clean : float or None
+        The level that leaves every picture exactly as it is. None stands for the picture's own
+        shorter side (low resolution).
+    limits : (float, float)
+        The least and the largest level that mean something; a record leaves it and the next out.
+    function : callable
+        (picture, level, random numbers) → picture.
+    """
+
+    name: str
+    unit: str
+    levels: tuple[float, ...]
+    clean: float | None
+    limits: tuple[float, float] = field(default=(0, 0), repr=False, compare=False)
+    function: Callable[..., np.ndarray] | None = field(default=None, repr=False, compare=False)
+
+    def fitted(self, size: Sequence[int]) -> Corruption:
+        """Return it for pictures of a height and width: ``clean`` a number, and not a level."""
+        clean = float(min(size[:2]) if self.clean is None else self.clean)
+        # More pixels than there are cannot be taken from a picture.
+        kept = [one < clean if self.clean is None else one != clean for one in self.levels]
+        return replace(self, levels=tuple(map(float, compress(self.levels, kept))), clean=clean)
+
+
+#: Levels for faces of 48×48: from what one would hardly mind to what leaves little to go by.
+CORRUPTIONS: dict[str, Corruption] = {
+    row[0]: Corruption(*row)
+    for row in (
+        ("Gaussian blur", "σ in pixels", (0.5, 1, 1.5, 2, 3), 0, (0, 100), _blur),
+        ("Gaussian noise", "σ in gray levels", (8, 16, 32, 64), 0, (0, 1000), _noise),
+        ("brightness", "gray levels added", (-96, -64, -32, 32, 64, 96), 0, (-255, 255), _light),
+        ("contrast", "factor", (0.1, 0.25, 0.5, 2), 1, (0, 100), _contrast),
+        ("rotation", "degrees to either side", (10, 20, 30, 45), 0, (0, 180), _turn),
+        ("gray square", "% of the area", (5, 10, 20, 40), 0, (0, 100), _square),
+        ("upper part hidden", "% of the height", (20, 35, 50), 0, (0, 100), _upper),
+        ("lower part hidden", "% of the height", (20, 35, 50), 0, (0, 100), _lower),
+        ("low resolution", "pixels a side", (8, 12, 16, 24), None, (1, 10_000), _coarse),
+        ("JPEG", "quality (100: as it is)", (10, 20, 40), 100, (1, 100), _jpeg),
+    )
+}
+
+
+def corrupt(
+    images: np.ndarray,
+    corruption: str,
+    level: float,
+    *,
+    rows: np.ndarray | None = None,
+    seed: int = 0,
+) -> np.ndarray:
+    """Corrupt pictures by a known amount.
+
+    Parameters
+    ----------
+    images : (n, height, width, 1 or 3) uint8 array
+        At their own size: pixels and shares are of this one.
+    corruption : str
+        One of `CORRUPTIONS`.
+    level : float
+        In the corruption's unit. At its clean level nothing is changed.
+    rows : (n,) array of whole numbers of 0 or more, optional
+        What each face is called, as `FaceDataset.rows`; by default 0 … n-1. Noise, side and place
+        depend on the corruption, the face's row and the seed: not on the level or other faces.
+    seed : int
+        0 or more.
+
+    Returns
+    -------
+    (n, height, width, 1 or 3) uint8 array
+        Rounded, and cut off at 0 and 255. A new array also where nothing changes.
+
+    Raises
+    ------
+    DataError
+        When the pictures, the level, the rows or the seed cannot be, or the corruption is unknown.
+    """
+    images, chosen = np.asarray(images), named(corruption)
+    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] not in (1, 3):
+        raise DataError(
+            f"images of shape {images.shape} and type {images.dtype}: "
+            "expected (n, height, width, 1 or 3) of uint8"
+        )
+    rows = np.arange(len(images)) if rows is None else np.asarray(rows)
+    if (
+        rows.shape != images.shape[:1]
+        or rows.dtype.kind not in "iu"
+        or (rows < 0).any()
+        or seed < 0
+    ):
+        raise DataError(
+            f"rows of shape {rows.shape} and type {rows.dtype}, seed {seed}: expected "
+            f"{len(images)} whole numbers of 0 or more, and one"
+        )
+    least, most = chosen.limits
+    if not least <= level <= most:
+        raise DataError(f"{corruption}: level {level!r}, expected {least} … {most}")
+    if not replace(chosen, levels=(level,)).fitted(images.shape[1:]).levels:
+        return images.copy()
+    changed, stream = np.empty_like(images), zlib.crc32(corruption.encode())
+    for at, (image, row) in enumerate(zip(images, rows, strict=True)):
+        draw = np.random.default_rng([seed, stream, int(row)])
+        one = chosen.function(image, float(level), draw).reshape(image.shape)
+        changed[at] = one if one.dtype == np.uint8 else np.clip(np.rint(one), 0, 255)
+    return changed
+
+
+def named(corruption: str) -> Corruption:
+    """Return one of `CORRUPTIONS`; a `DataError` lists those there are."""
+    if corruption not in CORRUPTIONS:
+        known = ", ".join(CORRUPTIONS)
+        raise DataError(f"unknown corruption {corruption!r}: expected one of {known}")
+    return CORRUPTIONS[corruption]
+
+
+def examples(
+    image: np.ndarray,
+    corruptions: Iterable[str] = tuple(CORRUPTIONS),
+    *,
+    row: int = 0,
+    seed: int = 0,
+) -> dict[str, dict[float, np.ndarray]]:
+    """Corrupt one picture, (height, width, 1 or 3) uint8: corruption → level, rising → picture.
+
+    The level at which the picture is as it was is among them; ``row`` and ``seed`` as in `corrupt`.
+    """
+    strips = {}
+    for name in corruptions:
+        one, place = named(name).fitted(image.shape), {"rows": np.array([row]), "seed": seed}
+        levels = sorted((one.clean, *one.levels))
+        strips[name] = {level: corrupt(image[None], name, level, **place)[0] for level in levels}
+    return strips

@@ -1,0 +1,449 @@
+"""Ask trained networks about corrupted faces, and print what each corruption costs.
+
+    python -m experiments.robustness cnn5-fer2013-smote --data fer2013 --record
+
+With --record the answers are kept in results/robustness/NETWORK-on-DATASET-SPLIT.json and .npz.
+`table` and `classes` compute accuracy and recall from them; `at_home_and_away`, `by_class` and
+`sureness` set a network's recorded answers on its own data set beside those on another one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import shlex
+import sys
+import time
+import zipfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from experiments.corruptions import CORRUPTIONS, Corruption, corrupt, named
+from utils import datasets, evaluation, models, records, runtime, training
+from utils.datasets import FaceDataset
+from utils.records import Predictions
+from utils.runtime import DataError, ModelError
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What a network answers to the same faces under every condition.
+
+    Attributes
+    ----------
+    corruptions : tuple of Corruption
+        As `Corruption.fitted` returns them.
+    predicted : (c, n) int64 array
+        The most probable class of each face under each condition: row 0 as they are, then each
+        level of each corruption, in order.
+    confidence : (c,) float64 array
+        The mean probability of the predicted class under each condition.
+    labels, rows : (n,) int64 arrays
+    copies : (n,) bool array
+        Whether the very same picture also stands in the training split.
+    expressions : tuple of str
+    info : dict
+        What a record of it says besides: network, data, seed, versions, command …
+    """
+
+    corruptions: tuple[Corruption, ...]
+    predicted: np.ndarray = field(repr=False)
+    confidence: np.ndarray = field(repr=False)
+    labels: np.ndarray = field(repr=False)
+    rows: np.ndarray = field(repr=False)
+    copies: np.ndarray = field(repr=False)
+    expressions: tuple[str, ...]
+    info: dict[str, Any] = field(default_factory=dict, repr=False)
+
+    def conditions(self) -> Iterator[tuple[dict[str, Any], int]]:
+        """Yield each condition, levels rising, the clean one among them; and its row."""
+        at = 1
+        for one in self.corruptions:
+            places = {level: at + step for step, level in enumerate(one.levels)}
+            at += len(places)
+            for level, place in sorted({**places, one.clean: 0}.items()):
+                named = {"corruption": one.name, "level": level, "unit": one.unit}
+                yield {**named, "clean": place == 0}, place
+
+    def predictions(self, at: int) -> Predictions:
+        """Return one condition's answers, each with all its probability on one class."""
+        named = np.eye(len(self.expressions), dtype=np.float32)[self.predicted[at]]
+        return Predictions(named, self.labels, self.rows, self.copies, self.expressions)
+
+
+def ask(
+    classifier: models.Classifier,
+    dataset: FaceDataset,
+    split: str = "test",
+    corruptions: Iterable[str] = tuple(CORRUPTIONS),
+    *,
+    seed: int = 0,
+    progress: bool = False,
+) -> Answers:
+    """Ask a network about the same faces under every condition.
+
+    Parameters
+    ----------
+    classifier : Classifier
+    dataset : FaceDataset
+        All of it: the training split tells which faces are copies of training pictures. Faces are
+        corrupted at their own size, and only then brought to the network's.
+    split : {"test", "validation"}
+    corruptions : iterable of str
+        Some of `CORRUPTIONS`.
+    seed : int
+        As `corrupt` takes it.
+    progress : bool
+        Whether to show a progress bar.
+
+    Raises
+    ------
+    ModelError
+        When the network's classes are others than the data set's, or its answers no probabilities.
+    DataError
+        When the split has no face, or a corruption is unknown.
+    """
+    from tqdm import tqdm
+
+    part = dataset.part(split)
+    if len(part) == 0:
+        raise DataError(f"{dataset.name}: found no face in its {split} split, expected some")
+    asked = [named(name).fitted(part.images.shape[1:]) for name in dict.fromkeys(corruptions)]
+    conditions = [(one.name, level) for one in asked for level in one.levels]
+    clean = training.predict(classifier, dataset, split)
+    probabilities = [clean.probabilities]
+    for name, level in tqdm(conditions, unit=" conditions", disable=not progress):
+        images = corrupt(part.images, name, level, rows=part.rows, seed=seed)
+        answer = training.predict(classifier, part.with_images(images), split)
+        probabilities.append(answer.probabilities)
+    predicted = np.stack([one.argmax(axis=1) for one in probabilities])
+    confidence = np.array([float(one.max(axis=1).mean()) for one in probabilities])
+    faces_asked = (clean.labels, clean.rows, clean.copies, tuple(clean.expressions))
+    return Answers(tuple(asked), predicted, confidence, *faces_asked, {"seed": seed})
+
+
+def table(answers: Answers) -> pd.DataFrame:
+    """Compute accuracy under every condition, and what it has lost against the clean faces.
+
+    Returns
+    -------
+    DataFrame
+        A row a condition, the clean one repeated in each corruption's curve, levels rising:
+        ``corruption``, ``level``, ``unit``, ``clean`` (whether it is the clean level), ``n``,
+        ``correct``, ``accuracy``, ``low``, ``high`` (Wilson's 95 % interval), ``n_without_copies``,
+        ``accuracy_without_copies`` (NaN where nothing is left), ``confidence`` (mean probability
+        of the predicted class), and ``difference``, ``difference_low``, ``difference_high``:
+        accuracy less that of the same faces as they are, with the interval for paired shares of
+        `evaluation.difference`, much narrower than the two intervals suggest. Shares are 0 … 1.
+    """
+    right, kept = answers.predicted == answers.labels, ~answers.copies
+    n, clean, found = len(answers.labels), answers.predictions(0), []
+    for condition, at in answers.conditions():
+        correct = int(right[at].sum())
+        shift = evaluation.difference(answers.predictions(at), clean)
+        found.append(
+            {
+                **condition,
+                "n": n,
+                "correct": correct,
+                "accuracy": correct / n,
+                **_interval(correct, n),
+                "n_without_copies": int(kept.sum()),
+                "accuracy_without_copies": right[at][kept].mean() if kept.any() else np.nan,
+                "confidence": answers.confidence[at],
+                "difference": shift.difference,
+                "difference_low": shift.interval[0],
+                "difference_high": shift.interval[1],
+            }
+        )
+    return pd.DataFrame(found)
+
+
+def classes(answers: Answers) -> pd.DataFrame:
+    """Compute the recall of each class under every condition, and how often it is named at all.
+
+    Returns
+    -------
+    DataFrame
+        A row a condition and class: ``corruption``, ``level``, ``unit``, ``clean``,
+        ``expression``, ``n`` (faces of the class), ``recall``, ``low``, ``high`` (Wilson; NaN for a
+        class without faces), and ``named``: the share of *all* faces that are taken for the class.
+    """
+    found = []
+    for condition, at in answers.conditions():
+        for index, expression in enumerate(answers.expressions):
+            said = answers.predicted[at][answers.labels == index]
+            correct, n = int((said == index).sum()), len(said)
+            shares = {"recall": correct / n if n else np.nan, **_interval(correct, n)}
+            named = float((answers.predicted[at] == index).mean())
+            found.append({**condition, "expression": expression, "n": n, **shares, "named": named})
+    return pd.DataFrame(found)
+
+
+def _interval(correct: int, n: int, before: str = "") -> dict[str, float]:
+    """Compute Wilson's 95 % interval; NaN where there is nothing to count."""
+    low, high = evaluation.accuracy_interval(int(correct), int(n)) if n else (np.nan, np.nan)
+    return {f"{before}low": low, f"{before}high": high}
+
+
+def write(answers: Answers, folder: Path) -> Path:
+    """Record answers in a folder, as ``NETWORK-on-DATASET-SPLIT.json`` and ``.npz``.
+
+    ``answers.info`` has at least "network", "dataset", "split" and "seed". Returns the ``.json``
+    file, which is written last: a record without it does not exist.
+    """
+    info = answers.info
+    path = folder / f"{info['network']}-on-{info['dataset']}-{info['split']}.json"
+    keys = ("name", "unit", "levels", "clean")
+    content = {
+        **info,
+        "n": len(answers.labels),
+        "expressions": list(answers.expressions),
+        "corruptions": [{key: getattr(one, key) for key in keys} for one in answers.corruptions],
+        "confidence": [round(float(one), 6) for one in answers.confidence],
+    }
+    types = {"predicted": np.uint8, "labels": np.uint8, "rows": np.int64, "copies": bool}
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **{key: getattr(answers, key).astype(types[key]) for key in types})
+    path.unlink(missing_ok=True)
+    runtime.write_atomically(path.with_suffix(".npz"), buffer.getvalue())
+    runtime.write_json(path, content)
+    return path
+
+
+def load(path: Path) -> Answers:
+    """Read answers back, by their ``.json`` file; `ModelError` when they are not what they were."""
+    info, title = runtime.read_json(path), f"{path.parent.name}/{path.stem}"
+    try:
+        corruptions = tuple(
+            Corruption(**{**one, "levels": tuple(one["levels"])}) for one in info["corruptions"]
+        )
+        with np.load(path.with_suffix(".npz"), allow_pickle=False) as arrays:
+            predicted, labels, rows = (
+                arrays[name].astype(np.int64) for name in ("predicted", "labels", "rows")
+            )
+            copies = arrays["copies"].astype(bool)
+        expected = (1 + sum(len(one.levels) for one in corruptions), int(info["n"]))
+        expressions, confidence = tuple(info["expressions"]), np.array(info["confidence"], float)
+    except (ValueError, KeyError, TypeError, OSError, EOFError, zipfile.BadZipFile) as error:
+        raise ModelError(f"{title}: cannot be read: {type(error).__name__}: {error}") from error
+    if (
+        (predicted.shape, confidence.shape) != (expected, expected[:1])
+        or {labels.shape, rows.shape, copies.shape} != {expected[1:]}
+        or max(predicted.max(initial=0), labels.max(initial=0)) >= len(expressions)
+    ):
+        raise ModelError(
+            f"{title}: answers of shape {predicted.shape} on {len(labels)} faces; expected "
+            f"{expected}, classes below {len(expressions)}"
+        )
+    return Answers(corruptions, predicted, confidence, labels, rows, copies, expressions, info)
+
+
+def recorded(
+    results: Path = runtime.RESULTS, dataset: str = "fer2013", split: str = "test"
+) -> dict[str, Answers]:
+    """Read every recorded network's answers on one split of a data set, by the network's name."""
+    files = sorted((results / "robustness").glob(f"*-on-{dataset}-{split}.json"))
+    return {answers.info["network"]: answers for answers in map(load, files)}
+
+
+#: By the network's name: what it answers at home, and away.
+Pairs = Mapping[str, tuple[Predictions, Predictions]]
+
+
+def at_home_and_away(
+    results: Path = runtime.RESULTS, home: str = "fer2013", away: str = "expw"
+) -> dict[str, tuple[Predictions, Predictions]]:
+    """Find the recorded networks that were trained on one data set and asked about another.
+
+    Returns
+    -------
+    dict of str to (Predictions, Predictions)
+        By the run's name: its answers on the test split at home, and on that away.
+    """
+    pairs = {}
+    for name in records.names(results):
+        run = records.load(name, results)
+        if run.info["dataset"] == home and run.test is not None:
+            for one in records.evaluations(run.folder):
+                if (one.dataset, one.split) == (away, "test"):
+                    pairs[name] = (run.test, one.predictions)
+    return pairs
+
+
+def by_class(pairs: Pairs) -> pd.DataFrame:
+    """Set each class's recall at home and away side by side.
+
+    Returns
+    -------
+    DataFrame
+        A row a network and class (index ``network``, ``expression``), and for "home" and "away"
+        each ``n_…`` (faces of the class), ``recall_…`` with Wilson's 95 % interval ``…_low`` and
+        ``…_high``, ``named_…`` (how many faces were taken for the class); then ``fall`` (recall at
+        home less that away) with Newcombe's interval for two independent samples (1998, Statistics
+        in Medicine 17, 873-890, method 10), ``fall_low`` and ``fall_high``. NaN without faces.
+
+    Raises
+    ------
+    DataError
+        When there is no network, or the two do not have the same classes.
+    """
+    from statsmodels.stats.proportion import confint_proportions_2indep
+
+    found = []
+    for network, (home, away) in _some(pairs).items():
+        if home.expressions != away.expressions:
+            raise DataError(
+                f"{network}: its classes at home are {', '.join(home.expressions)}, "
+                f"and away {', '.join(away.expressions)}; expected the same"
+            )
+        counts = {"home": evaluation.confusion(home), "away": evaluation.confusion(away)}
+        for index, expression in enumerate(home.expressions):
+            row: dict[str, Any] = {"network": network, "expression": expression}
+            samples = []
+            for place, matrix in counts.items():
+                right, n = int(matrix[index, index]), int(matrix[index].sum())
+                samples += [right, n]
+                row |= {f"n_{place}": n, f"recall_{place}": right / n if n else np.nan}
+                row |= _interval(right, n, f"recall_{place}_")
+                row[f"named_{place}"] = int(matrix[:, index].sum())
+            low = high = np.nan
+            if samples[1] and samples[3]:
+                low, high = confint_proportions_2indep(*samples, method="newcomb", compare="diff")
+            fall = row["recall_home"] - row["recall_away"]
+            found.append({**row, "fall": fall, "fall_low": low, "fall_high": high})
+    return pd.DataFrame(found).set_index(["network", "expression"])
+
+
+def _some(pairs: Pairs) -> Pairs:
+    if not pairs:
+        raise DataError("expected one network or more that was asked at home and away, got none")
+    return pairs
+
+
+def falls_furthest(found: pd.DataFrame) -> pd.DataFrame:
+    """Return for each network of `by_class` the row of the class whose recall falls furthest.
+
+    The intervals are wide, and the largest of seven falls was picked out: another sample may show
+    another class. Index ``network``, columns ``expression`` and those of `by_class`.
+    """
+    chosen = found["fall"].groupby(level="network", sort=False).idxmax()
+    return found.loc[chosen].reset_index("expression")
+
+
+def sureness(
+    pairs: Pairs, names: tuple[str, str] = ("home", "away"), *, seed: int = 0
+) -> pd.DataFrame:
+    """Say how sure each network of `at_home_and_away` is, and how sure it should be.
+
+    Returns
+    -------
+    DataFrame
+        Index ``network``, ``data`` (one of ``names``); columns ``n``, ``accuracy``, ``low``,
+        ``high`` (Wilson), ``mean_recall`` (of the classes that occur: the figure to compare where
+        the two data sets have the classes in different shares), ``confidence`` (mean probability
+        of the predicted class), ``too_sure`` (confidence less accuracy), ``calibration_error``, and
+        ``by_chance``, ``by_chance_high`` (`calibration_error_by_chance`).
+    """
+    found = []
+    for network, two in _some(pairs).items():
+        for name, predictions in zip(names, two, strict=True):
+            summary = evaluation.summary(predictions)
+            confidence = float(evaluation.check(predictions).confidence.mean())
+            mean, most = calibration_error_by_chance(predictions, seed=seed)
+            found.append(
+                {
+                    "network": network,
+                    "data": name,
+                    "n": summary.n,
+                    "accuracy": summary.correct / summary.n,
+                    **_interval(summary.correct, summary.n),
+                    "mean_recall": summary.balanced_accuracy,
+                    "confidence": confidence,
+                    "too_sure": confidence - summary.correct / summary.n,
+                    "calibration_error": evaluation.calibration_error(predictions),
+                    "by_chance": mean,
+                    "by_chance_high": most,
+                }
+            )
+    return pd.DataFrame(found).set_index(["network", "data"])
+
+
+def calibration_error_by_chance(
+    predictions: Predictions, *, bins: int = 15, draws: int = 1000, seed: int = 0
+) -> tuple[float, float]:
+    """Return the calibration error that a network would show if it were as right as it is sure.
+
+    With few faces no bin is exactly as right as it is sure, so the expected calibration error of
+    even a perfectly calibrated network is above 0, and the more so, the fewer faces there are.
+
+    Returns
+    -------
+    mean, high : float
+        The mean over ``draws`` in which each answer is right with the probability that was given
+        to it, and the figure that 95 % of them stay under (consistency resampling: Bröcker and
+        Smith 2007, Weather and Forecasting 22, 651-661).
+    """
+    confidence = evaluation.check(predictions).confidence
+    edges = np.linspace(0, 1, bins + 1)
+    member = np.eye(bins)[np.clip(np.searchsorted(edges, confidence) - 1, 0, bins - 1)]
+    draw, n = np.random.default_rng(seed), len(confidence)
+    errors = np.array(
+        [np.abs((confidence - (draw.random(n) < confidence)) @ member).sum() for _ in range(draws)]
+    )
+    return float(errors.mean() / n), float(np.quantile(errors / n, 0.95))
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Ask the networks, print a table of each, and record it where that was asked."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    parser = argparse.ArgumentParser(
+        prog="python -m experiments.robustness",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("networks", metavar="NETWORK", nargs="+", help="released, a run, or .keras")
+    parser.add_argument("--data", required=True, choices=tuple(datasets.LOADERS))
+    parser.add_argument("--path", help="where the data lie, if not in data/raw/")
+    parser.add_argument("--split", default="test", choices=("test", "validation"))
+    parser.add_argument("--seed", type=int, default=0, help="draws noise, sides and places")
+    parser.add_argument("--record", action="store_true", help="keep the answers")
+    parser.add_argument("--results", type=Path, default=runtime.RESULTS, help="default: results/")
+    asked = parser.parse_args(arguments)
+    runtime.setup(asked.seed)
+    dataset = datasets.load(asked.data, asked.path)
+    for network in asked.networks:
+        file, start = models.find(network).resolve(), time.perf_counter()
+        about = {"seed": asked.seed, "progress": sys.stderr.isatty()}
+        answers = ask(models.load(file), dataset, asked.split, **about)
+        name = file.parent.name if file.name == "model.keras" else file.stem
+        found = table(answers).assign(level=lambda rows: rows["level"].map("{:g}".format))
+        shown = found.assign(accuracy=100 * found["accuracy"], points=100 * found["difference"])
+        columns = ["corruption", "level", "unit", "accuracy", "points"]
+        print(f"{name} on {dataset.name}'s {asked.split} split, n = {len(answers.labels):,}")
+        print(shown[columns].round(1).to_string(index=False), flush=True)
+        if asked.record:
+            info = {
+                "network": name,
+                "model_sha256": runtime.sha256(file),
+                "dataset": dataset.name,
+                "split": asked.split,
+                "fingerprint": dataset.fingerprint(),
+                "command": shlex.join(["python", "-m", "experiments.robustness", *arguments]),
+                "evaluated": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+                "seconds": round(time.perf_counter() - start, 1),
+                **records.surroundings(),
+                **answers.info,
+            }
+            written = write(replace(answers, info=info), asked.results / "robustness")
+            print(f"recorded in {written.parent.name}/{written.name}", flush=True)
+
+
+if __name__ == "__main__":
+    runtime.run_command(main)

@@ -1,0 +1,413 @@
+"""What the usual mistakes add to a figure: a catalogue, the record of their trainings, the table.
+
+`MISTAKES` says what is done wrong, why the figure then flatters, and what to do instead. One small
+network was trained with one mistake at a time (`experiments.mistakes`); most mistakes need no
+training of their own, only another reading of the honest ones. ``results/mistakes-NAME/`` holds
+``plan.json`` (protocol, data, sessions), ``runs.csv`` (`RUN_COLUMNS`) and ``honest-SEED.npz`` (the
+honest network's answers after each epoch). `table` sets each mistake against the honest figure.
+"""
+
+from __future__ import annotations
+
+import math
+import zipfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from utils import evaluation, records, runtime
+from utils.runtime import ModelError
+
+#: The trainings that make no mistake: what the table calls them.
+HONEST = "honest"
+BASES = {
+    HONEST: ("no mistake", "", "", ""),
+    "by_photo": ("no mistake, split by photo", "", "", ""),
+}
+
+#: What a mistake does to a figure.
+KINDS: dict[str, str] = {
+    "leak": "test pictures reach training",
+    "choice": "the test set chooses",
+    "measure": "something else is measured",
+    "combined": "several at once",
+}
+
+#: The classes that two of the mistakes leave out: those of the lowest recall on PublicTest in
+#: the recorded run cnn3-fer2013-none (disgust 27 %, fear 34 %, sad 50 %).
+DROPPED: dict[str, tuple[str, ...]] = {
+    "five_classes": ("disgust", "fear"),
+    "four_classes": ("disgust", "fear", "sad"),
+}
+
+#: Of ``runs.csv``: a row an epoch of a variant with a seed. "steps" are gradient steps so far,
+#: "train_accuracy" is what Keras shows, a mean over the epoch's batches; "val" and "test" count the
+#: variant's own validation and test rows, "test_leaked" those of the latter that share a picture
+#: (or photo) with training; "seconds" include the predictions.
+RUN_COLUMNS = (
+    *("variant", "seed", "epoch", "steps", "train_n", "train_accuracy"),
+    *("val_n", "val_right", "val_accuracy", "test_n", "test_right", "test_accuracy"),
+    *("test_leaked", "seconds"),
+)
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """One way to a figure that is too high.
+
+    ``variant`` and ``reading`` say of which trainings the figure is and how it is read from them
+    (`read_figure`), ``base`` names the honest variant that it is compared with, ``control`` the one
+    that does the same thing after the split ("" where there is none), ``title`` stands in tables
+    and figures, and ``wrong``, ``why``, ``instead`` are a sentence each.
+    """
+
+    name: str
+    kind: str
+    variant: str
+    reading: str
+    base: str
+    control: str
+    title: str
+    wrong: str
+    why: str
+    instead: str
+
+
+_CATALOGUE = (
+    (
+        ("copies_kept", "leak", HONEST, "all_rows", HONEST, ""),
+        "copies of training pictures kept in test",
+        "The test set is taken as it comes, though some of its pictures also stand in training.",
+        "A picture that was seen with its answer asks for memory; FER2013 came with such copies.",
+        "Give the accuracy also without the pictures whose exact copy is in training.",
+    ),
+    (
+        ("best_epoch_on_test", "choice", HONEST, "best_on_test", HONEST, ""),
+        "best epoch chosen on the test set",
+        "The network is tested after each epoch, and the highest of these accuracies reported.",
+        "The highest of many noisy figures is high partly by luck, which the next test set lacks.",
+        "Let the validation set choose the epoch; read the test set once, at the end.",
+    ),
+    (
+        ("pooled", "choice", HONEST, "pooled", HONEST, ""),
+        "validation and test pooled, the epoch chosen on them",
+        "PublicTest and PrivateTest become one test set, and early stopping watches it.",
+        "A set that stopped the training has had its say in the figure.",
+        "Keep PublicTest for choosing and PrivateTest for the figure: that is what they are for.",
+    ),
+    (
+        ("resplit", "leak", "resplit", "chosen", HONEST, ""),
+        "all rows split anew, at random",
+        "The official split is dropped, and all rows are shuffled into 80, 10 and 10 %.",
+        "Pictures that stand in the file twice land on both sides of the split.",
+        "Use the official split; where there is none, split by picture, person or photo.",
+    ),
+    (
+        ("augmented_first", "leak", "augmented_first", "chosen", HONEST, "augmented_after"),
+        "augmentation before the split",
+        "Moved and mirrored copies of all pictures are made first; then the rows are split.",
+        "Nearly every test picture has a version of itself in training.",
+        "Split first; augment the training rows only, while training.",
+    ),
+    (
+        ("smote_first", "leak", "smote_first", "chosen", HONEST, "smote_after"),
+        "SMOTE before the split",
+        "The classes are balanced with synthetic faces first; then the rows are split.",
+        "A synthetic test face is a blend of two real ones, most often of training faces.",
+        "Split first; balance the training rows only, and test on faces that are real.",
+    ),
+    (
+        ("training_accuracy", "measure", HONEST, "training", HONEST, ""),
+        "training accuracy reported",
+        "The accuracy that the progress bar shows at the chosen epoch is reported.",
+        "It tells how well the network remembers the faces that it learns from.",
+        "Report the accuracy on the test set, and show both curves.",
+    ),
+    (
+        ("training_accuracy_last", "measure", HONEST, "training_last", HONEST, ""),
+        "training accuracy of the last epoch",
+        "The last number on the screen is reported: the training accuracy of the last epoch.",
+        "This number rises as long as one trains, whether or not the network gets better.",
+        "Report the accuracy on the test set, at the epoch that the validation set chose.",
+    ),
+    (
+        ("five_classes", "measure", "five_classes", "chosen", HONEST, ""),
+        "disgust and fear left out",
+        "The two expressions that are recognized worst are left out of training and test.",
+        "Five expressions are an easier question than seven: the answer belongs to that question.",
+        "Say the number of classes beside the figure, and compare it with the same number only.",
+    ),
+    (
+        ("four_classes", "measure", "four_classes", "chosen", HONEST, ""),
+        "disgust, fear and sad left out",
+        "The three expressions that are recognized worst are left out of training and test.",
+        "With four expressions, guessing alone is right nearly twice as often as with seven.",
+        "Say the number of classes beside the figure, and compare it with the same number only.",
+    ),
+    (
+        ("binary_accuracy", "measure", HONEST, "binary", HONEST, ""),
+        "“binary” accuracy over the classes",
+        "Keras is given metrics=“binary_accuracy”: each class becomes a yes-or-no question.",
+        "Six of the seven answers to a face are “no”: always saying no to all has 6/7 = 85.7 %.",
+        "Use categorical_accuracy: one face, one answer.",
+    ),
+    (
+        ("top2", "measure", HONEST, "top2", HONEST, ""),
+        "among the two most probable (top-2)",
+        "An answer counts as right when the true expression is the first or the second guess.",
+        "Two guesses are right more often than one. It is a fair measure under its own name.",
+        "Call it top-2 accuracy, and give the accuracy beside it.",
+    ),
+    (
+        ("by_face", "leak", "by_face", "chosen", "by_photo", ""),
+        "faces of one photo on both sides",
+        "Faces are split at random, though several were cut from one photo.",
+        "Faces in one photo share light, place and mood: one gives away its neighbor's answer.",
+        "Split by photo: all faces of a photo on one side.",
+    ),
+    (
+        ("combined", "combined", "combined", "best_on_test", HONEST, ""),
+        "SMOTE and augmentation before the split, best epoch on the test set",
+        "Balance, augment, then split; and report the best epoch of the test set.",
+        "Each step looks like diligence, and each hands test faces to training or to the choice.",
+        "Split before anything else, and read the test set once.",
+    ),
+)
+MISTAKES: tuple[Mistake, ...] = tuple(Mistake(*key, *texts) for key, *texts in _CATALOGUE)
+
+
+@dataclass(frozen=True)
+class Mistakes:
+    """A record of what the mistakes are worth on a data set.
+
+    Attributes
+    ----------
+    name : str
+        Its folder's without "mistakes-".
+    info : dict
+        ``plan.json``: dataset, fingerprint, plan, expressions, rows, and sessions, each with
+        its command, versions, hardware and commit.
+    runs : pandas.DataFrame
+        ``runs.csv``, with `RUN_COLUMNS`.
+    answers : dict of int to dict of str to array
+        Seed → what the honest network answers on the test set: ``labels``, ``rows``, ``copies``
+        (whether the same picture stands in training), (n,); the most probable class ``first`` and
+        the next, ``second``, and whether the first has more than 0.5, ``sure``, (epochs, n).
+    """
+
+    name: str
+    info: dict[str, Any] = field(repr=False)
+    runs: pd.DataFrame = field(repr=False)
+    answers: dict[int, dict[str, np.ndarray]] = field(repr=False)
+
+    def seeds(self, variant: str) -> list[int]:
+        """List the seeds that a variant was trained with, in order."""
+        return sorted(map(int, self.runs.loc[self.runs["variant"] == variant, "seed"].unique()))
+
+    def history(self, variant: str, seed: int) -> pd.DataFrame:
+        """Return the epochs of one training; `ModelError` when there is none."""
+        rows = self.runs[(self.runs["variant"] == variant) & (self.runs["seed"] == seed)]
+        if rows.empty:
+            raise ModelError(f"{self.name}: no run of {variant!r} with seed {seed}")
+        return rows.sort_values("epoch").reset_index(drop=True)
+
+    def predictions(self, seed: int) -> records.Predictions:
+        """Return the honest network's answers on the test set at the epoch that validation chose.
+
+        Which class it names was recorded, not how probable: the class has 1, the others 0.
+        """
+        chosen = self.history(HONEST, seed)["val_right"].argmax()
+        said, expressions = self.answers[seed], tuple(self.info["expressions"])
+        named = np.eye(len(expressions), dtype=np.float32)[said["first"][chosen]]
+        facts = (said[name].astype(np.int64) for name in ("labels", "rows"))
+        return records.Predictions(named, *facts, said["copies"], expressions)
+
+
+def read_figure(found: Mistakes, variant: str, seed: int, reading: str) -> tuple[float, int, float]:
+    """Read a figure from one training.
+
+    Parameters
+    ----------
+    found : Mistakes
+    variant, seed
+        Which training.
+    reading : str
+        "chosen": the test accuracy of the epoch that is best on validation, the honest way;
+        "best_on_test": the highest test accuracy; "pooled": the highest accuracy on validation and
+        test together; "training", "training_last": the training accuracy of the chosen, the last
+        epoch. Of the honest variant only: "all_rows", as "chosen" but with the copies of training
+        pictures; "binary", Keras's binary accuracy; "top2".
+
+    Returns
+    -------
+    figure, n, leaked : float, int, float
+        Percent; the rows that it is of; the percentage of these that training knows (NaN where
+        the figure is of training itself).
+    """
+    history = found.history(variant, seed)
+    chosen = int(history["val_right"].argmax())
+    n, right = int(history["test_n"].iloc[0]), history["test_right"]
+    leaked = 100 * float(history["test_leaked"].iloc[0] / n)
+    if reading == "chosen":
+        return 100 * (right[chosen] / n), n, leaked
+    if reading == "best_on_test":
+        return 100 * (right.max() / n), n, leaked
+    if reading == "pooled":
+        n += int(history["val_n"].iloc[0])
+        return 100 * ((history["val_right"] + right).max() / n), n, leaked
+    if reading in ("training", "training_last"):
+        row = history.iloc[chosen if reading == "training" else -1]
+        return 100 * float(row["train_accuracy"]), int(row["train_n"]), math.nan
+    said = found.answers[seed]
+    first, second, sure = (said[name][chosen] for name in ("first", "second", "sure"))
+    values, kept = first == said["labels"], ~said["copies"]
+    if reading == "all_rows":
+        return 100 * float(values.mean()), len(values), 100 * float(said["copies"].mean())
+    if reading == "top2":
+        values = values | (second == said["labels"])
+    else:  # binary: unsure, all seven say "no" and one is wrong; sure and wrong, two are
+        values = 1 - np.where(sure, np.where(values, 0, 2), 1) / len(found.info["expressions"])
+    return 100 * float(values[kept].mean()), int(kept.sum()), leaked
+
+
+def table(found: Mistakes) -> pd.DataFrame:
+    """Set each mistake against the honest figure.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Index ``mistake``: first the honest variant ("honest", or "by_photo"), then the mistakes
+        that were trained, in `MISTAKES`' order. Columns: ``title``; ``kind``; ``base``, what it
+        is compared with; ``seeds``, how many; ``n`` and ``leaked`` as `read_figure` returns them
+        for the first seed; ``figure``, the mean of the seeds, percent; ``points``, the mean of the
+        differences to the base, paired by seed, percentage points; ``low`` and ``high``, its 95 %
+        interval over the seeds (`evaluation.seeds_interval`; NaN for one seed), of the honest row
+        that of its figure; ``done_right``, the difference where the same thing is done after the
+        split (NaN where that is no question); ``wrong``, ``why`` and ``instead``.
+
+    Raises
+    ------
+    ModelError
+        When no honest variant is recorded yet.
+    """
+    rows = {}
+    bases = [Mistake(base, HONEST, base, "chosen", base, "", *BASES[base]) for base in BASES]
+    for one in (*bases, *MISTAKES):
+        both = _paired(found, one.variant, one.reading, one.base)
+        if both.empty:
+            continue
+        seed, is_base = both.index[0], one.name == one.base
+        mean, low, high = evaluation.seeds_interval(both["wrong"] - both["base"] * (not is_base))
+        control = _paired(found, one.control, "chosen", one.base)
+        _, n, leaked = read_figure(found, one.variant, seed, one.reading)
+        rows[one.name] = {
+            **{key: getattr(one, key) for key in ("title", "kind", "base")},
+            "seeds": len(both),
+            "n": n,
+            "leaked": leaked,
+            "figure": float(both["wrong"].mean()),
+            "points": 0.0 if is_base else mean,
+            "low": low,
+            "high": high,
+            "done_right": float((control["wrong"] - control["base"]).mean()),
+            **{key: getattr(one, key) for key in ("wrong", "why", "instead")},
+        }
+    if not rows:
+        raise ModelError(f"{found.name}: neither {' nor '.join(BASES)} is recorded yet")
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("mistake")
+
+
+def _paired(found: Mistakes, variant: str, reading: str, base: str) -> pd.DataFrame:
+    """Put the figures of a variant and of its base side by side, for the seeds of both."""
+    seeds = [seed for seed in found.seeds(variant) if seed in found.seeds(base)]
+    wrong = [read_figure(found, variant, seed, reading)[0] for seed in seeds]
+    honest = [read_figure(found, base, seed, "chosen")[0] for seed in seeds]
+    return pd.DataFrame({"wrong": wrong, "base": honest}, index=seeds, dtype=float)
+
+
+def describe(table: pd.DataFrame) -> str:
+    """Write `table`'s result as text: figure, points with their interval, title; a line each."""
+    lines = []
+    for name, row in table.iterrows():
+        line, several = f"{row['figure']:5.1f} %  ", row["seeds"] > 1
+        if name == row["base"]:
+            line += f"{name}, {row['seeds']} seed{'s' * several}, n = {row['n']:,}"
+        else:
+            interval = f" ({row['low']:+.1f} to {row['high']:+.1f})" * several
+            line += f"{row['points']:+5.1f}{interval}  {row['title']}"
+        lines.append(line)
+    return "\n".join(lines)
+
+
+def recorded(results: Path = runtime.RESULTS) -> list[str]:
+    """List the records below ``results``, by name."""
+    plans = results.glob("mistakes-*/plan.json")
+    return sorted(plan.parent.name.removeprefix("mistakes-") for plan in plans)
+
+
+def load(name: str | Path, results: Path = runtime.RESULTS) -> Mistakes:
+    """Read a record.
+
+    Parameters
+    ----------
+    name : str or path
+        A data set's name, as "fer2013" for ``results/mistakes-fer2013``; or the record's folder.
+    results : path
+        Where named records lie.
+
+    Raises
+    ------
+    ModelError
+        When there is no such record, or one of its files is not what it should be.
+    """
+    folder = name if isinstance(name, Path) else results / f"mistakes-{name}"
+    if not (folder / "plan.json").is_file():
+        there = ", ".join(recorded(folder.parent)) or "none"
+        raise ModelError(f"{folder.name}: no record of mistakes there; recorded: {there}")
+    info = runtime.read_json(folder / "plan.json")
+    runs, file = pd.DataFrame(columns=list(RUN_COLUMNS)), folder / "plan.json"
+    try:
+        epochs, classes = int(info["plan"]["epochs"]), len(info["expressions"])
+        file = folder / "runs.csv"
+        if file.is_file():
+            runs = pd.read_csv(file)
+        _check_runs(runs, epochs)
+        found = Mistakes(folder.name.removeprefix("mistakes-"), info, runs, {})
+        for seed in found.seeds(HONEST):
+            file = folder / f"{HONEST}-{seed}.npz"
+            found.answers[seed] = _read_answers(file, epochs, classes)
+    except (ValueError, KeyError, TypeError, OSError, EOFError, zipfile.BadZipFile) as error:
+        problem = f"cannot be read: {type(error).__name__}: {error}"
+        raise ModelError(f"{folder.name}/{file.name}: {problem}") from error
+    return found
+
+
+def _check_runs(runs: pd.DataFrame, epochs: int) -> None:
+    """Refuse a table of runs that lacks a column or an epoch, or counts what cannot be."""
+    if tuple(runs.columns) != RUN_COLUMNS:
+        columns = ", ".join(map(str, runs.columns))
+        raise ValueError(f"columns {columns}; expected {', '.join(RUN_COLUMNS)}")
+    for (variant, seed), rows in runs.groupby(["variant", "seed"], sort=False):
+        if sorted(rows["epoch"]) != list(range(1, epochs + 1)):
+            found = f"{variant}, seed {seed}: found {len(rows)} rows"
+            raise ValueError(f"{found}, expected one for each of the epochs 1 … {epochs}")
+    for split in ("val", "test"):
+        wrong = ~runs[f"{split}_right"].between(0, runs[f"{split}_n"])
+        if wrong.any():
+            raise ValueError(f"row {int(wrong.argmax())}: more right {split} answers than rows")
+
+
+def _read_answers(path: Path, epochs: int, classes: int) -> dict[str, np.ndarray]:
+    """Read the test set's part of ``honest-SEED.npz``."""
+    names = ("labels", "rows", "copies", "first", "second", "sure")
+    with np.load(path, allow_pickle=False) as arrays:
+        said = {name: arrays[f"test_{name}"] for name in names}
+    n, shapes = len(said["labels"]), [array.shape for array in said.values()]
+    if shapes != [(n,)] * 3 + [(epochs, n)] * 3:
+        raise ValueError(f"arrays of {shapes}, expected {epochs} epochs")
+    if max(said["labels"].max(), said["first"].max(), said["second"].max()) >= classes:
+        raise ValueError(f"found a class over {classes - 1}")
+    return said
