@@ -1,0 +1,184 @@
+"""Networks one face at a time, and what detectors find: parts with a record of their own each."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from experiments.speed.parts import QUICK, Sizes, compiled
+from utils import datasets, faces, models, records, runtime, training
+from utils.datasets import expw
+from utils.expressions import EXPRESSIONS
+
+#: The least intersection over union of a found box with the labelled one.
+OVERLAP = 0.4
+#: How far boxes are widened, as a share of their sides.
+MARGINS = (0.0, 0.05, 0.1, 0.2, 0.3)
+QUANTILES = {"p10": 0.1, "median": 0.5, "p90": 0.9}
+
+
+def latency(sizes: Sizes, data: str) -> dict[str, Any]:
+    """Time single faces: the five networks at their own sizes, in float32, networks in turns.
+
+    A network's time does not depend on its weights. Each is asked by a compiled call, which a
+    program that answers faces one by one would use, by ``predict_on_batch``, and by ``predict``,
+    which is made for many.
+    """
+    table = models.networks_table()
+    table = table.iloc[:1] if sizes is QUICK else table
+    rounds, calls = (1, 2) if sizes is QUICK else (10, 50)
+    counts = {"compiled": calls, "predict_on_batch": calls // 2, "predict": max(1, calls // 5)}
+    asked, one = {}, {}
+    for name in table.index:
+        model = models.build(name)
+        one[name] = np.random.default_rng(0).random((1, *model.input_shape[1:]), np.float32)
+        asked[name, "compiled"] = compiled(model)
+        asked[name, "predict_on_batch"] = model.predict_on_batch
+        asked[name, "predict"] = lambda face, model=model: model.predict(face, verbose=0)
+    seconds: dict[tuple[str, str], list[float]] = {key: [] for key in asked}
+    for (name, way), ask in [*asked.items()] * rounds:
+        for call in range(-2, counts[way]):  # the first two compile, and touch the memory
+            start = time.perf_counter()
+            ask(one[name])
+            if call >= 0:
+                seconds[name, way].append(time.perf_counter() - start)
+    networks: dict[str, Any] = {}
+    for name, row in table.iterrows():
+        known = {"input": row["input"], "parameters": int(row["parameters"])}
+        known["multiply_adds"] = int(row["multiply_adds"])
+        known["milliseconds"] = {
+            way: {
+                quantile: round(1000 * float(np.quantile(seconds[name, way], share)), 3)
+                for quantile, share in QUANTILES.items()
+            }
+            for way in counts
+        }
+        networks[str(name)] = known
+    medians = {name: one["milliseconds"]["compiled"]["median"] for name, one in networks.items()}
+    fastest = min(medians, key=medians.__getitem__)
+    return {
+        "batch": 1,
+        "calls": {way: rounds * count for way, count in counts.items()},
+        "rounds": rounds,
+        "precision": "float32",
+        "networks": networks,
+        "fastest": fastest,
+        "times_the_fastest": {
+            name: round(median / medians[fastest], 2) for name, median in medians.items()
+        },
+    }
+
+
+def _expw():
+    """Return ExpW's list of faces, and the file of each photo."""
+    folder = runtime.RAW / "expw"
+    table = expw.read_list(next(folder.rglob(expw.LIST_NAME), folder / expw.LIST_NAME))
+    return table, expw.locate_photos(table, folder)
+
+
+def _count(labels: np.ndarray) -> dict[str, int]:
+    counts = np.bincount(labels, minlength=len(EXPRESSIONS)).tolist()
+    return dict(zip(EXPRESSIONS, counts, strict=True))
+
+
+def detectors(sizes: Sizes, data: str) -> dict[str, Any]:
+    """Count what each detector finds: of ExpW's labelled boxes, and of FER2013's pictures.
+
+    A labelled face counts as found when a detected box overlaps it by `OVERLAP`. FER2013's pictures
+    are faces already: there a picture counts, enlarged once, twice, four times, when the detector
+    finds any face in it; the others are what a pipeline throws away that runs one over FER2013.
+    """
+    table, paths = _expw()
+    names = np.random.default_rng(0).permutation(sorted(paths))[: sizes.photos]
+    measured: dict[str, Any] = {
+        "photos": len(names),
+        "faces": int(table["photo"].isin(names).sum()),
+        "overlap": OVERLAP,
+        "detectors": {name: {"found": 0, "detected": 0} for name in faces.DETECTORS},
+    }
+    seconds = dict.fromkeys(faces.DETECTORS, 0.0)
+    for detector in seconds:  # loading it is no part of a photo's time
+        faces.detect(np.zeros((200, 200, 3), np.uint8), detector)
+    for name in tqdm(names, desc="ExpW", unit=" photos"):
+        photo = faces.read_photo(paths[name])
+        rows = table.loc[table["photo"] == name, ["left", "top", "right", "bottom"]]
+        boxes = [faces.Box(*row).clipped(photo.shape[1], photo.shape[0]) for row in rows.to_numpy()]
+        for detector, counts in measured["detectors"].items():
+            start = time.perf_counter()
+            found = faces.detect(photo, detector)
+            seconds[detector] += time.perf_counter() - start
+            counts["detected"] += len(found)
+            counts["found"] += sum(
+                any(faces.overlap(box, one.box) >= OVERLAP for one in found) for box in boxes
+            )
+    for detector, counts in measured["detectors"].items():
+        counts["milliseconds"] = round(1000 * seconds[detector] / len(names), 1)
+    part = datasets.load(data).part("training")
+    pictures: dict[str, Any] = {}
+    for detector, count in {"mtcnn": sizes.pictures, "haar": 6 * sizes.pictures}.items():
+        images, labels = part.images[:count], part.labels[:count]
+        pictures[detector] = {"rows": _count(labels), "found": {}}
+        for factor in (1, 2, 4):
+            shown = tqdm(
+                faces.resize(images, factor * images.shape[1]), desc=f"{detector} ×{factor}"
+            )
+            hits = np.array([bool(faces.detect(picture, detector)) for picture in shown])
+            pictures[detector]["found"][str(factor)] = _count(labels[hits])
+    return {"expw": measured, data: pictures, "seed": 0}
+
+
+def margin(sizes: Sizes, data: str) -> dict[str, Any]:
+    """Count how many of ExpW's faces the released network names rightly, by margin of their boxes.
+
+    Training and validation rows alone, since the answer sets a default (`photos.MARGIN`). "own" are
+    ExpW's own boxes; on a sample of the photos also mtcnn's box of a labelled face, beside "own,
+    the same faces".
+    """
+    file = models.find(models.DEFAULT)
+    classifier = models.load(file)
+    table, paths = _expw()
+    table = table[datasets.load("expw").split != "test"]
+    names = np.random.default_rng(0).permutation(sorted(set(table["photo"])))
+    looked_at = set(names[: 2 * sizes.photos])
+    kept: dict[str, tuple[list, list]] = {
+        kind: ([], []) for kind in ("own", "own, the same faces", "mtcnn")
+    }
+
+    def keep(kind: str, photo: np.ndarray, box: faces.Box, label: int) -> None:
+        size = max(classifier.input_shape[:2])
+        crops = [faces.crop(photo, box, margin=one, size=size) for one in MARGINS]
+        kept[kind][0].append(training.faces_for(classifier, np.stack(crops)))
+        kept[kind][1].append(label)
+
+    for name in tqdm(names, desc="ExpW", unit=" photos"):
+        photo = faces.read_photo(paths[name])
+        found = faces.detect(photo, "mtcnn") if name in looked_at else []
+        for row in table[table["photo"] == name].itertuples():
+            box = faces.Box(row.left, row.top, row.right, row.bottom)
+            keep("own", photo, box, row.label)
+            inside = box.clipped(photo.shape[1], photo.shape[0])
+            overlaps = [faces.overlap(one.box, inside) for one in found]
+            if max(overlaps, default=0.0) >= OVERLAP:
+                keep("own, the same faces", photo, box, row.label)
+                keep("mtcnn", photo, found[int(np.argmax(overlaps))].box, row.label)
+    counted: dict[str, Any] = {}
+    for kind, (crops, labels) in kept.items():
+        counted[kind] = {"faces": len(labels), "correct": {}}
+        for at, one in enumerate(MARGINS):
+            some = [crop[at] for crop in crops]
+            right = classifier.predict(np.stack(some)).argmax(axis=1) == labels if some else []
+            counted[kind]["correct"][f"{one:g}"] = int(np.sum(right))
+    return {
+        "network": records.network_name(file),
+        "model_sha256": runtime.sha256(file),
+        "dataset": "expw",
+        "splits": ["training", "validation"],
+        "overlap": OVERLAP,
+        "photos": len(looked_at),
+        "labelled": int(table["photo"].isin(looked_at).sum()),
+        **counted,
+        "seed": 0,
+    }
