@@ -35,7 +35,7 @@ test-real: $(installed)  ## tests on the real data; they skip, and say so, where
 
 .PHONY: data
 data: $(installed)  ## fetch FER2013 into data/raw; or take a copy: make data FROM=fer2013.csv
-	@$(run) -m utils.download $(if $(FROM),--from "$(FROM)") $(if $(SOURCE),--source $(SOURCE))
+	@$(run) -m utils.datasets.download $(if $(FROM),--from "$(FROM)") $(if $(SOURCE),--source $(SOURCE))
 
 .PHONY: lab
 lab: $(installed)  ## open the notebooks in JupyterLab

@@ -66,7 +66,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         )
     assessed = assessment.assess(
         file,
-        commands.load_data(asked, run.info["dataset"] if run else None),
+        commands.load_data(
+            asked, run.info["dataset"] if run else None, size=models.load(file).input_shape[0]
+        ),
         split=asked.split,
         without=asked.without,
         command=shlex.join(["evaluate.py", *arguments]),

@@ -74,7 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if asked.data == "fer2013" and settings.targets != "labels":
         dataset = datasets.beside_fer2013(asked.path)
     else:
-        dataset = commands.load_data(asked)
+        dataset = commands.load_data(asked, size=settings.size)
     dataset = dataset.leave_out(asked.without)
     print(dataset.describe(), flush=True)
 

@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 from IPython.core.inputtransformer2 import TransformerManager
 
-from utils import notebooks
+from tools import notebooks
 
 LACKING = ("mtcnn", "optuna")
 VERSION = "99.0"

@@ -7,7 +7,7 @@ import re
 import nbformat
 import pytest
 
-from utils import course
+from tools import course
 from utils.runtime import DataError
 
 PICTURE = (

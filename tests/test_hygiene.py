@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from utils import notebooks
+from tools import notebooks
 from utils.runtime import DataError
 
 COMMITTED = notebooks.paths()

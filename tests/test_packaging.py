@@ -8,7 +8,7 @@ import textwrap
 import pytest
 import yaml
 
-from utils import notebooks
+from tools import notebooks
 
 try:
     import tomllib

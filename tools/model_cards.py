@@ -53,8 +53,8 @@ Most often confused: {confused}.
 
 - Balancing: {balance}; {rows_balanced:,} faces an epoch from {rows:,} real ones. Augmentation:
   {augmentation}.
-- {epochs} epochs of batches of {batch_size}, {optimizer} with weight decay {weight_decay:g}, learning
-  rate {learning_rate:g} after {warmup_epochs:g} warm-up epochs, then falling along a cosine; label
+- {epochs} epochs of batches of {batch_size}, {optimizer} with weight decay {weight_decay:g},
+  learning rate {learning_rate:g} after {warmup_epochs:g} warm-up epochs, then falling along a cosine; label
   smoothing {label_smoothing:g}; computed in {precision}. {more}
 - On {hardware}, {backend}, {hours:.1f} hours, {images_per_second:.0f} faces a second.
 - Record: [`results/{name}`](../results/{name}). Command: `{command}`.

@@ -1,6 +1,6 @@
 """The README's two tables and the figures of the recorded runs, computed from what is there.
 
-``python -m utils.report`` (``make readme``) writes the results and the list of notebooks between
+``python -m tools.readme`` (``make readme``) writes the results and the list of notebooks between
 their markers in the README, and for every recorded run on real faces
 ``figures/RUN-confusion-matrix.png`` and ``figures/RUN-learning-curves.png``. A test holds the
 tables to be current. No number is typed in.
@@ -9,6 +9,7 @@ tables to be current. No number is typed in.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import sys
 import textwrap
@@ -17,14 +18,15 @@ from pathlib import Path
 
 import numpy as np
 
-from utils import evaluation, notebooks, outstanding, records, runtime, speed, training
+from experiments import speed
+from tools import notebooks
+from utils import datasets, evaluation, records, runtime, training
 from utils.runtime import DataError
 
 README = runtime.ROOT / "README.md"
 #: What is written between ``<!-- NAME:begin -->`` and ``<!-- NAME:end -->``.
 PARTS = ("mistakes", "results", "notebooks")
 
-DATASETS = {"fer2013": "FER2013", "ferplus": "FER+", "expw": "ExpW"}
 BALANCES = {"smote": "SMOTE", "weights": "class weights", "none": "as they are"}
 TARGETS = {"votes": ", on votes", "both": ", on labels and votes"}
 COLUMNS = (
@@ -56,7 +58,8 @@ def groups(runs: Sequence[records.Run]) -> list[list[records.Run]]:
     """
     found: dict[str, list[records.Run]] = {}
     for run in runs:
-        settings = {**training.complete(run.info["settings"]), "seed": None}
+        settings = dataclasses.asdict(training.settings_from_record(run.info["settings"]))
+        settings["seed"] = None
         key = json.dumps(
             [run.info["model"], run.info["dataset"], run.info["fingerprint"], settings],
             sort_keys=True,
@@ -94,19 +97,22 @@ def row(group: Sequence[records.Run]) -> list[str]:
         )
     else:
         without = "–"
+    settings = training.settings_from_record(info["settings"])
     network = f"[`{info['model']}`](results/{group[0].name})"
-    if info["settings"].get("start"):
-        network += f", from `{info['settings']['start']}`"
-    network += TARGETS.get(info["settings"].get("targets"), "")
-    if info["settings"].get("teachers"):
-        network += f", taught by {', '.join(f'`{name}`' for name in info['settings']['teachers'])}"
-    data = DATASETS.get(info["dataset"], info["dataset"])
+    if settings.initial_weights:
+        network += f", from `{settings.initial_weights}`"
+    network += TARGETS.get(settings.targets, "")
+    if settings.teachers:
+        network += f", taught by {', '.join(f'`{name}`' for name in settings.teachers)}"
+    if settings.test_time_augmentation > 1:
+        network += f", {settings.test_time_augmentation} views"
+    data = _title(info["dataset"])
     if info["dataset"] == "ferplus":
         data += f", {len(info['expressions'])} classes"
     return [
         network,
         data,
-        BALANCES.get(info["settings"].get("balance"), "–"),
+        BALANCES[settings.balance],
         epochs,
         f"{len(group)} ({', '.join(str(run.info['seed']) for run in group)})",
         n,
@@ -117,26 +123,10 @@ def row(group: Sequence[records.Run]) -> list[str]:
     ]
 
 
-def empty_row(missing: outstanding.NotRun) -> list[str]:
-    """Write the table's row of a run that has not been made: dashes, and the reason.
-
-    Parameters
-    ----------
-    missing : NotRun
-        Out of `outstanding.not_run`.
-
-    Returns
-    -------
-    list of str
-        A cell for each of `COLUMNS`.
-    """
-    named = [
-        f"`{missing.model}`",
-        DATASETS.get(missing.dataset, missing.dataset),
-        BALANCES.get(missing.balance, "–"),
-    ]
-    reason = f"not run: {missing.reason.replace('|', '/')}"
-    return [*named, *["–"] * (len(COLUMNS) - len(named) - 1), reason]
+def _title(dataset: str) -> str:
+    """Name a data set as people do."""
+    known = datasets.LOADERS.get(dataset)
+    return known.title if known else dataset
 
 
 def recorded(results: Path = runtime.RESULTS) -> list[records.Run]:
@@ -188,7 +178,8 @@ def draw_mistakes(results: Path = runtime.RESULTS, folder: Path = runtime.FIGURE
     -------
     list of Path
     """
-    from utils import claims, figures, mistakes
+    from utils import figures
+    from utils.honesty import claims, mistakes
 
     claimed = {name: float(figure) for name, figure, *_ in claims.ANCESTORS if figure}
     written = []
@@ -198,7 +189,7 @@ def draw_mistakes(results: Path = runtime.RESULTS, folder: Path = runtime.FIGURE
             figure = figures.mistakes_waterfall(
                 table,
                 claims=claimed,
-                title=f"What each mistake adds on {DATASETS.get(name, name)} (a small network)",
+                title=f"What each mistake adds on {_title(name)} (a small network)",
             )
             written.append(figures.save(figure, f"mistakes-{name}", folder))
     return written
@@ -217,7 +208,7 @@ def mistakes_paragraph(results: Path = runtime.RESULTS) -> str:
     str
         Markdown.
     """
-    from utils import mistakes
+    from utils.honesty import mistakes
 
     table = mistakes.table(mistakes.load("fer2013", results))
     points, figure = table["points"], table["figure"]
@@ -246,14 +237,14 @@ def table(results: Path = runtime.RESULTS) -> str:
     ----------
     results : path
         Where the recorded runs lie. Runs on the sample faces are left out: their accuracy says
-        nothing about real faces. Those that `outstanding.not_run` lists come last, as empty rows.
+        nothing about real faces.
 
     Returns
     -------
     str
         A Markdown table, or a sentence where there is no run yet.
     """
-    rows = [*map(row, groups(recorded(results))), *map(empty_row, outstanding.not_run(results))]
+    rows = [row(group) for group in groups(recorded(results))]
     if not rows:
         return "No run on real faces is recorded yet."
     rows = [COLUMNS, ["---"] * len(COLUMNS), *rows]
@@ -319,7 +310,7 @@ def _hardware(text: str) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write tables and figures, or with ``--check`` only say whether the tables are."""
-    parser = argparse.ArgumentParser(prog="python -m utils.report", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tools.readme", description=__doc__)
     parser.add_argument("--check", action="store_true", help="change nothing; fail if out of date")
     check = parser.parse_args(arguments).check
     before = README.read_text(encoding="utf-8")
@@ -339,4 +330,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    runtime.run_command(main)

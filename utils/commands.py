@@ -47,10 +47,25 @@ def add_data(parser: argparse.ArgumentParser, *, default: str | None) -> None:
     )
 
 
-def load_data(asked: argparse.Namespace, name: str | None = None) -> datasets.FaceDataset:
-    """Load the faces that a command line names; ``name`` where it names none."""
-    classes = {"classes": asked.classes} if asked.classes else {}
-    return datasets.load(asked.data or name, asked.path, **classes)
+def load_data(
+    asked: argparse.Namespace, name: str | None = None, *, size: int | None = None
+) -> datasets.FaceDataset:
+    """Load the faces that a command line names.
+
+    Parameters
+    ----------
+    asked : argparse.Namespace
+        What `add_data`'s options were given.
+    name : str, optional
+        The data set where the command line names none.
+    size : int, optional
+        Side to which somebody's own pictures are brought, in pixels.
+    """
+    options = {"classes": asked.classes} if asked.classes else {}
+    name = asked.data or name
+    if name == "folder" and size:
+        options["size"] = size
+    return datasets.load(name, asked.path, **options)
 
 
 def add_settings(parser: argparse.ArgumentParser, *, leave_out: tuple[str, ...] = ()) -> None:

@@ -135,7 +135,8 @@ def run_command(main: Callable[[], int | None]) -> None:
     main : callable
         Reads ``sys.argv``, prints, returns an exit code.
     """
-    name = Path(sys.argv[0]).name
+    called = Path(sys.argv[0])
+    name = called.parent.name if called.name == "__main__.py" else called.name
     code = 1
     try:
         code = main() or 0

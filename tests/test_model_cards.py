@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import test_training
 
-from utils import datasets, evaluation, models, records, release, runtime, training
+from tools import model_cards as release
+from utils import datasets, evaluation, models, records, runtime, training
 from utils.runtime import DataError, ModelError
 
 RELEASED = sorted(runtime.MODELS.glob("*.keras"))

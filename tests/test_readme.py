@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from utils import evaluation, records, report
+from tools import readme as report
+from utils import evaluation, records
 from utils.expressions import EXPRESSIONS
 from utils.runtime import DataError
 
