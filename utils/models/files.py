@@ -107,7 +107,8 @@ def _require_probabilities(answers: np.ndarray, shape: tuple[int, int]) -> None:
     if answers.shape != shape:
         found = f"an array of shape {answers.shape}"
     elif not np.isfinite(answers).all():
-        found = f"{int((~np.isfinite(answers)).any(axis=1).sum()):,} rows with NaN or infinity"
+        broken = int((~np.isfinite(answers)).any(axis=1).sum())
+        found = f"{broken:,} of {shape[0]:,} with NaN or infinity"
     elif answers.min() < -1e-3 or np.abs(answers.sum(axis=1) - 1).max() > 1e-2:
         worst = float(answers.sum(axis=1)[np.abs(answers.sum(axis=1) - 1).argmax()])
         found = (
@@ -116,7 +117,7 @@ def _require_probabilities(answers: np.ndarray, shape: tuple[int, int]) -> None:
     if found:
         raise ModelError(
             f"the network's answers are no probabilities: found {found}; expected "
-            f"{shape[0]:,} rows of {shape[1]} numbers of 0 … 1 that sum to 1"
+            f"{shape[1]} numbers of 0 … 1 for each face, that sum to 1"
         )
 
 

@@ -5,7 +5,8 @@ chosen on the validation split, the test split read once at the end, everything 
 folder. It stands in `utils/training/fit.py`.
 """
 
-from utils.training.fit import course_run, train, training_faces, training_targets
+from utils.training.fit import course_run, train
+from utils.training.inputs import training_faces, training_targets
 from utils.training.predict import check_names, faces_for, predict, views_of
 from utils.training.settings import (
     NO_AUGMENTATION,

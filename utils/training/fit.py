@@ -19,9 +19,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from utils import augment, balance, datasets, faces, models, records, runtime
+from utils import augment, datasets, faces, models, records, runtime
 from utils.runtime import DataError, ModelError
+from utils.training import transfer
 from utils.training.devices import Devices
+from utils.training.inputs import training_faces, training_targets
 from utils.training.predict import predict
 from utils.training.settings import Settings, recipe, settings_from_record
 
@@ -141,7 +143,7 @@ def _begin(
         return info
     # What cannot be trained is refused before there is a record of it.
     _network(dataset, settings, folder)
-    _teachers(dataset, settings, folder)
+    transfer.teachers(dataset, settings, folder.parent)
     training_targets(dataset, dataset.part("training").labels, settings)
     info = {
         **asked,
@@ -159,20 +161,15 @@ def _begin(
 def _require_same(name: str, info: dict[str, Any], asked: dict[str, Any]) -> None:
     """Refuse to go on with a run that was begun with other settings or data."""
 
-    def plain(value: dict[str, Any]) -> dict[str, Any]:
+    def flat(value: dict[str, Any]) -> dict[str, Any]:
         settings = dataclasses.asdict(settings_from_record(value["settings"]))
-        return {**value, "settings": json.loads(json.dumps(settings))}
+        return {**{key: value.get(key) for key in asked}, "settings": None, **settings}
 
-    found, wanted = plain(info), plain(asked)
+    found, wanted = flat(info), flat(asked)
     different = [
-        f"{key}: {found['settings'].get(key)!r}, now {value!r}"
-        for key, value in wanted["settings"].items()
-        if found["settings"].get(key) != value
-    ]
-    different += [
-        f"{key}: {found.get(key)!r}, now {value!r}"
-        for key, value in wanted.items()
-        if key != "settings" and found.get(key) != value and value not in different
+        f"{key}: {found[key]!r}, now {wanted[key]!r}"
+        for key in wanted
+        if json.dumps(found[key]) != json.dumps(wanted[key])
     ]
     if different:
         raise ModelError(
@@ -202,148 +199,8 @@ def _network(dataset: datasets.FaceDataset, settings: Settings, folder: Path):
     model = models.build(settings.model, shape, len(dataset.expressions), **settings.network)
     if settings.initial_weights:
         start = models.load(models.find(settings.initial_weights, folder.parent))
-        _take_over(model, start, dataset.expressions)
+        transfer.take_over(model, start, dataset.expressions)
     return model
-
-
-def _take_over(model, start: models.Classifier, expressions: tuple[str, ...]) -> None:
-    """Copy a trained network's weights into one of the same form, layer by layer.
-
-    The last layer is left as it is where the two name other expressions.
-    """
-    there = {layer.name: layer for layer in start.model.layers}
-    for layer in model.layers:
-        if not layer.count_params():
-            continue
-        if layer is model.layers[-1] and start.expressions != tuple(expressions):
-            continue
-        expected = [tuple(weight.shape) for weight in layer.weights]
-        found = there[layer.name].get_weights() if layer.name in there else []
-        if [weight.shape for weight in found] != expected:
-            raise ModelError(
-                f"a {start.model.name} cannot start this {model.name}: layer {layer.name} takes "
-                f"weights of shapes {expected}, and there are "
-                f"{[weight.shape for weight in found] or 'none'}"
-            )
-        layer.set_weights(found)
-
-
-def _teachers(dataset: datasets.FaceDataset, settings: Settings, folder: Path) -> list:
-    """Load the networks that teach, and check that they can be asked about the same faces."""
-    shape = (settings.size, settings.size, dataset.images.shape[-1])
-    loaded = [models.load(models.find(name, folder.parent)) for name in settings.teachers]
-    for name, classifier in zip(settings.teachers, loaded, strict=True):
-        if classifier.input_shape != shape:
-            raise ModelError(
-                f"{name} takes faces of {'×'.join(map(str, classifier.input_shape))}, and cannot "
-                f"teach a network that takes {'×'.join(map(str, shape))}: the size of the faces "
-                "must be the same (--size)"
-            )
-        if classifier.expressions != tuple(dataset.expressions):
-            raise ModelError(
-                f"{name} names {', '.join(classifier.expressions)}, and cannot teach a network "
-                f"that names {', '.join(dataset.expressions)}"
-            )
-    return loaded
-
-
-def _asked(teachers: Sequence[models.Classifier], precision: str) -> Callable | None:
-    """Make a function from faces to the teachers' mean answer.
-
-    Their weights stay inside the function, where Keras neither trains nor saves them.
-    """
-    import keras
-
-    if not teachers:
-        return None
-    networks = [models.with_dtype(one.model, precision) for one in teachers]
-
-    def teach(augmented):
-        answers = [
-            keras.ops.cast(network(augmented, training=False), "float32") for network in networks
-        ]
-        return sum(answers) / len(answers)
-
-    return teach
-
-
-def training_faces(
-    dataset: datasets.FaceDataset, settings: Settings
-) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-    """Prepare the training split: resized, and balanced as the settings say.
-
-    Parameters
-    ----------
-    dataset : FaceDataset
-        Any splits; only its training rows are used.
-    settings : Settings
-        Gives size, balance and seed.
-
-    Returns
-    -------
-    images : numpy.ndarray
-        (m, size, size, channels) uint8.
-    labels : numpy.ndarray
-        (m,) int64.
-    weights : numpy.ndarray or None
-        (m,) float32: what each face counts, where the balance is "weights".
-    """
-    part = dataset.part("training")
-    part = part.with_images(faces.resize(part.images, settings.size))
-    if settings.balance == "smote":
-        balanced = balance.smote(part, seed=settings.seed)
-        return balanced.images, balanced.labels, None
-    if settings.balance == "weights":
-        of_class = balance.class_weights(part)
-        weights = np.array([of_class[int(label)] for label in part.labels], np.float32)
-        return part.images, part.labels, weights
-    return part.images, part.labels, None
-
-
-def training_targets(
-    dataset: datasets.FaceDataset, labels: np.ndarray, settings: Settings
-) -> np.ndarray:
-    """Say what each training face is to be called.
-
-    Parameters
-    ----------
-    dataset : FaceDataset
-        With FER+'s votes, where the settings ask for them.
-    labels : numpy.ndarray
-        (m,) of the faces that `training_faces` returned.
-    settings : Settings
-        Gives targets.
-
-    Returns
-    -------
-    numpy.ndarray
-        (m, k) float32, rows that sum to one.
-
-    Raises
-    ------
-    DataError
-        When there are no votes, or (targets "votes") a face has none for any of the classes.
-    """
-    one_hot = np.eye(len(dataset.expressions), dtype=np.float32)[labels]
-    if settings.targets == "labels":
-        return one_hot
-    part = dataset.part("training")
-    if part.votes is None:
-        raise DataError(
-            f"{dataset.name}: found no votes, expected FER+'s (--data ferplus has them; "
-            "datasets.beside_fer2013 puts them beside FER2013's labels)"
-        )
-    shares = datasets.vote_shares(part.votes, part.expressions)
-    if settings.targets == "both":
-        return np.where(np.isnan(shares), one_hot, (one_hot + shares) / 2).astype(np.float32)
-    empty = np.flatnonzero(np.isnan(shares).any(axis=1))
-    if empty.size:
-        raise DataError(
-            f"{dataset.name}, row {part.rows[empty[0]]}: found no vote for any of "
-            f"{', '.join(part.expressions)} ({empty.size:,} such rows), expected two or more "
-            "(targets 'both' keeps such a face's label)"
-        )
-    return shares.astype(np.float32)
 
 
 def _fit(
@@ -380,7 +237,9 @@ def _fit(
         network,
         augment.layers_before(**settings.augmentation()),
         augment.mixing_layer(mixup=settings.mixup, cutmix=settings.cutmix, seed=settings.seed),
-        _asked(_teachers(dataset, settings, folder), settings.precision),
+        transfer.mean_answer(
+            transfer.teachers(dataset, settings, folder.parent), settings.precision
+        ),
         settings.distillation_weight,
     )
     batches = Batches(images, targets, weights, batch_size=settings.batch_size, seed=settings.seed)

@@ -1,0 +1,88 @@
+"""What a network is trained on: the training split balanced, and what each face is called."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from utils import balance, datasets, faces
+from utils.runtime import DataError
+from utils.training.settings import Settings
+
+
+def training_faces(
+    dataset: datasets.FaceDataset, settings: Settings
+) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """Prepare the training split: resized, and balanced as the settings say.
+
+    Parameters
+    ----------
+    dataset : FaceDataset
+        Any splits; only its training rows are used.
+    settings : Settings
+        Gives size, balance and seed.
+
+    Returns
+    -------
+    images : numpy.ndarray
+        (m, size, size, channels) uint8.
+    labels : numpy.ndarray
+        (m,) int64.
+    weights : numpy.ndarray or None
+        (m,) float32: what each face counts, where the balance is "weights".
+    """
+    part = dataset.part("training")
+    part = part.with_images(faces.resize(part.images, settings.size))
+    if settings.balance == "smote":
+        balanced = balance.smote(part, seed=settings.seed)
+        return balanced.images, balanced.labels, None
+    if settings.balance == "weights":
+        of_class = balance.class_weights(part)
+        weights = np.array([of_class[int(label)] for label in part.labels], np.float32)
+        return part.images, part.labels, weights
+    return part.images, part.labels, None
+
+
+def training_targets(
+    dataset: datasets.FaceDataset, labels: np.ndarray, settings: Settings
+) -> np.ndarray:
+    """Say what each training face is to be called.
+
+    Parameters
+    ----------
+    dataset : FaceDataset
+        With FER+'s votes, where the settings ask for them.
+    labels : numpy.ndarray
+        (m,) of the faces that `training_faces` returned.
+    settings : Settings
+        Gives targets.
+
+    Returns
+    -------
+    numpy.ndarray
+        (m, k) float32, rows that sum to one.
+
+    Raises
+    ------
+    DataError
+        When there are no votes, or (targets "votes") a face has none for any of the classes.
+    """
+    one_hot = np.eye(len(dataset.expressions), dtype=np.float32)[labels]
+    if settings.targets == "labels":
+        return one_hot
+    part = dataset.part("training")
+    if part.votes is None:
+        raise DataError(
+            f"{dataset.name}: found no votes, expected FER+'s (--data ferplus has them; "
+            "datasets.beside_fer2013 puts them beside FER2013's labels)"
+        )
+    shares = datasets.vote_shares(part.votes, part.expressions)
+    if settings.targets == "both":
+        return np.where(np.isnan(shares), one_hot, (one_hot + shares) / 2).astype(np.float32)
+    empty = np.flatnonzero(np.isnan(shares).any(axis=1))
+    if empty.size:
+        raise DataError(
+            f"{dataset.name}, row {part.rows[empty[0]]}: found no vote for any of "
+            f"{', '.join(part.expressions)} ({empty.size:,} such rows), expected two or more "
+            "(targets 'both' keeps such a face's label)"
+        )
+    return shares.astype(np.float32)

@@ -1,0 +1,95 @@
+"""Networks that start another one (transfer learning), or teach it (distillation)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from utils import datasets, models
+from utils.runtime import ModelError
+from utils.training.settings import Settings
+
+
+def take_over(model, start: models.Classifier, expressions: tuple[str, ...]) -> None:
+    """Copy a trained network's weights into one of the same form, layer by layer.
+
+    The last layer is left as it is where the two name other expressions.
+    """
+    there = {layer.name: layer for layer in start.model.layers}
+    for layer in model.layers:
+        if not layer.count_params():
+            continue
+        if layer is model.layers[-1] and start.expressions != tuple(expressions):
+            continue
+        expected = [tuple(weight.shape) for weight in layer.weights]
+        found = there[layer.name].get_weights() if layer.name in there else []
+        if [weight.shape for weight in found] != expected:
+            raise ModelError(
+                f"a {start.model.name} cannot start this {model.name}: layer {layer.name} takes "
+                f"weights of shapes {expected}, and there are "
+                f"{[weight.shape for weight in found] or 'none'}"
+            )
+        layer.set_weights(found)
+
+
+def teachers(
+    dataset: datasets.FaceDataset, settings: Settings, results: Path
+) -> list[models.Classifier]:
+    """Load the networks that teach, and check that they can be asked about the same faces.
+
+    Parameters
+    ----------
+    dataset : FaceDataset
+        The faces and expressions that are to be learned.
+    settings : Settings
+        Names the teachers and the size of the faces.
+    results : path
+        Where runs are looked for before ``results/``.
+
+    Raises
+    ------
+    ModelError
+        When there is no such network, or it takes other faces or names other expressions.
+    """
+    shape = (settings.size, settings.size, dataset.images.shape[-1])
+    loaded = [models.load(models.find(name, results)) for name in settings.teachers]
+    for name, classifier in zip(settings.teachers, loaded, strict=True):
+        if classifier.input_shape != shape:
+            raise ModelError(
+                f"{name} takes faces of {'×'.join(map(str, classifier.input_shape))}, and cannot "
+                f"teach a network that takes {'×'.join(map(str, shape))}: the size of the faces "
+                "must be the same (--size)"
+            )
+        if classifier.expressions != tuple(dataset.expressions):
+            raise ModelError(
+                f"{name} names {', '.join(classifier.expressions)}, and cannot teach a network "
+                f"that names {', '.join(dataset.expressions)}"
+            )
+    return loaded
+
+
+def mean_answer(teachers: Sequence[models.Classifier], precision: str) -> Callable | None:
+    """Make a function from faces to the teachers' mean answer, or None where nobody teaches.
+
+    Their weights stay inside the function, where Keras neither trains nor saves them.
+
+    Parameters
+    ----------
+    teachers : sequence of Classifier
+        As `teachers` loads them.
+    precision : {"float32", "mixed_bfloat16"}
+        What they compute in.
+    """
+    import keras
+
+    if not teachers:
+        return None
+    networks = [models.with_dtype(one.model, precision) for one in teachers]
+
+    def teach(augmented):
+        answers = [
+            keras.ops.cast(network(augmented, training=False), "float32") for network in networks
+        ]
+        return sum(answers) / len(answers)
+
+    return teach
