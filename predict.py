@@ -75,7 +75,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "NAME-faces-2.png where that is taken",
     )
     add("--json", action="store_true", help="print one JSON object instead")
-    asked = parser.parse_intermixed_args(arguments)
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    # argparse mixes photos with options, or takes "--" before a photo called -a.png: not both
+    asked = (parser.parse_args if "--" in given else parser.parse_intermixed_args)(given)
     runtime.setup()
     from utils import models, photos
 

@@ -337,8 +337,8 @@ def tiff(values):
 )
 def test_what_is_no_photo_is_one_sentence_with_its_name(tmp_path, content, found):
     path = tmp_path / "bad.jpg"
-    if content() is not None:
-        path.write_bytes(content())
+    if (written := content()) is not None:
+        path.write_bytes(written)
     with pytest.raises(DataError, match=rf"bad\.jpg: .*{found}.*expected a picture") as told:
         faces.read_photo(path)
     assert "\n" not in str(told.value)
