@@ -138,6 +138,9 @@ def run_command(main: Callable[[], int | None]) -> None:
     called = Path(sys.argv[0])
     name = called.parent.name if called.name == "__main__.py" else called.name
     code = 1
+    for stream in (sys.stdout, sys.stderr):  # a terminal of ASCII shows × as \\xd7
+        with contextlib.suppress(AttributeError):  # not a real stream, in a test
+            stream.reconfigure(errors="backslashreplace")
     try:
         code = main() or 0
         sys.stdout.flush()  # here a full disk is still an error, and not a note at the very end
