@@ -58,10 +58,10 @@ readme: $(installed)  ## write the README's tables and the runs' figures from th
 	@$(run) -m tools.readme
 
 .PHONY: lock
-lock: $(installed)  ## resolve requirements.lock anew, for every Python at once
+lock: $(installed)  ## bring requirements.lock up to date for every Python at once; make lock UPGRADE=--upgrade moves all pins
 	@$(run) -m pip install --quiet uv
 	@$(VENV)/bin/uv pip compile pyproject.toml --extra dev --universal --python-version 3.10 \
-	    --no-header --no-annotate --upgrade --quiet --output-file requirements.lock
+	    --no-header --no-annotate --quiet --output-file requirements.lock
 	@git diff --stat -- requirements.lock
 
 .PHONY: env
