@@ -61,7 +61,7 @@ Most often confused: {confused}.
 
 ## What it is for, and what not
 
-For teaching, as a baseline, and where a wrong answer costs nothing. It names what a few labellers
+For teaching, as a baseline, and where a wrong answer costs nothing. It names what a few labelers
 saw in a face of a web search's pictures, posed and out of context; people agree with those labels
 about two times in three (Goodfellow et al. 2013). It does **not** tell what a person feels, thinks
 or intends, and it must not be used to judge anyone: in hiring, schooling, policing, medicine, or
@@ -74,7 +74,7 @@ the table.
 
 ## License
 
-Weights under the MIT licence of this repository, as far as they are ours to license: the training
+Weights under the MIT license of this repository, as far as they are ours to license: the training
 pictures have terms of their own ([data sheet](../data/README.md)).
 """
 
