@@ -13,6 +13,7 @@ import pytest
 from utils import runtime
 from utils.runtime import ModelError
 
+HINT = f"{runtime.DEBUG}=1 shows where"
 HEAD = "import sys\nfrom utils import runtime\nsys.argv = ['folder/command.py']\n"
 
 
@@ -43,13 +44,13 @@ def run(body, **environment):
     [
         ("return None", 0, ""),
         ("return 3", 3, ""),
-        ("raise runtime.DataError('a.csv, row 2: no face')", 1, "command.py: a.csv, row 2: no face"),
+        ("raise runtime.DataError('a.csv: no face')", 1, "command.py: a.csv: no face"),
         ("raise runtime.ModelError('two\\nlines')", 1, "command.py: two lines"),
         ("open('no/such')", 1, "command.py: No such file or directory: no/such"),
         ("raise runtime.DataError('\\x1b[2Jred\\x07')", 1, "command.py: \\x1b[2Jred\\x07"),
-        ("1 / 0", 1, f"command.py: ZeroDivisionError: division by zero ({runtime.DEBUG}=1 shows where)"),
+        ("1 / 0", 1, f"command.py: ZeroDivisionError: division by zero ({HINT})"),
     ],
-)  # fmt: skip
+)
 def test_what_goes_wrong_is_one_sentence(body, code, said):
     assert run(body) == (code, "", f"{said}\n" if said else "")
 

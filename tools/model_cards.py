@@ -37,11 +37,11 @@ split. One seed ({seed}).
 | | n | accuracy | 95 % interval |
 |---|---|---|---|
 | all test faces | {n:,} | {accuracy:.2%} | {interval[0]:.1%} … {interval[1]:.1%} |
-| without pictures that also stand in training | {n_without_copies:,} | {accuracy_without_copies:.2%} | \
-{interval_without_copies[0]:.1%} … {interval_without_copies[1]:.1%} |
+| without pictures that also stand in training | {n_without_copies:,} | \
+{accuracy_without_copies:.2%} | {interval_without_copies[0]:.1%} … {interval_without_copies[1]:.1%} |
 
-Macro F1 {macro_f1:.3f}; right among its first two, {top2_accuracy:.1%}; expected calibration error \
-{calibration_error:.3f}.
+Macro F1 {macro_f1:.3f}; right among its first two, {top2_accuracy:.1%}; expected calibration \
+error {calibration_error:.3f}.
 
 | expression | precision | recall | F1 | test faces |
 |---|---|---|---|---|
@@ -51,10 +51,12 @@ Most often confused: {confused}.
 
 ## How it was made
 
-- Balancing: {balance}; {rows[training_balanced]:,} faces an epoch from {rows[training]:,} real ones. Augmentation:
+- Balancing: {balance}; {rows[training_balanced]:,} faces an epoch from {rows[training]:,} \
+real ones. Augmentation:
   {augmentation}.
 - {epochs} epochs of batches of {batch_size}, {optimizer} with weight decay {weight_decay:g},
-  learning rate {learning_rate:g} after {warmup_epochs:g} warm-up epochs, then falling along a cosine; label
+  learning rate {learning_rate:g} after {warmup_epochs:g} warm-up epochs, \
+then falling along a cosine; label
   smoothing {label_smoothing:g}; computed in {precision}. {more}
 - On {hardware}, {backend}, {hours:.1f} hours, {images_per_second:.0f} faces a second.
 - Record: [`results/{name}`](../results/{name}). Command: `{command}`.

@@ -118,10 +118,8 @@ def table(results: Path = runtime.RESULTS) -> str:
 
 def findings(results: Path = runtime.RESULTS) -> str:
     """Say what the table's rows on FER2013 come to, from four of the runs."""
-    plain, smote, cnn4, resnet = (
-        records.load(f"{name}-fer2013-{balance}", results)
-        for name, balance in [("cnn5", "none"), ("cnn5", "smote"), ("cnn4", "none"), ("resnet", "none")]
-    )  # fmt: skip
+    names = ("cnn5-fer2013-none", "cnn5-fer2013-smote", "cnn4-fer2013-none", "resnet-fer2013-none")
+    plain, smote, cnn4, resnet = (records.load(name, results) for name in names)
     alone, both = evaluation.summary(plain.test), evaluation.summary(smote.test)
     unseen = [run.test.where(~run.test.copies) for run in (plain, smote)]
     points = 100 * (both.accuracy_without_copies - alone.accuracy_without_copies)
