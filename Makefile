@@ -24,10 +24,14 @@ course: $(installed)  ## run notebooks 01–06 on the rendered sample faces (5 m
 	@$(run) -m tools.course
 
 .PHONY: test
-test: $(installed)  ## unit and property tests, notebook hygiene, every notebook's output (12 minutes)
-	@$(run) -m pytest -n $(JOBS) --dist loadscope -m "not real_data" tests
+test: $(installed)  ## unit and property tests, notebook hygiene, every notebook's output
+	@$(run) -m pytest -n $(JOBS) --dist loadscope -m "not real_data and not slow" tests
 	@$(run) -m pytest -n $(JOBS) --dist loadscope --nbval notebooks
 	@echo "make test: all passed"
+
+.PHONY: test-slow
+test-slow: $(installed)  ## trainings that are killed, several devices, growth, Colab's setup cell
+	@$(run) -m pytest -n $(JOBS) --dist loadscope -m "slow and not real_data" tests
 
 .PHONY: test-real
 test-real: $(installed)  ## tests on the real data; they skip, and say so, where data/raw lacks them
@@ -54,14 +58,14 @@ format: $(installed)  ## repair what can be repaired; bring shared cells up to d
 	@$(run) -m tools.notebooks sync
 
 .PHONY: readme
-readme: $(installed)  ## write the README's tables and the runs' figures from the records
+readme: $(installed)  ## write the README's numbers and the runs' figures from the records
 	@$(run) -m tools.readme
 
 .PHONY: lock
-lock: $(installed)  ## resolve requirements.lock anew, for every Python at once
+lock: $(installed)  ## bring requirements.lock up to date; make lock UPGRADE=--upgrade moves every pin
 	@$(run) -m pip install --quiet uv
 	@$(VENV)/bin/uv pip compile pyproject.toml --extra dev --universal --python-version 3.10 \
-	    --no-header --no-annotate --upgrade --quiet --output-file requirements.lock
+	    --no-header --no-annotate --quiet $(UPGRADE) --output-file requirements.lock
 	@git diff --stat -- requirements.lock
 
 .PHONY: env

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import test_training
 
-from tools import model_cards as release
+from tools import model_cards
 from utils import datasets, evaluation, models, records, runtime, training
 from utils.runtime import DataError, ModelError
 
@@ -20,7 +20,7 @@ def run(tmp_path_factory):
 
 
 def test_a_release_is_the_network_and_its_card(run, tmp_path):
-    weights, card = release.release(run, tmp_path)
+    weights, card = model_cards.release(run, tmp_path)
     assert [weights.name, card.name] == ["tiny.keras", "tiny.md"]
     assert models.load(weights).expressions == run.test.expressions
     text = card.read_text(encoding="utf-8")
@@ -34,7 +34,7 @@ def test_a_release_is_the_network_and_its_card(run, tmp_path):
 def test_a_run_without_its_network_is_not_released(run, tmp_path):
     gone = records.Run(tmp_path / "gone", run.info, run.history, run.validation, run.test)
     with pytest.raises(ModelError, match="gone"):
-        release.release(gone, tmp_path)
+        model_cards.release(gone, tmp_path)
 
 
 @pytest.mark.parametrize("path", RELEASED, ids=lambda path: path.stem)
@@ -43,7 +43,7 @@ def test_every_released_network_has_its_record_and_a_current_card(path):
     written = path.with_suffix(".md").read_text(encoding="utf-8")
     side = run.info["settings"]["size"]
     channels = models.load(path).input_shape[2]
-    assert written == release.card(run, path.stat().st_size, (side, side, channels))
+    assert written == model_cards.card(run, path.stat().st_size, (side, side, channels))
 
 
 @pytest.mark.real_data

@@ -17,20 +17,9 @@ from utils.runtime import ModelError
 
 
 def history(epochs=3, accuracies=None):
-    accuracies = accuracies or list(np.linspace(0.3, 0.6, epochs))
-    rows = [
-        {
-            "epoch": epoch + 1,
-            "loss": 1.5 / (epoch + 1),
-            "accuracy": accuracy,
-            "val_loss": 1.6 / (epoch + 1),
-            "val_accuracy": accuracy,
-            "learning_rate": 0.001,
-            "seconds": 12.5,
-        }
-        for epoch, accuracy in enumerate(accuracies)
-    ]
-    return pd.DataFrame(rows, columns=list(records.HISTORY_COLUMNS))
+    values = accuracies or np.linspace(0.3, 0.6, epochs)
+    table = pd.DataFrame(dict.fromkeys(records.HISTORY_COLUMNS, values))
+    return table.assign(epoch=range(1, epochs + 1))
 
 
 def predictions(count=20, seed=0):
@@ -62,15 +51,8 @@ def test_a_run_comes_back(folder):
     np.testing.assert_array_equal(run.test.copies, written.copies)
     assert records.load("a-run", folder.parent).info == run.info
     assert records.names(folder.parent) == ["a-run"]
-
-
-def test_no_half_file_stays_behind(folder):
-    assert sorted(file.name for file in folder.iterdir()) == [
-        "history.csv",
-        "run.json",
-        "test.npz",
-        "validation.npz",
-    ]
+    written = ["history.csv", "run.json", "test.npz", "validation.npz"]  # and no half file
+    assert sorted(file.name for file in folder.iterdir()) == written
 
 
 def test_a_run_is_finished_when_its_test_predictions_are_there(folder):
@@ -143,34 +125,26 @@ def test_epochs_out_of_order_are_no_history(folder):
         records.load(folder)
 
 
-def test_pickled_arrays_are_refused(folder):
-    objects = np.array([{"a": 1}], dtype=object)
-    np.savez(
-        folder / "test.npz", probabilities=objects, labels=objects, rows=objects, copies=objects
-    )
-    with pytest.raises(ModelError, match=r"test\.npz"):
-        records.load(folder)
-
-
-def test_arrays_that_do_not_fit_each_other_are_refused(folder):
-    whole = predictions()
-    np.savez(
-        folder / "test.npz",
-        probabilities=whole.probabilities[:5],
-        labels=whole.labels,
-        rows=whole.rows,
-        copies=whole.copies,
-    )
-    with pytest.raises(ModelError, match=r"expected \(20, 7\)"):
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"labels": np.array([{"a": 1}] * 20, dtype=object)}, r"test\.npz"),  # a pickle
+        ({"probabilities": np.ones((5, 7))}, r"expected \(20, 7\)"),
+    ],
+)
+def test_arrays_that_are_pickled_or_do_not_fit_are_refused(folder, changed, said):
+    whole = vars(predictions())
+    names = ("probabilities", "labels", "rows", "copies")
+    np.savez(folder / "test.npz", **{name: whole[name] for name in names} | changed)
+    with pytest.raises(ModelError, match=said):
         records.load(folder)
 
 
 def test_run_json_is_readable_by_anyone(folder):
     records.write_info(folder, {"machine": "zwei Kerne, größer"})
-    assert "größer" in (folder / "run.json").read_text(encoding="utf-8")
-    assert json.loads((folder / "run.json").read_text(encoding="utf-8")) == {
-        "machine": "zwei Kerne, größer"
-    }
+    text = (folder / "run.json").read_text(encoding="utf-8")
+    assert "größer" in text
+    assert json.loads(text) == {"machine": "zwei Kerne, größer"}
 
 
 @pytest.mark.parametrize("number", [math.nan, math.inf])

@@ -232,6 +232,7 @@ def test_every_part_runs_and_is_recorded(here, name):
     assert (here / "speed-x.png").is_file()
 
 
+@pytest.mark.slow
 def test_growth_is_measured_and_a_killed_process_leaves_a_note(here):
     run(here, "growth")
     table = speed.growth_table(speed.recorded(here)["speed-x"])

@@ -29,61 +29,42 @@ def chosen(numbers: Sequence[int], folder: Path = notebooks.NOTEBOOKS) -> list[P
     Raises
     ------
     DataError
-        When one of the numbers has no notebook, or a notebook's name begins with no number.
+        When one of the numbers has no notebook.
     """
-    there = {}
-    for path in notebooks.paths(folder):
-        digits = path.name.split("_", 1)[0]
-        if not digits.isdecimal():
-            raise DataError(f"{path.name}: expected a name that begins with a number, as 01_load")
-        there[int(digits)] = path
-    missing = sorted(set(numbers) - set(there))
+    there = {path.name.split("_", 1)[0]: path for path in notebooks.paths(folder)}
+    wanted = [f"{number:02d}" for number in sorted(set(numbers))]
+    missing = [number for number in wanted if number not in there]
     if missing:
-        listed = ", ".join(f"{one:02d}" for one in missing)
-        raise DataError(f"no notebook with number {listed} in {folder.name}/")
-    return [there[one] for one in sorted(set(numbers))]
+        raise DataError(f"no notebook with number {', '.join(missing)} in {folder.name}/")
+    return [there[number] for number in wanted]
 
 
-def save_figures(notebook: dict[str, Any], name: str, folder: Path) -> int:
-    """Write every PNG in an executed notebook's outputs to a file; return how many.
+def save_figures(notebook: dict[str, Any], number: str, folder: Path) -> int:
+    """Write every PNG in an executed notebook's outputs to ``folder``; return how many.
 
-    Parameters
-    ----------
-    notebook : dict
-        The executed notebook.
-    name : str
-        The notebook's number, which the files' names begin with; the cell's id is the rest.
-    folder : path
-        Where they go; figures of an earlier run of this notebook are removed.
+    Figures of an earlier run of the notebook with this number are removed.
     """
     written = 0
     folder.mkdir(parents=True, exist_ok=True)
-    for earlier in folder.glob(f"{name}-*.png"):
+    for earlier in folder.glob(f"{number}-*.png"):
         earlier.unlink()
     for cell in notebook["cells"]:
         for output in cell.get("outputs", []):
             picture = output.get("data", {}).get("image/png")
             if picture:
                 written += 1
-                file = folder / f"{name}-{cell['id'].removeprefix(f'{name}-')}-{written:02d}.png"
-                file.write_bytes(base64.b64decode("".join(picture)))
+                name = f"{number}-{cell['id'].removeprefix(f'{number}-')}-{written:02d}.png"
+                (folder / name).write_bytes(base64.b64decode("".join(picture)))
     return written
 
 
 def run(paths: Sequence[Path], runs: Path, figures: Path) -> None:
-    """Execute notebooks one after the other, with a line each, up to the first cell that fails.
-
-    Parameters
-    ----------
-    paths : sequence of path
-        The notebooks.
-    runs, figures : path
-        Where the executed copies and their figures go.
+    """Execute notebooks with a line each; copies go to ``runs``, their figures to ``figures``.
 
     Raises
     ------
     DataError
-        Names the notebook, the cell and the error; what ran is kept.
+        At the first cell that fails: names the notebook, the cell and the error; what ran is kept.
     """
     for position, path in enumerate(paths, start=1):
         print(f"[{position}/{len(paths)}] {path.name} …", flush=True)

@@ -36,12 +36,12 @@ split. One seed ({seed}).
 
 | | n | accuracy | 95 % interval |
 |---|---|---|---|
-| all test faces | {n:,} | {accuracy:.2%} | {low:.1%} … {high:.1%} |
-| without pictures that also stand in training | {n_without:,} | {accuracy_without:.2%} | \
-{low_without:.1%} … {high_without:.1%} |
+| all test faces | {n:,} | {accuracy:.2%} | {interval[0]:.1%} … {interval[1]:.1%} |
+| without pictures that also stand in training | {n_without_copies:,} | \
+{accuracy_without_copies:.2%} | {interval_without_copies[0]:.1%} … {interval_without_copies[1]:.1%} |
 
-Macro F1 {macro_f1:.3f}; right among its first two, {top2:.1%}; expected calibration error \
-{calibration:.3f}.
+Macro F1 {macro_f1:.3f}; right among its first two, {top2_accuracy:.1%}; expected calibration \
+error {calibration_error:.3f}.
 
 | expression | precision | recall | F1 | test faces |
 |---|---|---|---|---|
@@ -51,17 +51,19 @@ Most often confused: {confused}.
 
 ## How it was made
 
-- Balancing: {balance}; {rows_balanced:,} faces an epoch from {rows:,} real ones. Augmentation:
+- Balancing: {balance}; {rows[training_balanced]:,} faces an epoch from {rows[training]:,} \
+real ones. Augmentation:
   {augmentation}.
 - {epochs} epochs of batches of {batch_size}, {optimizer} with weight decay {weight_decay:g},
-  learning rate {learning_rate:g} after {warmup_epochs:g} warm-up epochs, then falling along a cosine; label
+  learning rate {learning_rate:g} after {warmup_epochs:g} warm-up epochs, \
+then falling along a cosine; label
   smoothing {label_smoothing:g}; computed in {precision}. {more}
 - On {hardware}, {backend}, {hours:.1f} hours, {images_per_second:.0f} faces a second.
 - Record: [`results/{name}`](../results/{name}). Command: `{command}`.
 
 ## What it is for, and what not
 
-For teaching, as a baseline, and where a wrong answer costs nothing. It names what a few labellers
+For teaching, as a baseline, and where a wrong answer costs nothing. It names what a few labelers
 saw in a face of a web search's pictures, posed and out of context; people agree with those labels
 about two times in three (Goodfellow et al. 2013). It does **not** tell what a person feels, thinks
 or intends, and it must not be used to judge anyone: in hiring, schooling, policing, medicine, or
@@ -74,13 +76,13 @@ the table.
 
 ## License
 
-Weights under the MIT licence of this repository, as far as they are ours to license: the training
+Weights under the MIT license of this repository, as far as they are ours to license: the training
 pictures have terms of their own ([data sheet](../data/README.md)).
 """
 
 
 def card(run: records.Run, size: int, shape: tuple[int, int, int]) -> str:
-    """Write a run's model card.
+    """Write a run's model card in Markdown, every number from the record.
 
     Parameters
     ----------
@@ -90,58 +92,33 @@ def card(run: records.Run, size: int, shape: tuple[int, int, int]) -> str:
         Bytes of its released file.
     shape : tuple of int
         Height, width and channels of its input.
-
-    Returns
-    -------
-    str
-        Markdown, every number from the record.
     """
-    info = run.info
-    settings = training.settings_from_record(info["settings"])
+    settings = training.settings_from_record(run.info["settings"])
     found = evaluation.summary(run.test)
-    report = evaluation.report(run.test)
     per_class = [
         f"| {name} | {row.precision:.2f} | {row.recall:.2f} | {row.f1:.2f} | {int(row.support)} |"
-        for name, row in report.loc[list(run.test.expressions)].iterrows()
+        for name, row in evaluation.report(run.test).loc[list(run.test.expressions)].iterrows()
     ]
     confused = [
         f"{row.true} taken for {row.predicted} ({row['count']})"
         for _, row in evaluation.most_confused(run.test, 3).iterrows()
     ]
-    return CARD.format(
-        **{key: info[key] for key in ("model", "dataset", "seed", "command", "hardware")},
-        **{key: info[key] for key in ("backend", "images_per_second", "best_epoch")},
-        **{key: getattr(settings, key) for key in ("balance", "batch_size", "learning_rate")},
-        **{key: getattr(settings, key) for key in ("label_smoothing", "precision")},
-        **{key: getattr(settings, key) for key in ("weight_decay", "warmup_epochs")},
-        optimizer={"adamw": "AdamW", "sgd": "SGD with Nesterov momentum"}[settings.optimizer],
-        more=_more(settings),
-        name=run.name,
-        height=shape[0],
-        width=shape[1],
-        channels=shape[2],
-        classes=len(run.test.expressions),
-        expressions=", ".join(run.test.expressions),
-        megabytes=size / 1e6,
-        epochs=len(run.history),
-        n=found.n,
-        accuracy=found.accuracy,
-        low=found.interval[0],
-        high=found.interval[1],
-        n_without=found.n_without_copies,
-        accuracy_without=found.accuracy_without_copies,
-        low_without=found.interval_without_copies[0],
-        high_without=found.interval_without_copies[1],
-        macro_f1=found.macro_f1,
-        top2=found.top2_accuracy,
-        calibration=found.calibration_error,
-        per_class="\n".join(per_class),
-        confused="; ".join(confused),
-        rows=info["rows"]["training"],
-        rows_balanced=info["rows"]["training_balanced"],
-        augmentation=_augmentation(settings),
-        hours=info["seconds"] / 3600,
-    )
+    told = {**run.info, **vars(settings), **vars(found)}
+    told |= dict(zip(("height", "width", "channels"), shape, strict=True))
+    told |= {
+        "name": run.name,
+        "optimizer": {"adamw": "AdamW", "sgd": "SGD with Nesterov momentum"}[settings.optimizer],
+        "more": _more(settings),
+        "classes": len(run.test.expressions),
+        "expressions": ", ".join(run.test.expressions),
+        "megabytes": size / 1e6,
+        "epochs": len(run.history),
+        "per_class": "\n".join(per_class),
+        "confused": "; ".join(confused),
+        "augmentation": _augmentation(settings),
+        "hours": run.info["seconds"] / 3600,
+    }
+    return CARD.format(**told)
 
 
 def _augmentation(settings: training.Settings) -> str:
@@ -174,19 +151,7 @@ def _more(settings: training.Settings) -> str:
 
 
 def release(run: records.Run, folder: Path = runtime.MODELS) -> tuple[Path, Path]:
-    """Copy a run's network into ``folder`` and write its card beside it.
-
-    Parameters
-    ----------
-    run : Run
-        A finished run whose folder still has its ``model.keras``.
-    folder : path
-        Where released networks lie.
-
-    Returns
-    -------
-    tuple of path
-        The network's file and its card.
+    """Copy a finished run's network into ``folder``, write its card beside it, return both.
 
     Raises
     ------

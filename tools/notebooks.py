@@ -27,18 +27,23 @@ NOTEBOOKS = runtime.ROOT / "notebooks"
 TEMPLATE = NOTEBOOKS / "00_template.ipynb"
 SANITIZE = runtime.ROOT / "tests" / "nbval_sanitize.cfg"
 
-#: A committed notebook is read in diffs and on slow lines.
+#: A committed notebook is read in diffs and on slow lines, in bytes.
 LARGEST_NOTEBOOK = 1_000_000
-#: No single file of the repository is larger: the released weights set the bound.
+#: No single file of the repository is larger, in bytes: the released weights set the bound.
 LARGEST_FILE = 15_000_000
-#: A longer cell is a function, and belongs into ``utils/``.
+#: A cell with more lines is a function, and belongs into ``utils/``.
 LONGEST_CELL = 15
 #: A cell and the cell that checks it may follow each other without prose, no more.
 MOST_CELLS_IN_A_ROW = 2
 
 IGNORE, SKIP = "# NBVAL_IGNORE_OUTPUT", "# NBVAL_SKIP"
-KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
-LANGUAGE = {"name": "python"}
+#: The metadata of each notebook: nothing that differs from machine to machine.
+METADATA = {
+    "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+    "language_info": {"name": "python"},
+}
+#: The metadata that a cell may have: they collapse it, in JupyterLab and in Colab.
+COLLAPSING = ("cellView", "jupyter")
 #: What every notebook says, in its readers' words; compared without case and curly quotes.
 SECTIONS = ("what you'll do", "what you'll learn", "what you'll need", "what we have seen")
 SECTIONS_OF_THE_COURSE = ("on your own", "further reading", "<details>")
@@ -50,6 +55,7 @@ ABSOLUTE_PATH = re.compile(
 )
 MEMORY_ADDRESS = re.compile(r"\bat 0x[0-9a-fA-F]{6,}")
 WIDGET = "application/vnd.jupyter.widget-view+json"
+#: A name such as 01-load-03; the second pattern is what Jupyter draws at random.
 CELL_ID = re.compile(r"[a-z0-9][a-z0-9-]{2,39}")
 RANDOM_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f-]{27})?")
 
@@ -72,9 +78,9 @@ def repository(pyproject: Path = runtime.ROOT / "pyproject.toml") -> str:
     return found[1]
 
 
-def badge(name: str, address: str | None = None) -> str:
+def badge(name: str) -> str:
     """Return the line that opens notebook ``name`` (a file name) in Colab."""
-    slug = (address or repository()).removeprefix("https://github.com/")
+    slug = repository().removeprefix("https://github.com/")
     return (
         "[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)]"
         f"(https://colab.research.google.com/github/{slug}/blob/main/notebooks/{name})"
@@ -97,52 +103,40 @@ def read(path: Path) -> dict[str, Any]:
     Raises
     ------
     DataError
-        When it is not a notebook.
+        When it is not a notebook, or has no cell.
     """
     try:
         notebook = json.loads(path.read_text(encoding="utf-8"))
-        notebook["cells"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{path.name}: not a Jupyter notebook: {error}") from error
+        for cell in notebook["cells"]:
+            _source(cell), cell["cell_type"]
+        notebook["cells"][0]
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise DataError(f"{path.name}: not a Jupyter notebook: {error!r}") from error
     return notebook
 
 
 def write(path: Path, notebook: dict[str, Any]) -> None:
     """Write a notebook in Jupyter's own layout, so that diffs show what changed."""
-    runtime.write_atomically(path, canonical(notebook).encode())
+    runtime.write_atomically(path, _canonical(notebook).encode())
 
 
-def canonical(notebook: dict[str, Any]) -> str:
+def _canonical(notebook: dict[str, Any]) -> str:
     """Return a notebook's text as `write` writes it."""
-    # Not `nbformat.writes`, which gives cells with the same id another one without asking.
+    import nbformat
     from nbformat.v4 import nbjson
 
-    return nbjson.writes(_plain_nodes(notebook)).rstrip("\n") + "\n"
-
-
-def _plain_nodes(notebook: dict[str, Any]):
-    """Return a notebook as the nodes that nbformat writes."""
-    import nbformat
-
-    return nbformat.from_dict(json.loads(json.dumps(notebook)))
+    # Not `nbformat.writes`, which gives cells with the same id another one without asking.
+    nodes = nbformat.from_dict(json.loads(json.dumps(notebook)))
+    return nbjson.writes(nodes).rstrip("\n") + "\n"
 
 
 # ------------------------------------------------------------------------------------- check
 
 
-def problems(path: Path, *, setup: str | None = None, address: str | None = None) -> list[str]:
+def problems(path: Path) -> list[str]:
     """Name everything in a notebook that is not as the course's notebooks are.
 
     No kernel is started: this reads what is committed.
-
-    Parameters
-    ----------
-    path : path
-        The notebook.
-    setup : str, optional
-        The setup cell that it must have; the template's by default.
-    address : str, optional
-        The repository's address in its badge; ``pyproject.toml``'s by default.
 
     Returns
     -------
@@ -154,65 +148,46 @@ def problems(path: Path, *, setup: str | None = None, address: str | None = None
         notebook = read(path)
     except DataError as error:
         return [str(error)]
-    setup = setup_cell() if setup is None else setup
     code = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
     found = [
-        *_file_problems(path, notebook),
-        *_cell_id_problems(notebook["cells"]),
-        *_opening_problems(path, notebook["cells"], code, setup, address),
+        *_form_problems(path, notebook, code),
         *_prose_problems(path, notebook["cells"]),
-        *_order_problems(code),
         *_marker_problems(code),
     ]
     for cell in code:
-        found += [f"{cell.get('id', '?')}: {what}" for what in _code_problems(cell)]
-        found += [f"{cell.get('id', '?')}: {what}" for what in _output_problems(cell)]
+        found += [f"{cell.get('id', '?')}: {what}" for what in _cell_problems(cell)]
     return [f"{path.name}: {what}" for what in found]
 
 
-def _file_problems(path: Path, notebook: dict[str, Any]) -> Iterator[str]:
+def _form_problems(path: Path, notebook: dict, code: Sequence[dict]) -> Iterator[str]:
     size = path.stat().st_size
     if size > LARGEST_NOTEBOOK:
         yield f"{size:,} bytes, more than {LARGEST_NOTEBOOK:,}: fewer or smaller figures"
-    if (notebook.get("nbformat"), notebook.get("nbformat_minor")) != (4, 5):
-        yield "not in notebook format 4.5"
-        return
-    if notebook.get("metadata") != {"kernelspec": KERNEL, "language_info": LANGUAGE}:
-        yield "metadata other than the kernel `python3` and the language (sync puts it right)"
-    if path.read_text(encoding="utf-8") != canonical(notebook):
-        yield "not in Jupyter's own layout: diffs would show more than what changed (sync)"
-
-
-def _cell_id_problems(cells: Sequence[dict]) -> Iterator[str]:
-    identities = [cell.get("id", "") for cell in cells]
-    for identity in identities:
+    if path.read_text(encoding="utf-8") != _canonical(synchronized(notebook, path.name)):
+        yield "badge, setup cell, metadata or layout are not as `sync` leaves them"
+    identities = [cell.get("id", "") for cell in notebook["cells"]]
+    for identity in sorted(set(identities)):
         if RANDOM_ID.fullmatch(identity) or not CELL_ID.fullmatch(identity):
             yield f"cell id {identity!r} is not a stable name, like 01-load-03"
-    for identity in sorted({identity for identity in identities if identities.count(identity) > 1}):
-        yield f"cell id {identity!r} stands twice"
-
-
-def _opening_problems(
-    path: Path, cells: Sequence[dict], code: Sequence[dict], setup: str, address: str | None
-) -> Iterator[str]:
-    if not cells or cells[0]["cell_type"] != "markdown" or not _source(cells[0]).startswith("# "):
-        yield "does not begin with a Markdown cell that has its title"
-    elif badge(path.name, address) not in _source(cells[0]).splitlines():
-        yield "its first cell has not the Colab badge of this repository and notebook (sync)"
-    if not code or _source(code[0]) != setup:
-        yield "its first code cell is not the setup cell of 00_template.ipynb (sync)"
-    switches = [cell for cell in code if re.search(r"^DATASET = ", _source(cell), re.MULTILINE)]
-    if switches and not re.search(r'^DATASET = "sample"', _source(switches[0]), re.MULTILINE):
+        if identities.count(identity) > 1:
+            yield f"cell id {identity!r} stands twice"
+    if [cell.get("execution_count") for cell in code] != list(range(1, len(code) + 1)):
+        yield (
+            "not executed from top to bottom in a fresh kernel: a cell without its count is not "
+            "compared by nbval at all (execute)"
+        )
+    switches = re.findall(r"^DATASET = (.*)", "\n".join(map(_source, code)), re.MULTILINE)
+    if switches and not switches[0].startswith('"sample"'):
         yield 'committed with another DATASET than "sample"'
 
 
 def _prose_problems(path: Path, cells: Sequence[dict]) -> Iterator[str]:
+    if cells[0]["cell_type"] != "markdown" or not _source(cells[0]).startswith("# "):
+        yield "does not begin with a Markdown cell that has its title"
     text = "\n".join(_source(cell) for cell in cells if cell["cell_type"] == "markdown")
     text = text.replace("’", "'").lower()
     wanted = SECTIONS if path.name.startswith("00_") else SECTIONS + SECTIONS_OF_THE_COURSE
-    for section in wanted:
-        if section not in text:
-            yield f"nowhere says “{section}”"
+    yield from (f"nowhere says “{section}”" for section in wanted if section not in text)
     run = 0
     for cell in cells:
         run = run + 1 if cell["cell_type"] == "code" else 0
@@ -220,21 +195,10 @@ def _prose_problems(path: Path, cells: Sequence[dict]) -> Iterator[str]:
             yield f"{cell.get('id', '?')}: the third code cell in a row without a sentence between"
 
 
-def _order_problems(code: Sequence[dict]) -> Iterator[str]:
-    counts = [cell.get("execution_count") for cell in code]
-    if counts != list(range(1, len(code) + 1)):
-        yield (
-            "not executed from top to bottom in a fresh kernel: a cell without its count is not "
-            "compared by nbval at all (execute)"
-        )
-
-
 def _marker_problems(code: Sequence[dict]) -> Iterator[str]:
-    for position, cell in enumerate(code):
+    for cell, following in zip(code, [*code[1:], None], strict=True):
         identity, lines = cell.get("id", "?"), _source(cell).splitlines()
         marked = [line for line in lines if "NBVAL" in line.upper()]
-        if any(tag.lower().startswith("nbval") for tag in cell.get("metadata", {}).get("tags", [])):
-            yield f"{identity}: a marker hides in the cell's tags; write it as a comment"
         if not marked:
             continue
         if len(marked) > 1 or marked[0] not in (IGNORE, SKIP) or lines[0] != marked[0]:
@@ -243,37 +207,33 @@ def _marker_problems(code: Sequence[dict]) -> Iterator[str]:
                 "nbval passes over any other"
             )
         elif marked[0] == IGNORE:
-            following = code[position + 1] if position + 1 < len(code) else None
             if following is None or not _asserts(_source(following)):
                 yield f"{identity}: its output is not compared, and no cell that asserts follows it"
             elif "NBVAL" in _source(following):
                 yield f"{identity}: the cell that should check it is marked itself"
 
 
-def _code_problems(cell: dict) -> Iterator[str]:
+def _cell_problems(cell: dict) -> Iterator[str]:
     source = _source(cell)
-    lines = source.splitlines()
-    if not source.strip():
+    lines = [line for line in source.splitlines() if line.strip()]
+    if not lines:
         yield "an empty code cell"
     if any(line.rstrip().endswith(";") for line in lines):
         yield "a line ends in `;`, which does not silence a cell under nbval"
-    if sum(bool(line.strip()) for line in lines) > LONGEST_CELL:
+    if len(lines) > LONGEST_CELL:
         yield f"more than {LONGEST_CELL} lines: give it a name in utils/"
     if ABSOLUTE_PATH.search(source):
         yield "an absolute path in the code"
-
-
-def _output_problems(cell: dict) -> Iterator[str]:
     for output in cell.get("outputs", []):
         if output.get("output_type") == "error":
             yield f"an error is stored: {output.get('ename', '')}"
         if output.get("name") == "stderr":
             yield "something was written to stderr"
-        if "outputId" in json.dumps(output.get("metadata", {})):
-            yield "an outputId, Colab's, which changes in every diff (sync)"
-        if WIDGET in output.get("data", {}):
+        data = output.get("data", {})
+        if WIDGET in data:
             yield "a widget, which no reader of the file can see"
-        text = _output_text(output)
+        written = [value for kind, value in data.items() if re.match("text/|image/svg", kind)]
+        text = "\n".join("".join(part) for part in [output.get("text", ""), *written])
         if ABSOLUTE_PATH.search(text):
             yield "an absolute path in the output"
         if MEMORY_ADDRESS.search(text):
@@ -295,47 +255,24 @@ def _source(cell: dict) -> str:
     return "".join(cell["source"])
 
 
-def _output_text(output: dict) -> str:
-    """Return everything in an output that is text."""
-    parts = ["".join(output.get("text", ""))]
-    for kind, value in output.get("data", {}).items():
-        if kind.startswith("text/") or kind == "image/svg+xml":
-            parts.append("".join(value))
-    return "\n".join(parts)
-
-
 def sanitize_problems(path: Path = SANITIZE) -> list[str]:
-    """Name the rules of a sanitize file that nbval would drop without a word.
+    """Name what nbval would drop from a sanitize file without a word.
 
-    nbval finds its rules with one pattern: a line ``regex: …`` and, right below it, a line
-    ``replace: …`` with something behind the blank. Whatever else stands there is no rule.
+    nbval's rules are a line ``regex: …`` and, right below it, a line ``replace: …``, both with
+    something behind the blank. Whatever else stands there is no rule.
     """
-    lines = [
-        (number, line)
-        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1)
-        if line.startswith(("regex", "replace"))
-    ]
-    found = []
-    rules = re.findall(
-        r"^regex: (.*)$\n^replace: (.*)$", path.read_text(encoding="utf-8"), re.MULTILINE
-    )
-    for number, line in lines:
-        if not re.match(r"(regex|replace): \S", line):
-            found.append(f"{path.name}:{number}: {line!r} is no rule: `regex: …` or `replace: …`")
-    if len(rules) * 2 != len(lines):
-        found.append(f"{path.name}: {len(lines)} lines of rules make only {len(rules)} rules")
-    for pattern, _ in rules:
-        try:
-            re.compile(pattern)
-        except re.error as error:
-            found.append(f"{path.name}: {pattern!r} is not a regular expression: {error}")
-    return found
+    text = path.read_text(encoding="utf-8")
+    lines = re.findall(r"^(?:regex|replace).*$", text, re.MULTILINE)
+    rules = re.findall(r"^regex: (\S.*)\n^replace: (\S.*)$", text, re.MULTILINE)
+    if len(lines) != 2 * len(rules):
+        return [f"{path.name}: {len(lines)} lines of rules make only {len(rules)} rules"]
+    return []
 
 
 # ------------------------------------------------------------------------------------ repair
 
 
-def synchronised(notebook: dict[str, Any], name: str, setup: str, address: str) -> dict[str, Any]:
+def synchronized(notebook: dict[str, Any], name: str) -> dict[str, Any]:
     """Return a notebook with the shared parts as they should be; outputs stay.
 
     Parameters
@@ -344,50 +281,38 @@ def synchronised(notebook: dict[str, Any], name: str, setup: str, address: str) 
         As `read` returns it; it is not changed.
     name : str
         Its file name.
-    setup : str
-        The setup cell's text.
-    address : str
-        The repository's address.
 
     Returns
     -------
     dict
         With the badge below the title, the setup cell first, and no metadata that moves.
     """
-    notebook = json.loads(json.dumps(notebook))
-    notebook["metadata"] = {"kernelspec": KERNEL, "language_info": LANGUAGE}
+    notebook = {**json.loads(json.dumps(notebook)), "metadata": METADATA}
     notebook["nbformat"], notebook["nbformat_minor"] = 4, 5
     cells = notebook["cells"]
     for cell in cells:
-        cell["metadata"] = {}
-        cell.pop("attachments", None)
+        cell["metadata"] = _kept(cell.get("metadata", {}))
         for output in cell.get("outputs", []):
             if "metadata" in output:
                 output["metadata"] = {}
-    lines = [line for line in _source(cells[0]).splitlines() if "colab-badge.svg" not in line]
-    title, rest = lines[0], "\n".join(lines[1:]).strip("\n")
-    cells[0]["source"] = f"{title}\n\n{badge(name, address)}\n\n{rest}".rstrip("\n")
+    title, *rest = _source(cells[0]).splitlines() or [""]
+    rest = "\n".join(line for line in rest if "colab-badge.svg" not in line).strip("\n")
+    cells[0]["source"] = f"{title}\n\n{badge(name)}\n\n{rest}".rstrip("\n")
     first = next((cell for cell in cells if cell["cell_type"] == "code"), None)
     if first is not None:
-        first["source"] = setup
+        first["source"] = setup_cell()
     return notebook
 
 
-def sync(path: Path) -> bool:
-    """Bring a notebook's shared parts up to date in place; say whether that changed it."""
-    before = path.read_text(encoding="utf-8")
-    setup, address = setup_cell(), repository()
-    write(path, synchronised(read(path), path.name, setup, address))
-    return path.read_text(encoding="utf-8") != before
+def _kept(metadata: dict) -> dict:
+    return {name: metadata[name] for name in COLLAPSING if name in metadata}
 
 
 # ----------------------------------------------------------------------------------- execute
 
 
-def execute(
-    path: Path, output: Path, *, on_cell=None, folder: Path | None = None
-) -> dict[str, Any]:
-    """Execute a notebook from a fresh kernel and write the executed copy.
+def execute(path: Path, output: Path) -> dict[str, Any]:
+    """Execute a notebook in its folder, from a fresh kernel, and write the executed copy.
 
     Parameters
     ----------
@@ -396,10 +321,6 @@ def execute(
     output : path
         Where the executed copy goes; it is written after a failure too, up to the cell that
         failed.
-    on_cell : callable, optional
-        Called with the number of each code cell, from 1, and the number of all, as it starts.
-    folder : path, optional
-        Working folder of the kernel: the notebook's own by default.
 
     Returns
     -------
@@ -416,28 +337,23 @@ def execute(
     from nbclient.exceptions import CellExecutionError, DeadKernelError
 
     notebook = nbformat.read(path, as_version=4)
-    code = [cell.get("id", "?") for cell in notebook.cells if cell.cell_type == "code"]
-    last = code[0] if code else "?"
+    last = "?"
 
-    def announce(cell, cell_index):
+    def remember(cell, cell_index):
         nonlocal last
-        if cell.cell_type == "code":
-            last = cell.get("id", "?")
-            if on_cell is not None:
-                on_cell(code.index(last) + 1, len(code))
+        last = cell.get("id", "?")
 
     client = NotebookClient(
         notebook,
         timeout=None,
         kernel_name="python3",
-        resources={"metadata": {"path": str(folder or path.parent)}},
+        resources={"metadata": {"path": str(path.parent)}},
         record_timing=False,
         # The kernel's own warnings, as of its transport, would stand between progress lines.
         extra_arguments=["--log-level=ERROR"],
         coalesce_streams=True,
-        on_cell_start=announce,
+        on_cell_start=remember,
     )
-    output.parent.mkdir(parents=True, exist_ok=True)
     try:
         client.execute()
     except CellExecutionError as error:
@@ -445,25 +361,23 @@ def execute(
     except DeadKernelError as error:
         raise DataError(f"{path.name}, cell {last}: the kernel died (out of memory?)") from error
     finally:
-        notebook.metadata = nbformat.from_dict({"kernelspec": KERNEL, "language_info": LANGUAGE})
+        notebook.metadata = nbformat.from_dict(METADATA)
         for cell in notebook.cells:
-            cell.metadata = nbformat.NotebookNode()
+            cell.metadata = nbformat.from_dict(_kept(cell.metadata))
         write(output, notebook)
     return notebook
 
 
 def oversized(root: Path = runtime.ROOT) -> list[str]:
     """Name the tracked files that are too large, or that lie in ``data/``."""
-    listed = subprocess.run(
-        ["git", "ls-files", "-z"], cwd=root, capture_output=True, text=True, check=True
-    ).stdout
+    command = ["git", "ls-files", "-z"]
+    listed = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True).stdout
     found = []
     for name in filter(None, listed.split("\0")):
         path = root / name
         if path.is_file() and path.stat().st_size > LARGEST_FILE:
             found.append(f"{name}: {path.stat().st_size:,} bytes, more than {LARGEST_FILE:,}")
-        example = name == "data/README.md" or name.startswith("data/photos/")
-        if name.startswith("data/") and not example:
+        if re.match(r"data/(?!README\.md$|photos/)", name):
             found.append(f"{name}: data are never committed")
     return found
 
@@ -475,15 +389,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("files", nargs="*", type=Path, help="notebooks; all by default")
     chosen = parser.parse_args(arguments)
     files = chosen.files or paths()
+    found = []
     if chosen.command == "sizes":
         found = oversized()
     elif chosen.command == "check":
         found = [problem for path in files for problem in problems(path)] + sanitize_problems()
     else:
-        found = []
         for path in files:
-            changed = sync(path)
-            print(f"{path.name}: {'brought up to date' if changed else 'up to date'}", flush=True)
+            write(path, synchronized(read(path), path.name))
+            print(f"{path.name}: up to date", flush=True)
             if chosen.command == "execute":
                 try:
                     execute(path, path)

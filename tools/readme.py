@@ -1,9 +1,8 @@
-"""The README's two tables and the figures of the recorded runs, computed from what is there.
+"""What the README says in numbers, and the figures of the recorded runs, from what is there.
 
-``python -m tools.readme`` (``make readme``) writes the results and the list of notebooks between
-their markers in the README, and for every recorded run on real faces
-``figures/RUN-confusion-matrix.png`` and ``figures/RUN-learning-curves.png``. A test holds the
-tables to be current. No number is typed in.
+``python -m tools.readme`` (``make readme``) writes each of `PARTS` between its markers in the
+README, and for every recorded run on real faces ``figures/RUN-confusion-matrix.png`` and
+``figures/RUN-learning-curves.png``. A test holds the parts to be current. No number is typed in.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ import dataclasses
 import json
 import sys
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -21,82 +20,57 @@ import numpy as np
 from experiments import speed
 from tools import notebooks
 from utils import datasets, evaluation, records, runtime, training
+from utils.honesty import claims, known, mistakes
 from utils.runtime import DataError
 
 README = runtime.ROOT / "README.md"
-#: What is written between ``<!-- NAME:begin -->`` and ``<!-- NAME:end -->``.
-PARTS = ("mistakes", "results", "notebooks")
 
 BALANCES = {"smote": "SMOTE", "weights": "class weights", "none": "as they are"}
 TARGETS = {"votes": ", on votes", "both": ", on labels and votes"}
 COLUMNS = (
-    "network",
-    "data",
-    "classes",
-    "epochs",
-    "seeds",
-    "test faces",
-    "accuracy %",
-    "without copies %",
-    "macro F1",
-    "trained on",
+    *("network", "data", "classes", "epochs", "seeds", "test faces", "accuracy %"),
+    *("without copies %", "macro F1", "trained on"),
 )
 
 
+def _markdown(rows: Sequence[Sequence[str]]) -> str:
+    """Write a table; the first row is its head."""
+    rows = [rows[0], ["---"] * len(rows[0]), *rows[1:]]
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in rows)
+
+
+# ---------------------------------------------------------------------------- results
+
+
+def recorded(results: Path = runtime.RESULTS) -> list[records.Run]:
+    """Load the finished runs on real faces, by name."""
+    runs = [records.load(name, results) for name in records.names(results)]
+    return [run for run in runs if run.info["dataset"] != "sample" and run.test is not None]
+
+
 def groups(runs: Sequence[records.Run]) -> list[list[records.Run]]:
-    """Put runs together that differ in nothing but their seed.
-
-    Parameters
-    ----------
-    runs : sequence of Run
-        Finished runs.
-
-    Returns
-    -------
-    list of list of Run
-        Groups in the order of their first run; within a group by seed.
-    """
+    """Put finished runs together that differ in nothing but their seed, each group by seed."""
     found: dict[str, list[records.Run]] = {}
     for run in runs:
         settings = dataclasses.asdict(training.settings_from_record(run.info["settings"]))
-        settings["seed"] = None
-        key = json.dumps(
-            [run.info["model"], run.info["dataset"], run.info["fingerprint"], settings],
-            sort_keys=True,
-        )
-        found.setdefault(key, []).append(run)
+        same = [run.info[name] for name in ("model", "dataset", "fingerprint")]
+        found.setdefault(json.dumps([*same, {**settings, "seed": None}]), []).append(run)
     return [sorted(group, key=lambda run: run.info["seed"]) for group in found.values()]
 
 
 def row(group: Sequence[records.Run]) -> list[str]:
-    """Write the table's row of one group of runs.
+    """Write the table's row of runs that differ only in their seed: a cell for each of `COLUMNS`.
 
-    A single run has the 95 % interval of its accuracy; several seeds have their mean, and the
-    lowest and highest.
-
-    Parameters
-    ----------
-    group : sequence of Run
-        Runs that differ only in their seed, at least one.
-
-    Returns
-    -------
-    list of str
-        A cell for each of `COLUMNS`.
+    A single run has the 95 % interval of its accuracy; several have their mean, and the lowest
+    and highest.
     """
     info = group[0].info
     summaries = [evaluation.summary(run.test) for run in group]
-    first = summaries[0]
-    chosen = sorted({run.best_epoch for run in group})
-    epochs = f"{len(group[0].history)} (no. {', '.join(map(str, chosen))} chosen)"
-    n = f"{first.n:,}"
+    first, n, without = summaries[0], f"{summaries[0].n:,}", "–"
     if 0 < first.n_without_copies < first.n:
         n += f" / {first.n_without_copies:,}"
-        without = _share(
-            [one.accuracy_without_copies for one in summaries], first.interval_without_copies
-        )
-    else:
-        without = "–"
+        shares = [one.accuracy_without_copies for one in summaries]
+        without = _share(shares, first.interval_without_copies)
     settings = training.settings_from_record(info["settings"])
     network = f"[`{info['model']}`](results/{group[0].name})"
     if settings.initial_weights:
@@ -106,50 +80,156 @@ def row(group: Sequence[records.Run]) -> list[str]:
         network += f", taught by {', '.join(f'`{name}`' for name in settings.teachers)}"
     if settings.test_time_augmentation > 1:
         network += f", {settings.test_time_augmentation} views"
-    data = _title(info["dataset"])
-    if info["dataset"] == "ferplus":
-        data += f", {len(info['expressions'])} classes"
+    classes = f", {len(info['expressions'])} classes" if info["dataset"] == "ferplus" else ""
+    chosen = ", ".join(map(str, sorted({run.best_epoch for run in group})))
     return [
         network,
-        data,
+        _title(info["dataset"]) + classes,
         BALANCES[settings.balance],
-        epochs,
+        f"{len(group[0].history)} (no. {chosen} chosen)",
         f"{len(group)} ({', '.join(str(run.info['seed']) for run in group)})",
         n,
         _share([one.accuracy for one in summaries], first.interval),
         without,
         f"{np.mean([one.macro_f1 for one in summaries]):.3f}",
-        _hardware(info.get("hardware", "–")),
+        # What computed: the accelerator if there was one.
+        info.get("hardware", "–").split(" and ")[0].replace("|", "/").strip(),
     ]
+
+
+def _share(values: Sequence[float], interval: tuple[float, float]) -> str:
+    """Write an accuracy in percent: one with its interval, or several as mean and range."""
+    several = len(values) > 1
+    low, high = (min(values), max(values)) if several else interval
+    mean = "mean; " if several else ""
+    return f"**{100 * np.mean(values):.1f}** ({mean}{100 * low:.1f}–{100 * high:.1f})"
 
 
 def _title(dataset: str) -> str:
     """Name a data set as people do."""
-    known = datasets.LOADERS.get(dataset)
-    return known.title if known else dataset
+    return datasets.LOADERS[dataset].title if dataset in datasets.LOADERS else dataset
 
 
-def recorded(results: Path = runtime.RESULTS) -> list[records.Run]:
-    """Load the finished runs on real faces, by name."""
-    runs = [records.load(name, results) for name in records.names(results)]
-    return [run for run in runs if run.info["dataset"] != "sample" and run.test is not None]
+def table(results: Path = runtime.RESULTS) -> str:
+    """Write the results table; runs on the sample faces say nothing about real faces."""
+    rows = [row(group) for group in groups(recorded(results))]
+    return _markdown([COLUMNS, *rows]) if rows else "No run on real faces is recorded yet."
+
+
+def findings(results: Path = runtime.RESULTS) -> str:
+    """Say what the table's rows on FER2013 come to, from four of the runs."""
+    names = ("cnn5-fer2013-none", "cnn5-fer2013-smote", "cnn4-fer2013-none", "resnet-fer2013-none")
+    plain, smote, cnn4, resnet = (records.load(name, results) for name in names)
+    alone, both = evaluation.summary(plain.test), evaluation.summary(smote.test)
+    unseen = [run.test.where(~run.test.copies) for run in (plain, smote)]
+    points = 100 * (both.accuracy_without_copies - alone.accuracy_without_copies)
+    p = evaluation.difference(plain.test, smote.test).p
+    recall = [evaluation.report(run.test)["recall"]["disgust"] for run in (plain, smote)]
+    three = {run.name: run.test for run in (cnn4, resnet, smote)}
+    away = records.load_evaluation(plain.folder / "on-expw-test.json").predictions
+    return textwrap.fill(
+        f"SMOTE takes `cnn5` from {alone.accuracy:.1%} to {both.accuracy:.1%} (McNemar's test: "
+        f"p = {p:.3f}), but without the copies {points:.1f} points are left "
+        f"(p = {evaluation.difference(*unseen).p:.2f}); the recall of *disgust*, the rarest class, "
+        f"goes from {recall[0]:.0%} to {recall[1]:.0%}, one seed each. The mean probabilities of "
+        f"`cnn4`, `resnet` and `cnn5` with SMOTE are right on "
+        f"{evaluation.summary(evaluation.ensemble(three)).accuracy:.1%}. On other photos (ExpW, "
+        f"{len(away):,} faces, as many of each class) `cnn5` without SMOTE is right on "
+        f"{evaluation.summary(away).accuracy:.1%}.",
+        100,
+    )
+
+
+def reported(results: Path = runtime.RESULTS) -> str:
+    """List what others report of FER2013's test split, with the note to each figure."""
+    found = known.reported_table("fer2013")
+    rows = [
+        (name, f"{one.accuracy:.2f}", one.kind, one.note)
+        for name, one in found[found["stands"]].iterrows()
+    ]
+    return _markdown([("", "accuracy %", "", "note"), *rows])
+
+
+def speed_sentence(results: Path = runtime.RESULTS) -> str:
+    """Say how many times as fast this project's ways are, from the speed record."""
+    record = speed.read(speed.record_path(results=results))
+    ratios = speed.ratios_table(record)
+    ratios = ratios[ratios["aim"].notna() | (ratios["part"] == "loading")]
+    ratios = ratios[ratios["part"] != "arithmetic"]
+    said = [f"{one.case} {one.median:.1f} ({one.comparison})" for one in ratios.itertuples()]
+    hardware = record["hardware"]
+    return textwrap.fill(f"Times as fast on {hardware}, medians: {'; '.join(said)}.", 100)
+
+
+def mistakes_paragraph(results: Path = runtime.RESULTS) -> str:
+    """Write the figure of FER2013's mistakes and what is to be read off it, from the record."""
+    table = mistakes.table(mistakes.load("fer2013", results))
+    points, figure = table["points"], table["figure"]
+    smote, training_last = f"{points['smote_first']:.0f}", points["training_accuracy_last"]
+    alternative = (
+        f"What each mistake adds to an honest figure: SMOTE before the split {smote} points, "
+        f"the last epoch's training accuracy {training_last:.0f}"
+    )
+    text = (
+        f"One small network on FER2013, {table['seeds'].iloc[0]} seeds, one mistake at a time: "
+        f"{figure.iloc[0]:.1f} % with none. Choosing the epoch on the test set adds "
+        f"{points['best_epoch_on_test']:.1f} points, leaving the copies in it "
+        f"{points['copies_kept']:.1f}; SMOTE before the split {smote}, and after it "
+        f'{table.loc["smote_first", "done_right"]:+.1f}. "Binary" accuracy is '
+        f"{figure['binary_accuracy']:.1f} % here, of which a network that always says no has "
+        f"{100 * 6 / 7:.1f}. The dotted lines are what three older projects claimed."
+    )
+    return f"![{alternative}](figures/mistakes-fer2013.png)\n\n{textwrap.fill(text, 100)}"
+
+
+def notebook_table(results: Path = runtime.RESULTS) -> str:
+    """List the notebooks of the course with their titles and Colab badges."""
+    rows = [("", "notebook", "")]
+    for path in notebooks.paths():
+        title = "".join(notebooks.read(path)["cells"][0]["source"]).splitlines()[0].lstrip("# ")
+        link = f"[{title}](notebooks/{path.name})"
+        rows.append((path.name[:2], link, notebooks.badge(path.name)))
+    return _markdown(rows)
+
+
+#: What is written between ``<!-- NAME:begin -->`` and ``<!-- NAME:end -->``.
+PARTS: dict[str, Callable[[], str]] = {
+    "mistakes": mistakes_paragraph,
+    "results": table,
+    "findings": findings,
+    "reported": reported,
+    "speed": speed_sentence,
+    "notebooks": notebook_table,
+}
+
+
+def updated(readme: str, part: str, content: str) -> str:
+    """Return a README's text with what stands between a part's markers replaced.
+
+    Raises
+    ------
+    DataError
+        When the markers do not stand there once each, in their order.
+    """
+    begin, end = f"<!-- {part}:begin -->", f"<!-- {part}:end -->"
+    once = readme.count(begin) == readme.count(end) == 1
+    if not once or readme.index(begin) > readme.index(end):
+        raise DataError(f"README.md: expected {begin} and, below it, {end}, once each")
+    return f"{readme.split(begin)[0]}{begin}\n{content}\n{end}{readme.split(end)[1]}"
+
+
+def current(readme: str) -> str:
+    """Return a README's text with all its parts as they should be now."""
+    for part, write in PARTS.items():
+        readme = updated(readme, part, write())
+    return readme
+
+
+# ---------------------------------------------------------------------------- figures
 
 
 def draw(run: records.Run, folder: Path = runtime.FIGURES) -> list[Path]:
-    """Draw a run's confusion matrix and learning curves into ``folder``.
-
-    Parameters
-    ----------
-    run : Run
-        A finished run.
-    folder : path
-        Where the two PNG files go.
-
-    Returns
-    -------
-    list of path
-        The files.
-    """
+    """Draw a finished run's confusion matrix and learning curves as two PNG files in ``folder``."""
     from utils import figures
 
     found = evaluation.summary(run.test)
@@ -167,149 +247,22 @@ def draw(run: records.Run, folder: Path = runtime.FIGURES) -> list[Path]:
 
 
 def draw_mistakes(results: Path = runtime.RESULTS, folder: Path = runtime.FIGURES) -> list[Path]:
-    """Draw what each mistake is worth, for each data set of which that is recorded.
-
-    Parameters
-    ----------
-    results, folder : path
-        Where the records lie, and where ``mistakes-DATA.png`` goes.
-
-    Returns
-    -------
-    list of Path
-    """
+    """Draw what each mistake is worth, ``mistakes-DATA.png``, wherever that is recorded."""
     from utils import figures
-    from utils.honesty import claims, mistakes
 
     claimed = {name: float(figure) for name, figure, *_ in claims.ANCESTORS if figure}
     written = []
     for name in mistakes.recorded(results):
         table = mistakes.table(mistakes.load(name, results))
         if len(table) > 2:  # the honest figure, and more than one mistake
-            figure = figures.mistakes_waterfall(
-                table,
-                claims=claimed,
-                title=f"What each mistake adds on {_title(name)} (a small network)",
-            )
+            title = f"What each mistake adds on {_title(name)} (a small network)"
+            figure = figures.mistakes_waterfall(table, claims=claimed, title=title)
             written.append(figures.save(figure, f"mistakes-{name}", folder))
     return written
 
 
-def mistakes_paragraph(results: Path = runtime.RESULTS) -> str:
-    """Write the figure of FER2013's mistakes and what is to be read off it, from the record.
-
-    Parameters
-    ----------
-    results : path
-        Where the record lies.
-
-    Returns
-    -------
-    str
-        Markdown.
-    """
-    from utils.honesty import mistakes
-
-    table = mistakes.table(mistakes.load("fer2013", results))
-    points, figure = table["points"], table["figure"]
-    smote = f"{points['smote_first']:.0f}"
-    training, binary = points["training_accuracy_last"], figure["binary_accuracy"]
-    alternative = (
-        f"What each mistake adds to an honest figure: SMOTE before the split {smote} points, "
-        f"the last epoch's training accuracy {training:.0f}"
-    )
-    text = (
-        f"One small network on FER2013, {table['seeds'].iloc[0]} seeds, one mistake at a time: "
-        f"{figure.iloc[0]:.1f} % with none. Choosing the epoch on the test set adds "
-        f"{points['best_epoch_on_test']:.1f} points, leaving the copies in it "
-        f"{points['copies_kept']:.1f}; SMOTE before the split {smote}, and after it "
-        f'{table.loc["smote_first", "done_right"]:+.1f}. "Binary" accuracy is {binary:.1f} % here, '
-        f"of which who always says no has {100 * 6 / 7:.1f}. The dotted lines are what three older "
-        "projects claimed."
-    )
-    return f"![{alternative}](figures/mistakes-fer2013.png)\n\n{textwrap.fill(text, 100)}"
-
-
-def table(results: Path = runtime.RESULTS) -> str:
-    """Write the results table, as Markdown.
-
-    Parameters
-    ----------
-    results : path
-        Where the recorded runs lie. Runs on the sample faces are left out: their accuracy says
-        nothing about real faces.
-
-    Returns
-    -------
-    str
-        A Markdown table, or a sentence where there is no run yet.
-    """
-    rows = [row(group) for group in groups(recorded(results))]
-    if not rows:
-        return "No run on real faces is recorded yet."
-    rows = [COLUMNS, ["---"] * len(COLUMNS), *rows]
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in rows)
-
-
-def notebook_table(folder: Path = notebooks.NOTEBOOKS) -> str:
-    """List the notebooks of the course with their titles and Colab badges, as Markdown."""
-    rows = [("", "notebook", ""), ("---", "---", "---")]
-    for path in notebooks.paths(folder):
-        title = "".join(notebooks.read(path)["cells"][0]["source"]).splitlines()[0].lstrip("# ")
-        rows.append(
-            (path.name[:2], f"[{title}](notebooks/{path.name})", notebooks.badge(path.name))
-        )
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in rows)
-
-
-def updated(readme: str, part: str, content: str) -> str:
-    """Return a README's text with what stands between a part's markers replaced.
-
-    Parameters
-    ----------
-    readme : str
-        The README.
-    part : str
-        One of `PARTS`.
-    content : str
-        What is to stand there.
-
-    Raises
-    ------
-    DataError
-        When the markers do not stand there once each, in their order.
-    """
-    begin, end = f"<!-- {part}:begin -->", f"<!-- {part}:end -->"
-    once = readme.count(begin) == readme.count(end) == 1
-    if not once or readme.index(begin) > readme.index(end):
-        raise DataError(f"README.md: expected {begin} and, below it, {end}, once each")
-    head, rest = readme.split(begin)
-    tail = rest.split(end)[1]
-    return f"{head}{begin}\n{content}\n{end}{tail}"
-
-
-def current(readme: str) -> str:
-    """Return a README's text with all its parts as they should be now."""
-    readme = updated(readme, "mistakes", mistakes_paragraph())
-    readme = updated(readme, "results", table())
-    return updated(readme, "notebooks", notebook_table())
-
-
-def _share(values: Sequence[float], interval: tuple[float, float]) -> str:
-    """Write an accuracy in percent: one with its interval, or several as mean and range."""
-    mean = 100 * float(np.mean(values))
-    if len(values) == 1:
-        return f"**{mean:.1f}** ({100 * interval[0]:.1f}–{100 * interval[1]:.1f})"
-    return f"**{mean:.1f}** (mean; {100 * min(values):.1f}–{100 * max(values):.1f})"
-
-
-def _hardware(text: str) -> str:
-    """Keep of a run's hardware what computed: the accelerator if there was one."""
-    return text.split(" and ")[0].replace("|", "/").strip()
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Write tables and figures, or with ``--check`` only say whether the tables are."""
+    """Write parts and figures, or with ``--check`` only say whether the parts are current."""
     parser = argparse.ArgumentParser(prog="python -m tools.readme", description=__doc__)
     parser.add_argument("--check", action="store_true", help="change nothing; fail if out of date")
     check = parser.parse_args(arguments).check
@@ -319,10 +272,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("README.md: its tables are out of date: make readme", file=sys.stderr)
         return 1
     if not check:
-        for run in recorded():
-            for path in draw(run):
-                print(f"{path.parent.name}/{path.name}")
-        for path in [*speed.draw(), *draw_mistakes()]:
+        drawn = [path for run in recorded() for path in draw(run)]
+        for path in [*drawn, *speed.draw(), *draw_mistakes()]:
             print(f"{path.parent.name}/{path.name}")
         runtime.write_atomically(README, after.encode())
         print("README.md: tables written" if after != before else "README.md: up to date")
