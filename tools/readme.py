@@ -168,11 +168,11 @@ def mistakes_paragraph(results: Path = runtime.RESULTS) -> str:
     )
     text = (
         f"One small network on FER2013, {table['seeds'].iloc[0]} seeds, one mistake at a time: "
-        f"{figure.iloc[0]:.1f} % with none. Choosing the epoch on the test set adds "
+        f"{figure.iloc[0]:.1f}% with none. Choosing the epoch on the test set adds "
         f"{points['best_epoch_on_test']:.1f} points, leaving the copies in it "
         f"{points['copies_kept']:.1f}; SMOTE before the split {smote}, and after it "
         f'{table.loc["smote_first", "done_right"]:+.1f}. "Binary" accuracy is '
-        f"{figure['binary_accuracy']:.1f} % here, of which a network that always says no has "
+        f"{figure['binary_accuracy']:.1f}% here, of which a network that always says no has "
         f"{100 * 6 / 7:.1f}. The dotted lines are what three older projects claimed."
     )
     return f"![{alternative}](figures/mistakes-fer2013.png)\n\n{textwrap.fill(text, 100)}"
