@@ -24,13 +24,7 @@ CORE = tuple(range(1, 7))
 
 
 def chosen(numbers: Sequence[int], folder: Path = notebooks.NOTEBOOKS) -> list[Path]:
-    """Find the notebooks of these numbers, in the course's order.
-
-    Raises
-    ------
-    DataError
-        When one of the numbers has no notebook.
-    """
+    """Find the notebooks of these numbers, in the course's order; a DataError where one is none."""
     there = {path.name.split("_", 1)[0]: path for path in notebooks.paths(folder)}
     wanted = [f"{number:02d}" for number in sorted(set(numbers))]
     missing = [number for number in wanted if number not in there]

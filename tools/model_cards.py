@@ -38,7 +38,8 @@ split. One seed ({seed}).
 |---|---|---|---|
 | all test faces | {n:,} | {accuracy:.2%} | {interval[0]:.1%} … {interval[1]:.1%} |
 | without pictures that also stand in training | {n_without_copies:,} | \
-{accuracy_without_copies:.2%} | {interval_without_copies[0]:.1%} … {interval_without_copies[1]:.1%} |
+{accuracy_without_copies:.2%} | \
+{interval_without_copies[0]:.1%} … {interval_without_copies[1]:.1%} |
 
 Macro F1 {macro_f1:.3f}; right among its first two, {top2_accuracy:.1%}; expected calibration \
 error {calibration_error:.3f}.
@@ -82,16 +83,9 @@ pictures have terms of their own ([data sheet](../data/README.md)).
 
 
 def card(run: records.Run, size: int, shape: tuple[int, int, int]) -> str:
-    """Write a run's model card in Markdown, every number from the record.
+    """Write a finished run's model card in Markdown, every number from the record.
 
-    Parameters
-    ----------
-    run : Run
-        A finished run.
-    size : int
-        Bytes of its released file.
-    shape : tuple of int
-        Height, width and channels of its input.
+    Its file has ``size`` bytes, its input ``shape``: height, width, channels.
     """
     settings = training.settings_from_record(run.info["settings"])
     found = evaluation.summary(run.test)

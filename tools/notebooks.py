@@ -60,17 +60,8 @@ CELL_ID = re.compile(r"[a-z0-9][a-z0-9-]{2,39}")
 RANDOM_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f-]{27})?")
 
 
-# ------------------------------------------------------------------------------ shared parts
-
-
 def repository(pyproject: Path = runtime.ROOT / "pyproject.toml") -> str:
-    """Return the repository's address, as ``pyproject.toml`` has it.
-
-    Raises
-    ------
-    DataError
-        When it has none.
-    """
+    """Return the repository's address, as ``pyproject.toml`` has it; a DataError without one."""
     # One line of TOML; the standard library reads TOML only from Python 3.11 on.
     found = re.search(r'^Repository = "([^"]+)"$', pyproject.read_text("utf-8"), re.MULTILINE)
     if found is None:
@@ -98,13 +89,7 @@ def paths(folder: Path = NOTEBOOKS) -> list[Path]:
 
 
 def read(path: Path) -> dict[str, Any]:
-    """Read a notebook as the JSON that it is.
-
-    Raises
-    ------
-    DataError
-        When it is not a notebook, or has no cell.
-    """
+    """Read a notebook as the JSON that it is; a DataError when it is none, or has no cell."""
     try:
         notebook = json.loads(path.read_text(encoding="utf-8"))
         for cell in notebook["cells"]:
@@ -130,19 +115,10 @@ def _canonical(notebook: dict[str, Any]) -> str:
     return nbjson.writes(nodes).rstrip("\n") + "\n"
 
 
-# ------------------------------------------------------------------------------------- check
-
-
 def problems(path: Path) -> list[str]:
-    """Name everything in a notebook that is not as the course's notebooks are.
+    """Name everything in a notebook that is not as the course's notebooks are, without a kernel.
 
-    No kernel is started: this reads what is committed.
-
-    Returns
-    -------
-    list of str
-        One line each, beginning with the notebook's name and, where there is one, the cell's
-        id. Empty for a notebook in form.
+    A line each, beginning with the notebook's name and, where there is one, the cell's id.
     """
     try:
         notebook = read(path)
@@ -269,23 +245,10 @@ def sanitize_problems(path: Path = SANITIZE) -> list[str]:
     return []
 
 
-# ------------------------------------------------------------------------------------ repair
-
-
 def synchronized(notebook: dict[str, Any], name: str) -> dict[str, Any]:
-    """Return a notebook with the shared parts as they should be; outputs stay.
+    """Return a copy of the notebook of this file name with the shared parts as they should be.
 
-    Parameters
-    ----------
-    notebook : dict
-        As `read` returns it; it is not changed.
-    name : str
-        Its file name.
-
-    Returns
-    -------
-    dict
-        With the badge below the title, the setup cell first, and no metadata that moves.
+    The badge is below the title, the setup cell first, no metadata moves; outputs stay.
     """
     notebook = {**json.loads(json.dumps(notebook)), "metadata": METADATA}
     notebook["nbformat"], notebook["nbformat_minor"] = 4, 5
@@ -308,24 +271,11 @@ def _kept(metadata: dict) -> dict:
     return {name: metadata[name] for name in COLLAPSING if name in metadata}
 
 
-# ----------------------------------------------------------------------------------- execute
-
-
 def execute(path: Path, output: Path) -> dict[str, Any]:
-    """Execute a notebook in its folder, from a fresh kernel, and write the executed copy.
+    """Execute a notebook in its folder, from a fresh kernel; write and return the executed copy.
 
-    Parameters
-    ----------
-    path : path
-        The notebook; it is left as it is, unless ``output`` names it too.
-    output : path
-        Where the executed copy goes; it is written after a failure too, up to the cell that
-        failed.
-
-    Returns
-    -------
-    dict
-        The executed notebook.
+    The copy goes to ``output``, which may be the notebook itself, after a failure too: up to the
+    cell that failed.
 
     Raises
     ------

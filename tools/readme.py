@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
-import sys
 import textwrap
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -37,9 +36,6 @@ def _markdown(rows: Sequence[Sequence[str]]) -> str:
     """Write a table; the first row is its head."""
     rows = [rows[0], ["---"] * len(rows[0]), *rows[1:]]
     return "\n".join("| " + " | ".join(cells) + " |" for cells in rows)
-
-
-# ---------------------------------------------------------------------------- results
 
 
 def recorded(results: Path = runtime.RESULTS) -> list[records.Run]:
@@ -172,11 +168,11 @@ def mistakes_paragraph(results: Path = runtime.RESULTS) -> str:
     )
     text = (
         f"One small network on FER2013, {table['seeds'].iloc[0]} seeds, one mistake at a time: "
-        f"{figure.iloc[0]:.1f} % with none. Choosing the epoch on the test set adds "
+        f"{figure.iloc[0]:.1f}% with none. Choosing the epoch on the test set adds "
         f"{points['best_epoch_on_test']:.1f} points, leaving the copies in it "
         f"{points['copies_kept']:.1f}; SMOTE before the split {smote}, and after it "
         f'{table.loc["smote_first", "done_right"]:+.1f}. "Binary" accuracy is '
-        f"{figure['binary_accuracy']:.1f} % here, of which a network that always says no has "
+        f"{figure['binary_accuracy']:.1f}% here, of which a network that always says no has "
         f"{100 * 6 / 7:.1f}. The dotted lines are what three older projects claimed."
     )
     return f"![{alternative}](figures/mistakes-fer2013.png)\n\n{textwrap.fill(text, 100)}"
@@ -225,18 +221,14 @@ def current(readme: str) -> str:
     return readme
 
 
-# ---------------------------------------------------------------------------- figures
-
-
 def draw(run: records.Run, folder: Path = runtime.FIGURES) -> list[Path]:
     """Draw a finished run's confusion matrix and learning curves as two PNG files in ``folder``."""
     from utils import figures
 
     found = evaluation.summary(run.test)
     low, high = found.interval
-    title = (
-        f"{run.name}: {found.n:,} test faces, {found.accuracy:.1%} right ({low:.1%} to {high:.1%})"
-    )
+    title = f"{run.name}: {found.n:,} test faces, {found.accuracy:.1%} right"
+    title += f" ({low:.1%} to {high:.1%})"
     counts = evaluation.confusion(run.test)
     matrix = figures.confusion_matrix(counts, run.test.expressions, title=title)
     curves = figures.learning_curves(run.history, title=run.name)
@@ -261,23 +253,17 @@ def draw_mistakes(results: Path = runtime.RESULTS, folder: Path = runtime.FIGURE
     return written
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Write parts and figures, or with ``--check`` only say whether the parts are current."""
-    parser = argparse.ArgumentParser(prog="python -m tools.readme", description=__doc__)
-    parser.add_argument("--check", action="store_true", help="change nothing; fail if out of date")
-    check = parser.parse_args(arguments).check
-    before = README.read_text(encoding="utf-8")
-    after = current(before)
-    if check and after != before:
-        print("README.md: its tables are out of date: make readme", file=sys.stderr)
-        return 1
-    if not check:
-        drawn = [path for run in recorded() for path in draw(run)]
-        for path in [*drawn, *speed.draw(), *draw_mistakes()]:
-            print(f"{path.parent.name}/{path.name}")
-        runtime.write_atomically(README, after.encode())
-        print("README.md: tables written" if after != before else "README.md: up to date")
-    return 0
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Write parts and figures."""
+    argparse.ArgumentParser(prog="python -m tools.readme", description=__doc__).parse_args(
+        arguments
+    )
+    drawn = [path for run in recorded() for path in draw(run)]
+    for path in [*drawn, *speed.draw(), *draw_mistakes()]:
+        print(f"{path.parent.name}/{path.name}")
+    text = current(README.read_text(encoding="utf-8"))
+    runtime.write_atomically(README, text.encode())
+    print("README.md: up to date")
 
 
 if __name__ == "__main__":
