@@ -48,6 +48,7 @@ def run(body, **environment):
         ("raise runtime.ModelError('two\\nlines')", 1, "command.py: two lines"),
         ("open('no/such')", 1, "command.py: No such file or directory: no/such"),
         ("raise runtime.DataError('\\x1b[2Jred\\x07')", 1, "command.py: \\x1b[2Jred\\x07"),
+        ("raise MemoryError", 1, f"command.py: MemoryError: no message ({HINT})"),
         ("1 / 0", 1, f"command.py: ZeroDivisionError: division by zero ({HINT})"),
     ],
 )
@@ -79,7 +80,6 @@ def test_a_closed_pipe_ends_without_a_word():
     process.stderr.close()
 
 
-@pytest.mark.xfail(reason="run_command sets its exit code before it flushes: 0 on a full disk")
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux's full disk")
 def test_a_full_disk_is_an_error():
     code, _, err = run("sys.stdout = open('/dev/full', 'w')\nprint('a result')")

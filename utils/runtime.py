@@ -142,8 +142,9 @@ def run_command(main: Callable[[], int | None]) -> None:
         with contextlib.suppress(AttributeError):  # not a real stream, in a test
             stream.reconfigure(errors="backslashreplace")
     try:
-        code = main() or 0
+        finished = main() or 0
         sys.stdout.flush()  # here a full disk is still an error, and not a note at the very end
+        code = finished
     except KeyboardInterrupt:
         code = 130
         _say(f"{name}: stopped")
@@ -158,7 +159,7 @@ def run_command(main: Callable[[], int | None]) -> None:
         if os.environ.get(DEBUG):
             traceback.print_exc()
         kind = type(error).__name__
-        _say(f"{name}: {kind}: {error or 'no message'} ({DEBUG}=1 shows where)")
+        _say(f"{name}: {kind}: {str(error) or 'no message'} ({DEBUG}=1 shows where)")
     try:
         sys.stdout.flush()
     except OSError:  # Python would write a traceback of its own while it shuts down
