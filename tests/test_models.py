@@ -364,6 +364,21 @@ def test_a_saved_network_comes_back_whole(classifier, pixels, tmp_path, dtype, t
     assert [file.name for file in path.parent.iterdir()] == ["net.keras"]
 
 
+def test_a_sequential_network_is_saved_and_loaded(pixels, tmp_path):
+    import keras
+
+    written = keras.Sequential(
+        [
+            keras.Input((32, 32, 1)),
+            keras.layers.Flatten(),
+            keras.layers.Dense(7, activation="softmax"),
+        ]
+    )
+    own = models.Classifier(written)
+    again = models.load(models.save(own, tmp_path / "own.keras", dtype="float32"))
+    np.testing.assert_allclose(again.predict(pixels), own.predict(pixels), atol=1e-6)
+
+
 def test_an_optimizer_is_not_saved(classifier, pixels, tmp_path):
     plain = models.save(classifier, tmp_path / "plain.keras")
     trained = models.build("cnn5", (32, 32, 1), **SMALL)

@@ -154,7 +154,7 @@ def restrict(classifier: Classifier, expressions: Sequence[str]) -> Classifier:
     places = np.array([known.index(name) for name in expressions])
     shares = keras.ops.take(classifier.model.outputs[0], places, axis=1)
     shares = shares / keras.ops.sum(shares, axis=1, keepdims=True)
-    return Classifier(keras.Model(classifier.model.input, shares), tuple(expressions))
+    return Classifier(keras.Model(classifier.model.inputs[0], shares), tuple(expressions))
 
 
 def save(classifier: Classifier, path: Path | str, *, dtype: str = "float16") -> Path:
@@ -367,4 +367,6 @@ def with_dtype(model, dtype: str, *, fused: bool = False):
     copy = keras.models.clone_model(model, clone_function=same_layer)
     copy.set_weights(model.get_weights())
     # Keras compiles the copy of a compiled model, and would save its optimizer: thrice the size.
-    return keras.Model(copy.input, copy.output, name=model.name)
+    one = len(copy.inputs) == len(copy.outputs) == 1
+    ends = (copy.inputs[0], copy.outputs[0]) if one else (copy.inputs, copy.outputs)
+    return keras.Model(*ends, name=model.name)

@@ -11,6 +11,7 @@ from utils.training.predict import check_names, faces_for, predict, views_of
 from utils.training.settings import (
     NO_AUGMENTATION,
     Settings,
+    course_settings,
     fields,
     recipe,
     settings_from_record,
@@ -21,6 +22,7 @@ __all__ = [
     "Settings",
     "check_names",
     "course_run",
+    "course_settings",
     "faces_for",
     "fields",
     "predict",

@@ -25,7 +25,7 @@ from utils.training import transfer
 from utils.training.devices import Devices
 from utils.training.inputs import training_faces, training_targets
 from utils.training.predict import predict
-from utils.training.settings import Settings, recipe, settings_from_record
+from utils.training.settings import Settings, course_settings, settings_from_record
 
 ONE_DEVICE = Devices()
 
@@ -449,7 +449,7 @@ def course_run(
     dataset : FaceDataset
         The rendered sample faces, or real ones.
     settings : Settings, optional
-        By default `recipe("cnn5")`.
+        By default those of `course_settings`.
     folder : path
         Where runs lie; this one's name ends in a hash of its data and settings, so that a
         change of either starts a new one.
@@ -461,7 +461,7 @@ def course_run(
     Run
         Finished.
     """
-    settings = settings or recipe("cnn5")
+    settings = settings or course_settings(dataset.name)
     plan = json.dumps([dataset.fingerprint(), dataclasses.asdict(settings)])
     digest = hashlib.sha256(plan.encode()).hexdigest()[:8]
     name = f"{settings.model}-{dataset.name}-{settings.balance}-{digest}"
