@@ -223,7 +223,7 @@ def test_growth_is_measured_and_a_killed_process_leaves_a_note(here):
 
 
 def test_latency_and_detectors_have_records_of_their_own(here, monkeypatch):
-    sample.write(here / "raw", rows=100, photos=2, cache=False)
+    sample.write(here / "raw", rows=100, photos=2)
     monkeypatch.setattr(runtime, "RAW", here / "raw")
     run(here, "latency", "detectors")
     latency = runtime.read_json(here / "benchmarks" / "latency.json")
