@@ -17,7 +17,6 @@ from utils.expressions import EXPRESSIONS
 OVERLAP = 0.4
 #: How far boxes are widened, as a share of their sides.
 MARGINS = (0.0, 0.05, 0.1, 0.2, 0.3)
-QUANTILES = {"p10": 0.1, "median": 0.5, "p90": 0.9}
 
 
 def latency(sizes: Sizes, data: str) -> dict[str, Any]:
@@ -47,29 +46,18 @@ def latency(sizes: Sizes, data: str) -> dict[str, Any]:
                 seconds[name, way].append(time.perf_counter() - start)
     networks: dict[str, Any] = {}
     for name, row in table.iterrows():
-        known = {"input": row["input"], "parameters": int(row["parameters"])}
-        known["multiply_adds"] = int(row["multiply_adds"])
-        known["milliseconds"] = {
-            way: {
-                quantile: round(1000 * float(np.quantile(seconds[name, way], share)), 3)
-                for quantile, share in QUANTILES.items()
-            }
-            for way in counts
-        }
-        networks[str(name)] = known
+        costs = {}
+        for way in counts:
+            found = (1000 * np.quantile(seconds[name, way], [0.1, 0.5, 0.9])).round(3).tolist()
+            costs[way] = dict(zip(("p10", "median", "p90"), found, strict=True))
+        known = {one: int(row[one]) for one in ("parameters", "multiply_adds")}
+        networks[str(name)] = {"input": row["input"], **known, "milliseconds": costs}
     medians = {name: one["milliseconds"]["compiled"]["median"] for name, one in networks.items()}
     fastest = min(medians, key=medians.__getitem__)
-    return {
-        "batch": 1,
-        "calls": {way: rounds * count for way, count in counts.items()},
-        "rounds": rounds,
-        "precision": "float32",
-        "networks": networks,
-        "fastest": fastest,
-        "times_the_fastest": {
-            name: round(median / medians[fastest], 2) for name, median in medians.items()
-        },
-    }
+    slower = {name: round(median / medians[fastest], 2) for name, median in medians.items()}
+    calls = {way: rounds * count for way, count in counts.items()}
+    known = {"batch": 1, "calls": calls, "rounds": rounds, "precision": "float32"}
+    return {**known, "networks": networks, "fastest": fastest, "times_the_fastest": slower}
 
 
 def _expw():
@@ -93,12 +81,9 @@ def detectors(sizes: Sizes, data: str) -> dict[str, Any]:
     """
     table, paths = _expw()
     names = np.random.default_rng(0).permutation(sorted(paths))[: sizes.photos]
-    measured: dict[str, Any] = {
-        "photos": len(names),
-        "faces": int(table["photo"].isin(names).sum()),
-        "overlap": OVERLAP,
-        "detectors": {name: {"found": 0, "detected": 0} for name in faces.DETECTORS},
-    }
+    measured: dict[str, Any] = {"photos": len(names), "overlap": OVERLAP}
+    measured["faces"] = int(table["photo"].isin(names).sum())
+    measured["detectors"] = {name: {"found": 0, "detected": 0} for name in faces.DETECTORS}
     seconds = dict.fromkeys(faces.DETECTORS, 0.0)
     for detector in seconds:  # loading it is no part of a photo's time
         faces.detect(np.zeros((200, 200, 3), np.uint8), detector)
@@ -143,9 +128,8 @@ def margin(sizes: Sizes, data: str) -> dict[str, Any]:
     table = table[datasets.load("expw").split != "test"]
     names = np.random.default_rng(0).permutation(sorted(set(table["photo"])))
     looked_at = set(names[: 2 * sizes.photos])
-    kept: dict[str, tuple[list, list]] = {
-        kind: ([], []) for kind in ("own", "own, the same faces", "mtcnn")
-    }
+    kinds = ("own", "own, the same faces", "mtcnn")
+    kept: dict[str, tuple[list, list]] = {kind: ([], []) for kind in kinds}
 
     def keep(kind: str, photo: np.ndarray, box: faces.Box, label: int) -> None:
         size = max(classifier.input_shape[:2])
@@ -171,14 +155,7 @@ def margin(sizes: Sizes, data: str) -> dict[str, Any]:
             some = [crop[at] for crop in crops]
             right = classifier.predict(np.stack(some)).argmax(axis=1) == labels if some else []
             counted[kind]["correct"][f"{one:g}"] = int(np.sum(right))
-    return {
-        "network": records.network_name(file),
-        "model_sha256": runtime.sha256(file),
-        "dataset": "expw",
-        "splits": ["training", "validation"],
-        "overlap": OVERLAP,
-        "photos": len(looked_at),
-        "labelled": int(table["photo"].isin(looked_at).sum()),
-        **counted,
-        "seed": 0,
-    }
+    of = {"network": records.network_name(file), "model_sha256": runtime.sha256(file)}
+    on = {"dataset": "expw", "splits": ["training", "validation"], "overlap": OVERLAP}
+    seen = {"photos": len(looked_at), "labelled": int(table["photo"].isin(looked_at).sum())}
+    return {**of, **on, **seen, **counted, "seed": 0}

@@ -47,7 +47,7 @@ class Sizes:
 
 #: As small as everything still runs; the times say nothing.
 QUICK = Sizes(
-    repeats=2,
+    repeats=1,
     loads=1,
     batch_size=16,
     faces=64,
