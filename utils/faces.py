@@ -337,7 +337,7 @@ def detect(photo: np.ndarray, detector: str = "mtcnn") -> list[Detection]:
     detector : {"mtcnn", "haar"}
         "mtcnn" is the cascade of three networks of Zhang et al. 2016 (the `mtcnn` package, on
         TensorFlow, with the weights in its wheel); "haar" is OpenCV's frontal-face cascade after
-        Viola and Jones 2001. Which finds more: ``benchmarks/detectors.py``.
+        Viola and Jones 2001. Which finds more: ``python -m experiments.speed detectors``.
 
     Returns
     -------

@@ -20,7 +20,7 @@ from utils import evaluation, faces, figures, models, records, runtime
 from utils.runtime import DataError, ModelError
 
 #: How far a detector's box is widened, as a fraction of its sides. Measured on ExpW's training and
-#: validation rows (``benchmarks/margin.py``, ``results/photos/margin.json``), with the network
+#: validation rows (``results/photos/margin.json``), with the network
 #: trained on FER2013: of 384 faces in mtcnn's boxes it names 115 rightly at 0, 117 at 0.05, 112 at
 #: 0.1, 95 at 0.2 and 85 at 0.3; of 1,349 in ExpW's own boxes 426, 421, 404, 378 and 327. A little
 #: margin changes nothing, more of it costs; so none.
