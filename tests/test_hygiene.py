@@ -126,7 +126,7 @@ SPOILED = {
     "dataset": (("cells", 2, "source"), 'DATASET = "fer2013"', 'another DATASET than "sample"'),
     "prose": (("cells", 3), code("03-more", "1", 3), "third code cell in a row"),
     "section": (("cells", 6, "source"), "Further reading.", "nowhere says “on your own”"),
-    "length": (("cells", 5, "source"), "print(1)\n" * 20, "more than 15 lines"),
+    "length": (("cells", 5, "source"), "print(1)\n" * 25, "more than 20 lines"),
     "empty": (("cells", 5, "source"), "", "an empty code cell"),
     "size": (("cells", 5, "outputs"), [stream("A" * 1_000_000)], "more than 1,000,000"),
 }
