@@ -1,5 +1,7 @@
 """Released networks are what their records say, and their cards are current."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import test_training
@@ -29,6 +31,25 @@ def test_a_release_is_the_network_and_its_card(run, tmp_path):
     for expression in run.test.expressions:
         assert f"| {expression} |" in text
     assert "{" not in text
+
+
+def test_a_card_says_what_trained_the_network(run):
+    """Not AdamW whatever it was; and averaged weights, mixing, teachers and views."""
+    assert "AdamW" in model_cards.card(run, 1, (32, 32, 1))
+    other = test_training.settings(
+        optimizer="sgd",
+        learning_rate=0.05,
+        mixup=0.2,
+        erasing=0.5,
+        ema_momentum=0.999,
+        teachers=("cnn4-a",),
+        test_time_augmentation=10,
+    )
+    info = {**run.info, "settings": dataclasses.asdict(other)}
+    text = model_cards.card(dataclasses.replace(run, info=info), 1, (32, 32, 1))
+    assert "AdamW" not in text
+    for said in ("SGD", "0.05", "MixUp", "50%", "0.999", "`cnn4-a`", "10 views"):
+        assert said in text
 
 
 def test_a_run_without_its_network_is_not_released(run, tmp_path):

@@ -258,9 +258,7 @@ print("stepped")
 """
 
 
-@pytest.mark.parametrize(
-    "backend", ["tensorflow", pytest.param("jax", marks=pytest.mark.slow)]
-)
+@pytest.mark.parametrize("backend", ["tensorflow", pytest.param("jax", marks=pytest.mark.slow)])
 def test_every_network_learns_on_both_backends_and_its_file_loads_here(backend, tmp_path):
     if importlib.util.find_spec(backend) is None:
         pytest.skip(f"needs {backend} installed")
