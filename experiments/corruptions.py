@@ -33,19 +33,6 @@ def _blur(image: np.ndarray, level: float, draw: Draw) -> np.ndarray:
     return cv2.GaussianBlur(image.astype(np.float32), (0, 0), sigmaX=level, **edge)
 
 
-def _noise(image: np.ndarray, level: float, draw: Draw) -> np.ndarray:
-    return image + np.float32(level) * draw.standard_normal(image.shape, dtype=np.float32)
-
-
-def _light(image: np.ndarray, level: float, draw: Draw) -> np.ndarray:
-    return image + np.float32(level)
-
-
-def _contrast(image: np.ndarray, level: float, draw: Draw) -> np.ndarray:
-    mean = image.mean(axis=(0, 1), dtype=np.float32)
-    return mean + np.float32(level) * (image - mean)
-
-
 def _turn(image: np.ndarray, level: float, draw: Draw) -> np.ndarray:
     import cv2
 
@@ -72,10 +59,6 @@ def _upper(image: np.ndarray, level: float, draw: Draw) -> np.ndarray:
     return hidden
 
 
-def _lower(image: np.ndarray, level: float, draw: Draw) -> np.ndarray:
-    return _upper(image[::-1], level, draw)[::-1]
-
-
 def _coarse(image: np.ndarray, level: float, draw: Draw) -> np.ndarray:
     size = image.shape[:2]
     small = tuple(max(1, round(level / min(size) * side)) for side in size)
@@ -93,21 +76,11 @@ def _jpeg(image: np.ndarray, level: float, draw: Draw) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Corruption:
-    """A way to corrupt a picture, and how far to go.
+    """A way to corrupt a picture, and how far to go: each of the `levels` counts `unit`.
 
-    Attributes
-    ----------
-    name, unit : str
-        What it is called, and what a level counts.
-    levels : tuple of float
-        The levels that `ask` asks about.
-    clean : float or None
-        The level that leaves every picture exactly as it is. None stands for the picture's own
-        shorter side (low resolution).
-    limits : (float, float)
-        The least and the largest level that mean something; a record leaves it and the next out.
-    function : callable
-        (picture, level, random numbers) → picture.
+    At the level ``clean`` every picture is exactly as it was; None stands for the picture's own
+    shorter side (low resolution). ``limits`` are the least and the largest level that mean
+    something, ``function`` takes a picture, a level and random numbers; a record has neither.
     """
 
     name: str
@@ -125,31 +98,37 @@ class Corruption:
         return replace(self, levels=tuple(map(float, compress(self.levels, kept))), clean=clean)
 
 
+def _mean(image: np.ndarray) -> np.ndarray:
+    return image.mean(axis=(0, 1), dtype=np.float32)
+
+
+# fmt: off
 #: Levels for faces of 48×48: from what one would hardly mind to what leaves little to go by.
 CORRUPTIONS: dict[str, Corruption] = {
     row[0]: Corruption(*row)
     for row in (
         ("Gaussian blur", "σ in pixels", (0.5, 1, 1.5, 2, 3), 0, (0, 100), _blur),
-        ("Gaussian noise", "σ in gray levels", (8, 16, 32, 64), 0, (0, 1000), _noise),
-        ("brightness", "gray levels added", (-96, -64, -32, 32, 64, 96), 0, (-255, 255), _light),
-        ("contrast", "factor", (0.1, 0.25, 0.5, 2), 1, (0, 100), _contrast),
+        ("Gaussian noise", "σ in gray levels", (8, 16, 32, 64), 0, (0, 1000),
+         lambda image, level, draw: image + np.float32(level)
+         * draw.standard_normal(image.shape, dtype=np.float32)),
+        ("brightness", "gray levels added", (-96, -64, -32, 32, 64, 96), 0, (-255, 255),
+         lambda image, level, _: image + np.float32(level)),
+        ("contrast", "factor", (0.1, 0.25, 0.5, 2), 1, (0, 100),
+         lambda image, level, _: _mean(image) + np.float32(level) * (image - _mean(image))),
         ("rotation", "degrees to either side", (10, 20, 30, 45), 0, (0, 180), _turn),
         ("gray square", "% of the area", (5, 10, 20, 40), 0, (0, 100), _square),
         ("upper part hidden", "% of the height", (20, 35, 50), 0, (0, 100), _upper),
-        ("lower part hidden", "% of the height", (20, 35, 50), 0, (0, 100), _lower),
+        ("lower part hidden", "% of the height", (20, 35, 50), 0, (0, 100),
+         lambda image, level, draw: _upper(image[::-1], level, draw)[::-1]),
         ("low resolution", "pixels a side", (8, 12, 16, 24), None, (1, 10_000), _coarse),
         ("JPEG", "quality (100: as it is)", (10, 20, 40), 100, (1, 100), _jpeg),
     )
 }
+# fmt: on
 
 
 def corrupt(
-    images: np.ndarray,
-    corruption: str,
-    level: float,
-    *,
-    rows: np.ndarray | None = None,
-    seed: int = 0,
+    images: np.ndarray, corruption: str, level: float, *, rows: np.ndarray | None = None, seed=0
 ) -> np.ndarray:
     """Corrupt pictures by a known amount.
 
@@ -164,13 +143,11 @@ def corrupt(
     rows : (n,) array of whole numbers of 0 or more, optional
         What each face is called, as `FaceDataset.rows`; by default 0 … n-1. Noise, side and place
         depend on the corruption, the face's row and the seed: not on the level or other faces.
-    seed : int
-        0 or more.
 
     Returns
     -------
     (n, height, width, 1 or 3) uint8 array
-        Rounded, and cut off at 0 and 255. A new array also where nothing changes.
+        Rounded, and cut off at 0 and 255; always a new array.
 
     Raises
     ------
@@ -184,12 +161,8 @@ def corrupt(
             "expected (n, height, width, 1 or 3) of uint8"
         )
     rows = np.arange(len(images)) if rows is None else np.asarray(rows)
-    if (
-        rows.shape != images.shape[:1]
-        or rows.dtype.kind not in "iu"
-        or (rows < 0).any()
-        or seed < 0
-    ):
+    whole = rows.shape == images.shape[:1] and rows.dtype.kind in "iu"
+    if not whole or (rows < 0).any() or seed < 0:
         raise DataError(
             f"rows of shape {rows.shape} and type {rows.dtype}, seed {seed}: expected "
             f"{len(images)} whole numbers of 0 or more, and one"
@@ -215,20 +188,14 @@ def named(corruption: str) -> Corruption:
     return CORRUPTIONS[corruption]
 
 
-def examples(
-    image: np.ndarray,
-    corruptions: Iterable[str] = tuple(CORRUPTIONS),
-    *,
-    row: int = 0,
-    seed: int = 0,
-) -> dict[str, dict[float, np.ndarray]]:
+def examples(image: np.ndarray, corruptions: Iterable[str]) -> dict[str, dict[float, np.ndarray]]:
     """Corrupt one picture, (height, width, 1 or 3) uint8: corruption → level, rising → picture.
 
-    The level at which the picture is as it was is among them; ``row`` and ``seed`` as in `corrupt`.
+    The level at which the picture is as it was is among them.
     """
     strips = {}
     for name in corruptions:
-        one, place = named(name).fitted(image.shape), {"rows": np.array([row]), "seed": seed}
+        one = named(name).fitted(image.shape)
         levels = sorted((one.clean, *one.levels))
-        strips[name] = {level: corrupt(image[None], name, level, **place)[0] for level in levels}
+        strips[name] = {level: corrupt(image[None], name, level)[0] for level in levels}
     return strips

@@ -3,8 +3,8 @@
     python -m experiments.robustness cnn5-fer2013-smote --data fer2013 --record
 
 With --record the answers are kept in results/robustness/NETWORK-on-DATASET-SPLIT.json and .npz.
-`table` and `classes` compute accuracy and recall from them; `at_home_and_away`, `by_class` and
-`sureness` set a network's recorded answers on its own data set beside those on another one.
+`table` computes accuracy from them; `by_class` and `sureness` set a network's recorded answers on
+its own data set beside those on another one.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import shlex
 import sys
 import time
 import zipfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from pathlib import Path
@@ -33,23 +33,13 @@ from utils.runtime import DataError, ModelError
 
 @dataclass(frozen=True)
 class Answers:
-    """What a network answers to the same faces under every condition.
+    """What a network answers to the same n faces under each of c conditions.
 
-    Attributes
-    ----------
-    corruptions : tuple of Corruption
-        As `Corruption.fitted` returns them.
-    predicted : (c, n) int64 array
-        The most probable class of each face under each condition: row 0 as they are, then each
-        level of each corruption, in order.
-    confidence : (c,) float64 array
-        The mean probability of the predicted class under each condition.
-    labels, rows : (n,) int64 arrays
-    copies : (n,) bool array
-        Whether the very same picture also stands in the training split.
-    expressions : tuple of str
-    info : dict
-        What a record of it says besides: network, data, seed, versions, command …
+    ``corruptions`` are `Corruption.fitted`. ``predicted``, (c, n) int64, holds the most probable
+    classes: row 0 for the faces as they are, then each level of each corruption, in order.
+    ``confidence``, (c,) float64, is the mean probability of the predicted class, ``copies``, (n,)
+    bool, says whether the same picture is in the training split too. ``info`` is what a record
+    says besides: network, data, seed, versions, command …
     """
 
     corruptions: tuple[Corruption, ...]
@@ -60,16 +50,6 @@ class Answers:
     copies: np.ndarray = field(repr=False)
     expressions: tuple[str, ...]
     info: dict[str, Any] = field(default_factory=dict, repr=False)
-
-    def conditions(self) -> Iterator[tuple[dict[str, Any], int]]:
-        """Yield each condition, levels rising, the clean one among them; and its row."""
-        at = 1
-        for one in self.corruptions:
-            places = {level: at + step for step, level in enumerate(one.levels)}
-            at += len(places)
-            for level, place in sorted({**places, one.clean: 0}.items()):
-                named = {"corruption": one.name, "level": level, "unit": one.unit}
-                yield {**named, "clean": place == 0}, place
 
     def predictions(self, at: int) -> Predictions:
         """Return one condition's answers, each with all its probability on one class."""
@@ -104,10 +84,9 @@ def ask(
 
     Raises
     ------
-    ModelError
-        When the network's classes are others than the data set's, or its answers no probabilities.
-    DataError
-        When the split has no face, or a corruption is unknown.
+    ModelError, DataError
+        When the network's classes are others than the data set's, or its answers no probabilities;
+        when the split has no face, or a corruption is unknown.
     """
     from tqdm import tqdm
 
@@ -137,58 +116,32 @@ def table(answers: Answers) -> pd.DataFrame:
         A row a condition, the clean one repeated in each corruption's curve, levels rising:
         ``corruption``, ``level``, ``unit``, ``clean`` (whether it is the clean level), ``n``,
         ``correct``, ``accuracy``, ``low``, ``high`` (Wilson's 95 % interval), ``n_without_copies``,
-        ``accuracy_without_copies`` (NaN where nothing is left), ``confidence`` (mean probability
-        of the predicted class), and ``difference``, ``difference_low``, ``difference_high``:
-        accuracy less that of the same faces as they are, with the interval for paired shares of
-        `evaluation.difference`, much narrower than the two intervals suggest. Shares are 0 … 1.
+        ``accuracy_without_copies`` (NaN where nothing is left), ``confidence``, and
+        ``difference``, ``difference_low``, ``difference_high``: accuracy less that of the same
+        faces as they are, with the interval for paired shares of `evaluation.difference`, much
+        narrower than the two intervals suggest. Shares are 0 … 1.
     """
     right, kept = answers.predicted == answers.labels, ~answers.copies
-    n, clean, found = len(answers.labels), answers.predictions(0), []
-    for condition, at in answers.conditions():
-        correct = int(right[at].sum())
-        shift = evaluation.difference(answers.predictions(at), clean)
-        found.append(
-            {
-                **condition,
-                "n": n,
-                "correct": correct,
-                "accuracy": correct / n,
-                **_interval(correct, n),
-                "n_without_copies": int(kept.sum()),
-                "accuracy_without_copies": right[at][kept].mean() if kept.any() else np.nan,
-                "confidence": answers.confidence[at],
-                "difference": shift.difference,
-                "difference_low": shift.interval[0],
-                "difference_high": shift.interval[1],
-            }
-        )
-    return pd.DataFrame(found)
-
-
-def classes(answers: Answers) -> pd.DataFrame:
-    """Compute the recall of each class under every condition, and how often it is named at all.
-
-    Returns
-    -------
-    DataFrame
-        A row a condition and class: ``corruption``, ``level``, ``unit``, ``clean``,
-        ``expression``, ``n`` (faces of the class), ``recall``, ``low``, ``high`` (Wilson; NaN for a
-        class without faces), and ``named``: the share of *all* faces that are taken for the class.
-    """
-    found = []
-    for condition, at in answers.conditions():
-        for index, expression in enumerate(answers.expressions):
-            said = answers.predicted[at][answers.labels == index]
-            correct, n = int((said == index).sum()), len(said)
-            shares = {"recall": correct / n if n else np.nan, **_interval(correct, n)}
-            named = float((answers.predicted[at] == index).mean())
-            found.append({**condition, "expression": expression, "n": n, **shares, "named": named})
+    n, clean, found, start = len(answers.labels), answers.predictions(0), [], 1
+    for one in answers.corruptions:
+        places = {one.clean: 0, **{level: start + i for i, level in enumerate(one.levels)}}
+        start += len(one.levels)
+        for level, at in sorted(places.items()):
+            correct = int(right[at].sum())
+            shift = evaluation.difference(answers.predictions(at), clean)
+            row = {"corruption": one.name, "level": level, "unit": one.unit, "clean": at == 0}
+            row |= {"n": n, "correct": correct, "accuracy": correct / n, **_interval(correct, n)}
+            row["n_without_copies"] = int(kept.sum())
+            row["accuracy_without_copies"] = right[at][kept].mean() if kept.any() else np.nan
+            row |= {"confidence": answers.confidence[at], "difference": shift.difference}
+            row["difference_low"], row["difference_high"] = shift.interval
+            found.append(row)
     return pd.DataFrame(found)
 
 
 def _interval(correct: int, n: int, before: str = "") -> dict[str, float]:
     """Compute Wilson's 95 % interval; NaN where there is nothing to count."""
-    low, high = evaluation.accuracy_interval(int(correct), int(n)) if n else (np.nan, np.nan)
+    low, high = evaluation.accuracy_interval(correct, n) if n else (np.nan, np.nan)
     return {f"{before}low": low, f"{before}high": high}
 
 
@@ -231,17 +184,17 @@ def load(path: Path) -> Answers:
             copies = arrays["copies"].astype(bool)
         expected = (1 + sum(len(one.levels) for one in corruptions), int(info["n"]))
         expressions, confidence = tuple(info["expressions"]), np.array(info["confidence"], float)
+        if (
+            (predicted.shape, confidence.shape) != (expected, expected[:1])
+            or {labels.shape, rows.shape, copies.shape} != {expected[1:]}
+            or max(predicted.max(initial=0), labels.max(initial=0)) >= len(expressions)
+        ):
+            raise ValueError(
+                f"answers of shape {predicted.shape} on {len(labels)} faces; expected "
+                f"{expected}, classes below {len(expressions)}"
+            )
     except (ValueError, KeyError, TypeError, OSError, EOFError, zipfile.BadZipFile) as error:
         raise ModelError(f"{title}: cannot be read: {type(error).__name__}: {error}") from error
-    if (
-        (predicted.shape, confidence.shape) != (expected, expected[:1])
-        or {labels.shape, rows.shape, copies.shape} != {expected[1:]}
-        or max(predicted.max(initial=0), labels.max(initial=0)) >= len(expressions)
-    ):
-        raise ModelError(
-            f"{title}: answers of shape {predicted.shape} on {len(labels)} faces; expected "
-            f"{expected}, classes below {len(expressions)}"
-        )
     return Answers(corruptions, predicted, confidence, labels, rows, copies, expressions, info)
 
 
@@ -262,10 +215,7 @@ def at_home_and_away(
 ) -> dict[str, tuple[Predictions, Predictions]]:
     """Find the recorded networks that were trained on one data set and asked about another.
 
-    Returns
-    -------
-    dict of str to (Predictions, Predictions)
-        By the run's name: its answers on the test split at home, and on that away.
+    Returned are, by the run's name, its answers on the test split at home, and on that away.
     """
     pairs = {}
     for name in records.names(results):
@@ -337,10 +287,8 @@ def falls_furthest(found: pd.DataFrame) -> pd.DataFrame:
     return found.loc[chosen].reset_index("expression")
 
 
-def sureness(
-    pairs: Pairs, names: tuple[str, str] = ("home", "away"), *, seed: int = 0
-) -> pd.DataFrame:
-    """Say how sure each network of `at_home_and_away` is, and how sure it should be.
+def sureness(pairs: Pairs, names: tuple[str, str] = ("home", "away")) -> pd.DataFrame:
+    """Say how sure each network of `at_home_and_away` is, and how often it is right.
 
     Returns
     -------
@@ -348,52 +296,35 @@ def sureness(
         Index ``network``, ``data`` (one of ``names``); columns ``n``, ``accuracy``, ``low``,
         ``high`` (Wilson), ``mean_recall`` (of the classes that occur: the figure to compare where
         the two data sets have the classes in different shares), ``confidence`` (mean probability
-        of the predicted class), ``too_sure`` (confidence less accuracy), ``calibration_error``, and
-        ``by_chance``, ``by_chance_high`` (`calibration_error_by_chance`).
+        of the predicted class), ``calibration_error``.
     """
     found = []
     for network, two in _some(pairs).items():
         for name, predictions in zip(names, two, strict=True):
             summary = evaluation.summary(predictions)
-            confidence = float(evaluation.check(predictions).confidence.mean())
-            mean, most = calibration_error_by_chance(predictions, seed=seed)
-            found.append(
-                {
-                    "network": network,
-                    "data": name,
-                    "n": summary.n,
-                    "accuracy": summary.correct / summary.n,
-                    **_interval(summary.correct, summary.n),
-                    "mean_recall": summary.balanced_accuracy,
-                    "confidence": confidence,
-                    "too_sure": confidence - summary.correct / summary.n,
-                    "calibration_error": evaluation.calibration_error(predictions),
-                    "by_chance": mean,
-                    "by_chance_high": most,
-                }
-            )
+            row = {"network": network, "data": name, "n": summary.n, "accuracy": summary.accuracy}
+            row |= _interval(summary.correct, summary.n)
+            row["mean_recall"] = summary.balanced_accuracy
+            row["confidence"] = float(evaluation.check(predictions).confidence.mean())
+            row["calibration_error"] = evaluation.calibration_error(predictions)
+            found.append(row)
     return pd.DataFrame(found).set_index(["network", "data"])
 
 
-def calibration_error_by_chance(
-    predictions: Predictions, *, bins: int = 15, draws: int = 1000, seed: int = 0
-) -> tuple[float, float]:
+def calibration_error_by_chance(predictions: Predictions) -> tuple[float, float]:
     """Return the calibration error that a network would show if it were as right as it is sure.
 
     With few faces no bin is exactly as right as it is sure, so the expected calibration error of
     even a perfectly calibrated network is above 0, and the more so, the fewer faces there are.
-
-    Returns
-    -------
-    mean, high : float
-        The mean over ``draws`` in which each answer is right with the probability that was given
-        to it, and the figure that 95 % of them stay under (consistency resampling: Bröcker and
-        Smith 2007, Weather and Forecasting 22, 651-661).
+    Returned are the mean over 1,000 draws, in which each answer is right with the probability that
+    was given to it, and the figure that 95 % of them stay under (consistency resampling: Bröcker
+    and Smith 2007, Weather and Forecasting 22, 651-661).
     """
+    bins, draws = 15, 1000
     confidence = evaluation.check(predictions).confidence
     edges = np.linspace(0, 1, bins + 1)
     member = np.eye(bins)[np.clip(np.searchsorted(edges, confidence) - 1, 0, bins - 1)]
-    draw, n = np.random.default_rng(seed), len(confidence)
+    draw, n = np.random.default_rng(0), len(confidence)
     errors = np.array(
         [np.abs((confidence - (draw.random(n) < confidence)) @ member).sum() for _ in range(draws)]
     )

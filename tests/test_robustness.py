@@ -17,52 +17,37 @@ from utils.expressions import EXPRESSIONS
 from utils.runtime import DataError, ModelError
 
 NAMES = sorted(CORRUPTIONS)
-DRAWN = ("Gaussian noise", "rotation", "gray square")
 
 
-@st.composite
-def pictures(draw):
-    sides = st.integers(4, 20)
-    shape = (draw(st.integers(1, 5)), draw(sides), draw(sides), draw(st.sampled_from([1, 3])))
-    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
-    return rng.integers(0, 256, shape, dtype=np.uint8)
+def noise(*shape, seed=0):
+    return np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
 
 
-@st.composite
-def asked(draw):
-    """A corruption, and any level that it takes."""
-    name = draw(st.sampled_from(NAMES))
-    least, most = (max(-255, CORRUPTIONS[name].limits[0]), min(255, CORRUPTIONS[name].limits[1]))
-    return name, draw(st.integers(least, most) if least else st.floats(least, most))
-
-
-# -------------------------------------------------------------------------------- corruptions
-
-
-@settings(max_examples=80)
-@given(pictures(), asked(), st.randoms())
-def test_a_face_is_corrupted_alike_in_whatever_company(images, asked, random):
-    before = images.copy()
-    rows = np.array(random.sample(range(10**6), len(images)))
-    order = np.array(random.sample(range(len(images)), len(images)))
-    changed = corrupt(images, *asked, rows=rows, seed=3)
+@settings(max_examples=60)
+@given(
+    st.integers(1, 5), st.sampled_from([1, 3]), st.sampled_from(NAMES), st.floats(0, 1), st.data()
+)
+def test_a_face_is_corrupted_alike_in_whatever_company(count, channels, name, share, data):
+    images = noise(count, 9, 14, channels, seed=count)
+    rows = np.array(data.draw(st.lists(st.integers(0, 10**6), min_size=count, max_size=count)))
+    least, most = CORRUPTIONS[name].limits
+    level = min(least + share * (most - least), 255)
+    before, order = images.copy(), np.array(data.draw(st.permutations(range(count))))
+    changed = corrupt(images, name, level, rows=rows, seed=3)
     assert (changed.shape, changed.dtype) == (images.shape, np.uint8)
-    assert not np.shares_memory(changed, images)
     np.testing.assert_array_equal(images, before)
-    shuffled = corrupt(images[order], *asked, rows=rows[order], seed=3)
+    shuffled = corrupt(images[order], name, level, rows=rows[order], seed=3)
     np.testing.assert_array_equal(shuffled, changed[order])
-
-
-@given(pictures(), st.sampled_from(NAMES))
-def test_the_clean_level_is_the_identity(images, name):
     clean = CORRUPTIONS[name].fitted(images.shape[1:]).clean
-    np.testing.assert_array_equal(corrupt(images, name, clean), images)
+    same = corrupt(images, name, clean)
+    np.testing.assert_array_equal(same, images)
+    assert not np.shares_memory(same, images)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_farther_from_the_clean_level_is_farther_and_draws_follow_seed_and_row(name):
-    faces = datasets.load("sample", count=140, cache=False).images
-    faces = faces[faces.reshape(len(faces), -1).std(axis=1) > 10][:40]  # without planted flat ones
+    faces = np.random.default_rng(0).normal(120, 40, (40, 6, 6, 1)).clip(0, 255).astype(np.uint8)
+    faces = faces.repeat(8, axis=1).repeat(8, axis=2)
     one = CORRUPTIONS[name].fitted(faces.shape[1:])
     for side in (1, -1):
         levels = [level for level in one.levels if side * (level - one.clean) > 0]
@@ -70,10 +55,13 @@ def test_farther_from_the_clean_level_is_farther_and_draws_follow_seed_and_row(n
         changed = [corrupt(faces, name, level).astype(float) for level in levels]
         distances = [0.0, *(np.abs(picture - faces).mean() for picture in changed)]
         assert (np.diff(distances) > 0).all(), (levels, distances)
-    first = corrupt(faces, name, one.levels[-1])
+    first, drawn = (
+        corrupt(faces, name, one.levels[-1]),
+        ("Gaussian noise", "rotation", "gray square"),
+    )
     for other in ({"seed": 1}, {"rows": np.arange(len(faces)) + 1000}):
         same = np.array_equal(first, corrupt(faces, name, one.levels[-1], **other))
-        assert same == (name not in DRAWN)
+        assert same == (name not in drawn)
 
 
 def test_levels_are_in_the_units_that_they_name():
@@ -118,7 +106,6 @@ def test_blur_spreads_by_its_deviation_and_rotation_turns_to_either_side():
     ("changes", "message"),
     [
         ({"images": np.zeros((2, 8, 8, 1))}, "uint8"),
-        ({"images": np.zeros((2, 8, 8), np.uint8)}, "uint8"),
         ({"corruption": "snow"}, "unknown corruption 'snow'"),
         ({"level": -1}, "level -1, expected 0 … 100"),
         ({"level": np.nan}, "level nan"),
@@ -134,13 +121,10 @@ def test_what_cannot_be_is_refused(changes, message):
 
 
 def test_examples_show_every_level_the_clean_one_among_them():
-    face = np.random.default_rng(0).integers(0, 256, (48, 48, 1), dtype=np.uint8)
-    shown = corruptions.examples(face, ["contrast", "low resolution"], seed=2)
+    face = noise(48, 48, 1)
+    shown = corruptions.examples(face, ["contrast", "low resolution"])
     assert [list(one) for one in shown.values()] == [[0.1, 0.25, 0.5, 1, 2], [8, 12, 16, 24, 48]]
     np.testing.assert_array_equal(shown["low resolution"][48], face)
-
-
-# ------------------------------------------------------------------------------------- answers
 
 
 class Dusk:
@@ -199,25 +183,12 @@ def test_the_tables_say_what_the_network_answered(evening, answers):
     shares = brighter.loc[96, ["accuracy_without_copies", "low", "high"]].tolist()
     kept = (evening.labels[:30] == 3).mean()
     assert shares == pytest.approx([kept, *evaluation.accuracy_interval(happy, 40)])
-    classes = robustness.classes(answers).set_index(["corruption", "level"])
-    for condition, part in classes.groupby(level=[0, 1]):
-        right = table.set_index(["corruption", "level"]).loc[condition, "correct"]
-        assert (part["recall"].fillna(0) * part["n"]).sum() == pytest.approx(right)
-        assert part["named"].sum() == pytest.approx(1)
-    bright = classes.loc[("brightness", 96)].set_index("expression")
-    assert bright.loc[["happy", "angry"], "named"].tolist() == [1, 0]
-    assert np.isnan(bright.loc["fear", "recall"])
+    square = table.set_index(["corruption", "level"])["correct"]["gray square", 40]
+    test = evening.part("test")
+    said = Dusk().predict(corrupt(test.images, "gray square", 40, rows=test.rows))
+    assert square == (said.argmax(axis=1) == test.labels).sum()
     panels = [axes for axes in figures.robustness_curves(table).axes if axes.get_visible()]
     assert len(panels) == len(CORRUPTIONS)
-
-
-def test_each_condition_is_what_corrupt_makes_of_the_faces(evening, answers):
-    right = robustness.table(answers).set_index(["corruption", "level"])["correct"]
-    test = evening.part("test")
-    for name in ("gray square", "Gaussian noise"):
-        for level in CORRUPTIONS[name].levels:
-            predicted = Dusk().predict(corrupt(test.images, name, level, rows=test.rows))
-            assert right[name, level] == (predicted.argmax(axis=1) == test.labels).sum()
 
 
 def test_asking_refuses_what_does_not_fit(evening):
@@ -242,7 +213,7 @@ def test_a_record_gives_the_same_tables_and_a_damaged_one_is_refused(answers, tm
     text = path.read_text()
     for key, value in (("n", 39), ("confidence", [0.5]), ("expressions", ["happy"])):
         path.write_text(json.dumps({**json.loads(text), key: value}))
-        with pytest.raises(ModelError, match="dusk-on-fer2013-test: answers of shape"):
+        with pytest.raises(ModelError, match=r"dusk-on-fer2013-test: .*answers of shape"):
             robustness.load(path)
     for damaged in (text[:-20], text.replace('"clean"', '"pure"'), "[]"):
         path.write_text(damaged)
@@ -256,7 +227,9 @@ def test_a_record_gives_the_same_tables_and_a_damaged_one_is_refused(answers, tm
 
 def test_the_command_prints_and_records_a_network(tmp_path, monkeypatch, capsys):
     runtime.setup(0)
-    sample = datasets.load("sample", count=140, cache=False)
+    labels = np.arange(42) % 7
+    split = np.repeat(["training", "test"], 21)
+    sample = datasets.FaceDataset(noise(42, 16, 16, 1), labels, split, np.arange(42), "sample")
     monkeypatch.setattr(robustness.datasets, "load", lambda *_: sample)
     monkeypatch.setattr(robustness.ask, "__defaults__", ("test", ("gray square",)))
 
@@ -284,9 +257,6 @@ def test_the_command_prints_and_records_a_network(tmp_path, monkeypatch, capsys)
     with pytest.raises(ModelError, match="the network's answers are no probabilities"):
         robustness.main([*bad, "--results", str(tmp_path)])
     assert list(robustness.recorded(tmp_path, "sample")) == ["tiny"]
-
-
-# ----------------------------------------------------------------------------- another data set
 
 
 def answered(labels, predicted, confidence=0.8):
@@ -333,11 +303,9 @@ def test_classes_at_home_and_away(pair):
 def test_sureness_at_home_and_away(pair):
     table = robustness.sureness({"one": pair}, ("FER2013", "ExpW"))
     home, away = table.loc[("one", "FER2013")], table.loc[("one", "ExpW")]
-    assert home[["too_sure", "calibration_error"]].tolist() == pytest.approx([-0.2, 0.2])
-    assert away[["accuracy", "too_sure"]].tolist() == pytest.approx([0.7, 0.1])
+    assert home[["confidence", "calibration_error"]].tolist() == pytest.approx([0.8, 0.2])
+    assert away[["accuracy", "confidence"]].tolist() == pytest.approx([0.7, 0.8])
     assert away["mean_recall"] == pytest.approx((1 + 1 + 1 + 0.3 + 0.8 + 0.1) / 6)
-    # Twice as many faces at home: less is left to chance.
-    assert 0 < home["by_chance"] < away["by_chance"] < away["by_chance_high"] < 0.2
 
 
 def test_the_calibration_error_of_chance_is_that_of_a_calibrated_network():
@@ -364,8 +332,8 @@ def test_the_committed_records_give_the_figures_of_before():
     assert shares == pytest.approx([0.549833, -0.129518, -0.097287], abs=1e-6)
     pairs = robustness.at_home_and_away()
     sureness = robustness.sureness(pairs).loc[("cnn3-fer2013-none", "away")]
-    expected = [0.2733, 0.4867, 0.2228, 0.0644]
-    columns = ["accuracy", "confidence", "calibration_error", "by_chance"]
+    expected = [0.2733, 0.4867, 0.2228]
+    columns = ["accuracy", "confidence", "calibration_error"]
     assert sureness[columns].tolist() == pytest.approx(expected, abs=5e-5)
     furthest = robustness.falls_furthest(robustness.by_class(pairs))
     assert furthest.loc["cnn5-fer2013-smote", "expression"] == "disgust"
