@@ -262,22 +262,6 @@ def test_reported_figures_say_what_they_may_be_compared_with():
         claims.best("fer2013", "guessed")
 
 
-def test_what_was_measured_here_is_set_apart_from_what_was_reproduced():
-    labels = np.arange(70) % 7
-    answers = {"all right": np.eye(7)[labels], "all angry": np.tile(np.eye(7)[0], (70, 1))}
-    copies = np.arange(70) < 35
-    table = known.measured_table(answers, labels, copies=copies, elsewhere={"all right": 22.7})
-    both = pd.concat([claims.reported_table("fer2013"), table])
-    assert both.loc["all right", ["accuracy", "without_copies", "elsewhere"]].tolist() == [
-        *(100, 100, 22.7)
-    ]
-    assert both.loc["all angry", "accuracy"] == pytest.approx(100 / 7)
-    assert both.loc["all right", "kind"] == "measured"
-    assert both["outside_data"].isna().sum() == 4  # ResEmoteNet's two, and these
-    with pytest.raises(DataError, match="short: found answers"):
-        known.measured_table({"short": np.eye(7)}, labels)
-
-
 def test_how_far_a_claim_stands_above():
     claim = claims.check_claim("86.0", 3_589)
     assert claim.above_reproduced == pytest.approx(12.3)

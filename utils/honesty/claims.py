@@ -67,19 +67,14 @@ def possible_counts(accuracy: str | float | Decimal, n: int) -> dict[str, range]
     ------
     DataError
         When the accuracy is no such number, or n no whole number of 1 or more.
-
-    Examples
-    --------
-    >>> possible_counts("75.97", 3589)["half up"], possible_counts("75.97", 7178)["half up"]
-    (range(2727, 2727), range(5453, 5454))
     """
     return _solve(_percentage(accuracy), _whole(n, "n", 1))
 
 
 def possible_at(accuracy: str | float | Decimal, dataset: str | None = None) -> pd.DataFrame:
-    """List the known splits: ``dataset``, ``split``, ``n``, and whether a figure is possible there.
+    """List the known splits (of one data set): ``dataset``, ``split``, ``n``, ``possible``.
 
-    ``possible`` means by rounding to nearest; ``right_low`` and ``right_high`` are the correct
+    The last means by rounding to nearest; ``right_low`` and ``right_high`` are the correct
     answers (nullable), ``roundings`` the names of those that allow it.
     """
     value, rows = _percentage(accuracy), []
@@ -157,17 +152,10 @@ def _whole(value: object, name: str, least: int) -> int:
 class SplitMatch:
     """Which known split class counts belong to.
 
-    Attributes
-    ----------
-    how : str
-        "exact"; "to rounding" (of a stratified part, each within one); "classes left out" or
-        "classes merged" (those of `changed`); "balanced" (about equal numbers); "none".
-    split : KnownSplit or None
-    order : str
-        "as named", "FER2013's order", "alphabetical order", "FER+'s order", "another order", or "".
-    renamed : tuple of (str, str)
-        A wrong label order: the name given, the name by its count.
-    changed : tuple of str
+    ``how`` is "exact"; "to rounding" (of a stratified part, each within one); "classes left out" or
+    "classes merged" (those of `changed`); "balanced" (about equal numbers); or "none". ``order`` is
+    "as named", "FER2013's order", "alphabetical order", "FER+'s order", "another order", or "";
+    `renamed` holds, for a wrong label order, each name given and the name by its count.
     """
 
     how: str
@@ -290,17 +278,9 @@ def _changed(
 def read_report(report: pd.DataFrame | str) -> pd.DataFrame:
     """Read a classification report: `evaluation.report`'s table, or scikit-learn's printed text.
 
-    Returns
-    -------
-    DataFrame
-        A row a class, averages left out: ``support`` (int), ``recall`` as given, and the fewest
-        and most correct answers that round to it, ``right_low`` and ``right_high`` (where the
-        first is greater, no whole number does).
-
-    Raises
-    ------
-    DataError
-        When it is none, or a class stands there twice.
+    Returned is a row a class, averages left out: ``support`` (int), ``recall`` as given, and the
+    fewest and most correct answers that round to it, ``right_low`` and ``right_high`` (where the
+    first is greater, no whole number does); DataError when it is none, or a class stands twice.
     """
     if isinstance(report, str):
         line = re.compile(r"\s*(\S.*?)((?:\s+\d\.\d+){3})\s+(\d+)\s*", re.ASCII)
@@ -405,9 +385,8 @@ def check_claim(
     }
     if table is not None:
         wrong = ", ".join(table.index[table["right_low"] > table["right_high"]].astype(str))
-        low, high = (
-            math.nan if wrong else int(table[f"right_{end}"].sum()) for end in ("low", "high")
-        )
+        both = table[["right_low", "right_high"]].sum().tolist()
+        low, high = (math.nan, math.nan) if wrong else both
         nearest = round(float(value) * n / 100)
         fits = low <= (most or nearest) and (fewest or nearest) <= high
         row |= {"report_low": 100 * low / n, "report_high": 100 * high / n, "report_fits": fits}
@@ -446,12 +425,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add = parser.add_argument
     add("accuracy", help="in percent, with the decimals it was given with: 86.0")
     add("--n", type=int, help="test faces (default: the official test split's)")
-    add(
-        "--supports",
-        nargs="+",
-        metavar="COUNT",
-        help="faces of each class: 491 55 …, or angry=491 …",
-    )
+    add("--supports", nargs="+", metavar="COUNT", help="faces of each class, or angry=491 …")
     add("--report", type=Path, help="a file: what scikit-learn's classification_report prints")
     add("--dataset", default="fer2013", choices=tuple(DATASETS))
     add("--runs", type=int, default=1, help="the figure is the mean of so many")
@@ -471,10 +445,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         known = possible_at(asked.accuracy, asked.dataset)
         # Of so many faces every figure is possible.
         known = known[known["possible"] & (known["n"] < 10 ** (_places(claim.accuracy) + 2))]
-        print(
-            "possible at",
-            "; ".join(f"{n:,} ({split})" for split, n in known[["split", "n"]].to_numpy()),
-        )
+        print("possible at", "; ".join(f"{one.n:,} ({one.split})" for one in known.itertuples()))
     return 0
 
 
@@ -482,12 +453,13 @@ def _supports(words: Sequence[str] | None) -> list[int] | dict[str, int] | None:
     if words is None:
         return None
     parts = [word.rpartition("=") for word in " ".join(words).replace(",", " ").split()]
-    names, counts = [name for name, *_ in parts], [count for *_, count in parts]
-    if not all(map(str.isdecimal, counts)) or (any(names) and len(set(names) - {""}) < len(names)):
-        said = " ".join(words)
-        raise DataError(f"supports {said!r}: expected whole numbers, all named or none")
-    counts = [int(count) for count in counts]
-    return dict(zip(names, counts, strict=True)) if any(names) else counts
+    counts = {name: int(count) for name, _, count in parts if count.isdecimal()}
+    if all(count.isdecimal() for *_, count in parts):
+        if len(counts) == len(parts) and "" not in counts:
+            return counts
+        if list(counts) == [""]:
+            return [int(count) for *_, count in parts]
+    raise DataError(f"supports {' '.join(words)!r}: expected whole numbers, all named or none")
 
 
 if __name__ == "__main__":

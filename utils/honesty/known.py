@@ -6,7 +6,6 @@ The one place of the project that knows these numbers. Nothing here was measured
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -94,22 +93,16 @@ def _known_splits() -> tuple[KnownSplit, ...]:
     parts((10, 20), "Training", "fer2013", training)
     resampled = "classes balanced before the split: test faces are made from training faces"
     for name, counts in (("the whole set", whole), ("Training", training)):
-        equal = (max(counts),) * len(counts)
+        equal = (max(counts),) * 7
         parts((10, 20), f"{name} after balancing", "fer2013", equal, note=resampled)
     for classes, note in ((FERPLUS_EXPRESSIONS, "eight classes"), (EXPRESSIONS, "no contempt")):
         count = len(classes)
         kept = {usage: counts[:count] for usage, counts in FERPLUS_COUNTS.items()}
         training, public, private = kept.values()
-        named = {
-            "PrivateTest": private,
-            "PublicTest": public,
-            _POOLED: _sum(public, private),
-            "Training": training,
-            "whole set": _sum(training, public, private),
-        }
-        for name, counts in named.items():
+        whole, pooled = _sum(training, public, private), _sum(public, private)
+        named = {"PrivateTest": private, "PublicTest": public, _POOLED: pooled}
+        for name, counts in {**named, "Training": training, "whole set": whole}.items():
             fixed(f"{name}, {count} classes", "ferplus", counts, f"majority, {note}", classes)
-        whole = named["whole set"]
         parts((10, 20), f"the whole set, {count} classes", "ferplus", whole, classes)
     # The release's faces per class are not known well enough to be written down here.
     for faces, of in ((91_793, "the whole set"), (36_000, "36,000 faces")):
@@ -202,22 +195,17 @@ ANCESTORS: tuple[tuple[str, str | None, str, int | None, str], ...] = (
 def reported_table(dataset: str | None = None) -> pd.DataFrame:
     """List accuracies that others report: cited, not measured here.
 
-    Parameters
-    ----------
-    dataset : str, optional
-        One data set's only.
-
     Returns
     -------
     DataFrame
-        Index ``figure``; ``dataset``; ``accuracy``, ``low`` and ``high`` (percent; the 95 %
-        interval, NaN where n is not known); ``kind`` ("published": the authors' own; "reproduced":
-        what others got who repeated it, or read from its released weights or logs with the epoch
-        chosen on the validation split); ``outside_data`` (whether the network had learned from
-        other pictures; nullable); ``stands`` (False where a repetition came out more than
-        `CONTRADICTED` standard errors lower); ``n`` (nullable), ``note``, ``source``;
-        ``chosen_on_test`` (whether the epoch was chosen on the split that is reported; nullable);
-        ``repeated`` (the highest accuracy of those who repeated it; NaN: nobody is known to have).
+        Those of one ``dataset``, or all. Index ``figure``; ``dataset``; ``accuracy``, ``low`` and
+        ``high`` (percent; the 95 % interval, NaN where n is not known); ``kind`` ("published": the
+        authors' own; "reproduced": what others got who repeated it, or read from its released
+        weights or logs with the epoch chosen on the validation split); ``outside_data`` (whether
+        the network had learned from other pictures; nullable); ``stands`` (False where a repetition
+        came out more than `CONTRADICTED` standard errors lower); ``n`` (nullable), ``note``,
+        ``source``; ``chosen_on_test`` (whether the epoch was chosen on the split that is reported;
+        nullable); ``repeated`` (the highest accuracy of those who repeated it, or NaN).
     """
     table = pd.DataFrame([(*row, "")[:10] for row in _REPORTED], columns=list(_COLUMNS))
     repeats = table[table["repeats"] != ""].groupby("repeats")["accuracy"]
@@ -231,56 +219,6 @@ def reported_table(dataset: str | None = None) -> pd.DataFrame:
     names = ["dataset", "accuracy", "low", "high", "kind", "outside_data", "stands", "n", "note"]
     table = table[[*names, "source", "chosen_on_test", "repeated"]].astype(_NULLABLE)
     return table if dataset is None else table[table["dataset"] == known_dataset(dataset)]
-
-
-def measured_table(
-    answers: Mapping[str, np.ndarray],
-    labels: np.ndarray,
-    *,
-    copies: np.ndarray | None = None,
-    elsewhere: Mapping[str, float] | None = None,
-    source: str = "",
-) -> pd.DataFrame:
-    """List what others' released networks reach on the test split, measured here.
-
-    Their kind is "measured", not "reproduced": nobody knows which pictures such a network has
-    seen. One that is right on the test split and nowhere else may have learned from it, so its
-    accuracy ``elsewhere`` (on other photos, in percent) stands beside it.
-
-    Parameters
-    ----------
-    answers : mapping of names to (n, classes) arrays
-        Probabilities for the n test faces, whose labels are `labels`, (n,) int.
-    copies : (n,) bool array, optional
-        Which faces also stand in the training split.
-
-    Returns
-    -------
-    DataFrame
-        Columns as in `reported_table` (below which `pandas.concat` puts it), then
-        ``without_copies`` and ``elsewhere`` (percent, or NaN).
-
-    Raises
-    ------
-    DataError
-        When a network has not one row of finite probabilities for each label.
-    """
-    rows = []
-    for name, said in answers.items():
-        if np.ndim(said) != 2 or len(said) != len(labels) or not np.isfinite(said).all():
-            raise DataError(
-                f"{name}: found answers of shape {np.shape(said)}, expected {len(labels):,} rows "
-                "of finite probabilities"
-            )
-        right = np.argmax(said, axis=1) == labels
-        other = np.nan if copies is None else 100 * right[~np.asarray(copies)].mean()
-        ends = accuracy_interval(100 * right.mean(), len(right))
-        rows.append((100 * right.mean(), *ends, len(right), other, (elsewhere or {}).get(name)))
-    names = ["accuracy", "low", "high", "n", "without_copies", "elsewhere"]
-    table = pd.DataFrame(rows, columns=names, index=pd.Index(list(answers), name="figure"))
-    table = table.assign(dataset="fer2013", kind="measured", source=source)
-    table = table.reindex(columns=[*reported_table().columns, *names[4:]])
-    return table.astype({**_NULLABLE, "elsewhere": float})
 
 
 def best(dataset: str, kind: str, outside_data: bool | None = None) -> pd.Series | None:
@@ -297,7 +235,7 @@ def best(dataset: str, kind: str, outside_data: bool | None = None) -> pd.Series
     return None if table.empty else table.loc[table["accuracy"].idxmax()]
 
 
-def standard_error(accuracy: float | pd.Series, n: float | pd.Series) -> float | pd.Series:
+def standard_error(accuracy, n):
     """Return the standard error, in points, of accuracies in percent on n faces."""
     return np.sqrt(accuracy * (100 - accuracy) / n)
 
