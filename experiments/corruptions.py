@@ -128,7 +128,12 @@ CORRUPTIONS: dict[str, Corruption] = {
 
 
 def corrupt(
-    images: np.ndarray, corruption: str, level: float, *, rows: np.ndarray | None = None, seed=0
+    images: np.ndarray,
+    corruption: str,
+    level: float,
+    *,
+    rows: np.ndarray | None = None,
+    seed: int = 0,
 ) -> np.ndarray:
     """Corrupt pictures by a known amount.
 

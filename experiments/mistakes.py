@@ -5,7 +5,7 @@
 Killed at any moment, the same command goes on with the training that was not finished; with more
 --seeds or --variants it adds to the record, results/mistakes-DATA/. The catalogue and the table
 are `utils.honesty.mistakes`'. Elsewhere SMOTE and augmentation take training rows only; here rows
-are split wrongly on purpose, and `Pool.sources` tells what each split gives away.
+are split wrongly on purpose, and their sources tell what each split gives away.
 """
 
 from __future__ import annotations
@@ -58,8 +58,6 @@ PLAN: dict[str, Any] = {
     "versions": 3,
     "moves": {"rotation": 10.0, "zoom": 0.1, "shift": 0.1, "flip": True},
 }
-
-
 _SMALLER: dict[str, dict[str, Any]] = {
     "sample": {
         "network": {"filters": [8, 16, 32], "dense": 128, "momentum": 0.9},
@@ -162,17 +160,14 @@ def run(
         Of `OFFICIAL` and `PHOTOS`; by default the former, or of faces out of photos the latter.
     plan : mapping, optional
         The protocol, as `PLAN`; by default `plan_for` the data set.
-    command : str
-        What is being run, for the record.
-    verbose : {0, 1}
-        1 prints a line a training.
+    command, verbose
+        What is being run, for the record; 1 prints a line a training.
 
     Raises
     ------
-    ModelError
-        When the folder was begun with another plan or other data, or a training diverges.
-    DataError
-        When the data set lacks what a variant needs.
+    ModelError, DataError
+        When the folder was begun with another plan or other data, or a training diverges; when the
+        data set lacks what a variant needs.
     """
     plan = dict(plan or plan_for(dataset.name))
     variants = variants or (OFFICIAL if dataset.photos is None else PHOTOS)

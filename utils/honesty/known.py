@@ -235,7 +235,7 @@ def best(dataset: str, kind: str, outside_data: bool | None = None) -> pd.Series
     return None if table.empty else table.loc[table["accuracy"].idxmax()]
 
 
-def standard_error(accuracy, n):
+def standard_error(accuracy: float | pd.Series, n: float | pd.Series) -> float | pd.Series:
     """Return the standard error, in points, of accuracies in percent on n faces."""
     return np.sqrt(accuracy * (100 - accuracy) / n)
 

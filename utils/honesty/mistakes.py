@@ -183,19 +183,12 @@ MISTAKES: tuple[Mistake, ...] = tuple(Mistake(*key, *texts) for key, *texts in _
 class Mistakes:
     """A record of what the mistakes are worth on a data set.
 
-    Attributes
-    ----------
-    name : str
-        Its folder's without "mistakes-".
-    info : dict
-        ``plan.json``: dataset, fingerprint, plan, expressions, rows, and sessions, each with
-        its command, versions, hardware and commit.
-    runs : pandas.DataFrame
-        ``runs.csv``, with `RUN_COLUMNS`.
-    answers : dict of int to dict of str to array
-        Seed → what the honest network answers on the test set: ``labels``, ``rows``, ``copies``
-        (whether the same picture stands in training), (n,); the most probable class ``first`` and
-        the next, ``second``, and whether the first has more than 0.5, ``sure``, (epochs, n).
+    ``name`` is its folder's without "mistakes-", ``info`` is ``plan.json`` (dataset, fingerprint,
+    plan, expressions, rows, and sessions, each with its command, versions, hardware and commit),
+    ``runs`` is ``runs.csv``, with `RUN_COLUMNS`. ``answers`` holds by seed what the honest network
+    answers on the test set: ``labels``, ``rows``, ``copies`` (whether the same picture stands in
+    training), (n,); the most probable class ``first`` and the next, ``second``, and whether the
+    first has more than 0.5, ``sure``, (epochs, n).
     """
 
     name: str
@@ -227,13 +220,10 @@ class Mistakes:
 
 
 def read_figure(found: Mistakes, variant: str, seed: int, reading: str) -> tuple[float, int, float]:
-    """Read a figure from one training.
+    """Read a figure from the training of a variant with a seed.
 
     Parameters
     ----------
-    found : Mistakes
-    variant, seed
-        Which training.
     reading : str
         "chosen": the test accuracy of the epoch that is best on validation, the honest way;
         "best_on_test": the highest test accuracy; "pooled": the highest accuracy on validation and
@@ -293,28 +283,21 @@ def table(found: Mistakes) -> pd.DataFrame:
     ModelError
         When no honest variant is recorded yet.
     """
-    rows = {}
+    rows, texts = {}, ("wrong", "why", "instead")
     bases = [Mistake(base, HONEST, base, "chosen", base, "", *BASES[base]) for base in BASES]
     for one in (*bases, *MISTAKES):
         both = _paired(found, one.variant, one.reading, one.base)
         if both.empty:
             continue
-        seed, is_base = both.index[0], one.name == one.base
+        is_base = one.name == one.base
         mean, low, high = evaluation.seeds_interval(both["wrong"] - both["base"] * (not is_base))
         control = _paired(found, one.control, "chosen", one.base)
-        _, n, leaked = read_figure(found, one.variant, seed, one.reading)
-        rows[one.name] = {
-            **{key: getattr(one, key) for key in ("title", "kind", "base")},
-            "seeds": len(both),
-            "n": n,
-            "leaked": leaked,
-            "figure": float(both["wrong"].mean()),
-            "points": 0.0 if is_base else mean,
-            "low": low,
-            "high": high,
-            "done_right": float((control["wrong"] - control["base"]).mean()),
-            **{key: getattr(one, key) for key in ("wrong", "why", "instead")},
-        }
+        _, n, leaked = read_figure(found, one.variant, both.index[0], one.reading)
+        row = {key: getattr(one, key) for key in ("title", "kind", "base")}
+        row |= {"seeds": len(both), "n": n, "leaked": leaked, "figure": both["wrong"].mean()}
+        row |= {"points": 0.0 if is_base else mean, "low": low, "high": high}
+        row["done_right"] = (control["wrong"] - control["base"]).mean()
+        rows[one.name] = {**row, **{key: getattr(one, key) for key in texts}}
     if not rows:
         raise ModelError(f"{found.name}: neither {' nor '.join(BASES)} is recorded yet")
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("mistake")
@@ -349,19 +332,9 @@ def recorded(results: Path = runtime.RESULTS) -> list[str]:
 
 
 def load(name: str | Path, results: Path = runtime.RESULTS) -> Mistakes:
-    """Read a record.
+    """Read ``results``/mistakes-NAME, as "fer2013", or the record in a folder.
 
-    Parameters
-    ----------
-    name : str or path
-        A data set's name, as "fer2013" for ``results/mistakes-fer2013``; or the record's folder.
-    results : path
-        Where named records lie.
-
-    Raises
-    ------
-    ModelError
-        When there is no such record, or one of its files is not what it should be.
+    ModelError when there is no such record, or one of its files is not what it should be.
     """
     folder = name if isinstance(name, Path) else results / f"mistakes-{name}"
     if not (folder / "plan.json").is_file():
@@ -373,41 +346,30 @@ def load(name: str | Path, results: Path = runtime.RESULTS) -> Mistakes:
         epochs, classes = int(info["plan"]["epochs"]), len(info["expressions"])
         file = folder / "runs.csv"
         if file.is_file():
-            runs = pd.read_csv(file)
-        _check_runs(runs, epochs)
+            runs = pd.read_csv(file)[list(RUN_COLUMNS)]
+        for (variant, seed), rows in runs.groupby(["variant", "seed"], sort=False):
+            if sorted(rows["epoch"]) != list(range(1, epochs + 1)):
+                raise ValueError(
+                    f"{variant}, seed {seed}: expected each of the epochs 1 … {epochs}"
+                )
+            for split in ("val", "test"):
+                if not rows[f"{split}_right"].between(0, rows[f"{split}_n"]).all():
+                    raise ValueError(
+                        f"{variant}, seed {seed}: more right {split} answers than rows"
+                    )
         found = Mistakes(folder.name.removeprefix("mistakes-"), info, runs, {})
         for seed in found.seeds(HONEST):
             file = folder / f"{HONEST}-{seed}.npz"
-            found.answers[seed] = _read_answers(file, epochs, classes)
+            names = ("labels", "rows", "copies", "first", "second", "sure")
+            with np.load(file, allow_pickle=False) as arrays:
+                said = {name: arrays[f"test_{name}"] for name in names}
+            n, shapes = len(said["labels"]), [array.shape for array in said.values()]
+            if shapes != [(n,)] * 3 + [(epochs, n)] * 3:
+                raise ValueError(f"arrays of {shapes}, expected {epochs} epochs")
+            if max(said[name].max() for name in ("labels", "first", "second")) >= classes:
+                raise ValueError(f"found a class over {classes - 1}")
+            found.answers[seed] = said
     except (ValueError, KeyError, TypeError, OSError, EOFError, zipfile.BadZipFile) as error:
         problem = f"cannot be read: {type(error).__name__}: {error}"
         raise ModelError(f"{folder.name}/{file.name}: {problem}") from error
     return found
-
-
-def _check_runs(runs: pd.DataFrame, epochs: int) -> None:
-    """Refuse a table of runs that lacks a column or an epoch, or counts what cannot be."""
-    if tuple(runs.columns) != RUN_COLUMNS:
-        columns = ", ".join(map(str, runs.columns))
-        raise ValueError(f"columns {columns}; expected {', '.join(RUN_COLUMNS)}")
-    for (variant, seed), rows in runs.groupby(["variant", "seed"], sort=False):
-        if sorted(rows["epoch"]) != list(range(1, epochs + 1)):
-            found = f"{variant}, seed {seed}: found {len(rows)} rows"
-            raise ValueError(f"{found}, expected one for each of the epochs 1 … {epochs}")
-    for split in ("val", "test"):
-        wrong = ~runs[f"{split}_right"].between(0, runs[f"{split}_n"])
-        if wrong.any():
-            raise ValueError(f"row {int(wrong.argmax())}: more right {split} answers than rows")
-
-
-def _read_answers(path: Path, epochs: int, classes: int) -> dict[str, np.ndarray]:
-    """Read the test set's part of ``honest-SEED.npz``."""
-    names = ("labels", "rows", "copies", "first", "second", "sure")
-    with np.load(path, allow_pickle=False) as arrays:
-        said = {name: arrays[f"test_{name}"] for name in names}
-    n, shapes = len(said["labels"]), [array.shape for array in said.values()]
-    if shapes != [(n,)] * 3 + [(epochs, n)] * 3:
-        raise ValueError(f"arrays of {shapes}, expected {epochs} epochs")
-    if max(said["labels"].max(), said["first"].max(), said["second"].max()) >= classes:
-        raise ValueError(f"found a class over {classes - 1}")
-    return said
