@@ -43,9 +43,6 @@ def halves(count):
     return kinds[np.arange(count) * 4 // count]
 
 
-# ------------------------------------------------------------------ correlation
-
-
 @given(seeds, st.integers(1, 3), st.integers(0, 60))
 def test_correlation_is_pearsons_whatever_brightness_and_contrast(seed, contrast, brightness):
     one, two = noise(6, seed, high=65), noise(6, seed + 1)
@@ -58,24 +55,19 @@ def test_correlation_is_pearsons_whatever_brightness_and_contrast(seed, contrast
 
 @given(seeds, st.integers(1, 9), st.integers(1, 12), st.integers(1, 15), st.sampled_from([1, 3]))
 def test_blocks_of_any_size_give_the_best_of_all_pairs(seed, asked, known, block, channels):
-    queries, references = (
-        noise(asked, seed, channels=channels),
-        noise(known, seed + 1, channels=channels),
-    )
+    queries = noise(asked, seed, channels=channels)
+    references = noise(known, seed + 1, channels=channels)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(copies, "BLOCK", block)
         place, correlation, mirrored = copies.nearest(queries, references)
     turned = copies.mirrored(queries)
-    products = np.array(
-        [
-            [copies.correlations(np.repeat(q[None], known, 0), references) for q in one]
-            for one in (queries, turned)
-        ]
-    )
+    pairs = [np.repeat(one, known, 0) for one in (queries, turned)]
+    repeated = np.tile(references, (asked, 1, 1, 1))
+    products = np.array([copies.correlations(one, repeated) for one in pairs])
+    products = products.reshape(2, asked, known)
     assert np.allclose(correlation, products.max(axis=(0, 2)), atol=1e-6)
-    assert np.allclose(
-        products[mirrored.astype(int), np.arange(asked), place], correlation, atol=1e-6
-    )
+    chosen = products[mirrored.astype(int), np.arange(asked), place]
+    assert np.allclose(chosen, correlation, atol=1e-6)
 
 
 @given(seeds, st.integers(-2, 2), st.integers(-2, 2))
@@ -98,9 +90,6 @@ def test_flat_pictures_have_no_correlation_and_of_equal_fits_the_first_straight_
     both = np.concatenate([noise(1, 1), picture[:, :, ::-1], picture, picture])
     place, _, mirrored = copies.nearest(picture, both)
     assert (place[0], bool(mirrored[0])) == (2, False)
-
-
-# ------------------------------------------------------------------ copies, wherever they stand
 
 
 @st.composite
@@ -143,7 +132,8 @@ def test_copies_are_found_wherever_they_stand_and_nothing_else(made, within):
         assert found.exact[copy] == (change == "exact")
         assert found.mirrored[copy] == (change == "mirrored")
         assert found.correlation[copy] == pytest.approx(1, abs=1e-6)
-        assert found.disagrees[copy] == (labels[copy] != labels[original])
+        other = found.masks()["near_other_label"][copy]
+        assert other == (labels[copy] != labels[original])
     torn = {
         row for a, b, how in planted if how == "exact" and labels[a] != labels[b] for row in (a, b)
     }
@@ -162,7 +152,6 @@ def test_three_equal_pictures_are_two_pairs_of_one_group():
     images = noise(6)
     images[[2, 5]] = images[0]
     found = audit.examine(dataset(images, labels=[0, 0, 1, 0, 0, 1]))
-    assert found.nearest[[0, 2, 5]].tolist() == [2, 0, 0]
     pairs = found.pairs()
     assert set(zip(pairs.index, pairs["position_of"], strict=True)) == {(2, 0), (5, 0)}
     table = found.contradictions()
@@ -206,9 +195,6 @@ def test_what_cannot_be_examined_is_refused():
         audit.examine(dataset(noise(4)).take([]))
 
 
-# ------------------------------------------------------------------ the sample's planted leaks
-
-
 @pytest.fixture(scope="module")
 def planted():
     """Give the default sample with 60 planted near copies, its audit, and what was planted."""
@@ -248,16 +234,14 @@ def test_bands_add_up_to_the_counts(planted):
 
 
 def test_sensitivity_tells_which_copies_a_threshold_finds():
-    table = audit.sensitivity(datasets.load("sample").part("training").images, most=200)
+    table = audit.sensitivity(datasets.load("sample").part("training").images, most=100)
     assert table.index.tolist() == list(CHANGES)
     assert (table.loc[["mirrored", "brighter"], "found"] == 1).all()
     assert table.loc["shifted", "found"] < 0.5 < table.loc["shifted", "found_shifted"]
 
 
-# ------------------------------------------------------------------ the command line
-
-
-def test_command_prints_and_writes_json_figure_and_record(tmp_path, capsys):
+def test_command_prints_and_writes_json_figure_and_record(tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(audit.sensitivity.__kwdefaults__, "most", 20)
     target, figure = tmp_path / "audit.json", tmp_path / "audit.png"
     words = ["sample", "--json", str(target), "--figure", str(figure), "--record", str(tmp_path)]
     assert audit.main(words) == 0
@@ -268,13 +252,11 @@ def test_command_prints_and_writes_json_figure_and_record(tmp_path, capsys):
     assert figure.read_bytes().startswith(b"\x89PNG")
     leaks, faces = audit.recorded("sample", tmp_path), datasets.load("sample")
     found = audit.examine(faces)
-    for split in ("validation", "test"):
-        chosen = faces.split == split
-        for threshold in (None, 0.9, 2):
-            for shifted in (False, True):
-                expected = found.near(threshold, shifted=shifted)[chosen]
-                near = leaks.near(faces.rows[chosen], threshold, shifted=shifted)
-                assert np.array_equal(near, expected)
+    chosen = faces.split == "test"
+    for threshold in (None, 0.9, 2):
+        for shifted in (False, True):
+            near = leaks.near(faces.rows[chosen], threshold, shifted=shifted)
+            assert np.array_equal(near, found.near(threshold, shifted=shifted)[chosen])
     assert leaks.info["fingerprint"] == faces.fingerprint()
     assert [row["change"] for row in leaks.info["sensitivity"]] == list(CHANGES)
     with pytest.raises(DataError, match="not compared"):
@@ -311,10 +293,7 @@ def test_a_closed_pipe_is_quiet():
     assert (done.stdout.count("\n"), done.stderr) == (1, "")
 
 
-# ------------------------------------------------------------------ the records
-
-
-@pytest.mark.parametrize("damage", ["cut", "other rows", "no npz", "no json"])
+@pytest.mark.parametrize("damage", ["cut", "other rows", "no json"])
 def test_a_damaged_record_is_refused(tmp_path, damage):
     path, arrays = tmp_path / "expw-leaks.json", tmp_path / "expw-leaks.npz"
     for file in (path, arrays):
@@ -324,8 +303,6 @@ def test_a_damaged_record_is_refused(tmp_path, damage):
     elif damage == "other rows":
         with np.load(arrays) as kept:
             np.savez(arrays, **{name: kept[name][:-1] for name in kept.files})
-    elif damage == "no npz":
-        arrays.unlink()
     else:
         path.write_text("{")
     with pytest.raises((DataError, ModelError), match=r"expw-leaks\.json"):

@@ -28,9 +28,6 @@ def rounded(right, n, decimals, rounding):
         return f"{share.quantize(Decimal(1).scaleb(-decimals), ROUND[rounding])} %"
 
 
-# ---------------------------------------------------------------------------------- arithmetic
-
-
 @given(st.integers(1, 150), st.integers(0, 3), st.data())
 def test_the_counts_are_those_of_brute_force(n, decimals, data):
     units = data.draw(st.integers(0, 100 * 10**decimals))
@@ -129,9 +126,6 @@ def test_what_is_no_claim_is_refused_by_name(options, said):
     assert said in str(refused.value)
 
 
-# -------------------------------------------------------------------------------- class counts
-
-
 @given(st.sampled_from(FIXED), st.booleans(), st.data())
 def test_a_known_splits_counts_are_found_in_any_order_and_by_name(split, named, data):
     pairs = data.draw(st.permutations(list(zip(split.expressions, split.counts, strict=True))))
@@ -198,9 +192,6 @@ def test_the_written_counts_are_those_of_the_records():
     assert tuple(np.bincount(expw.labels, minlength=7)) == known.EXPW_COUNTS
 
 
-# --------------------------------------------------------------------------------------- reports
-
-
 @settings(max_examples=40)
 @given(st.lists(st.tuples(st.integers(1, 90), st.integers(0, 90)), min_size=2, max_size=7))
 def test_a_true_report_allows_its_own_right_answers(classes):
@@ -236,9 +227,6 @@ def test_a_recall_that_no_whole_number_gives_is_named():
     report = "angry 0.50 0.50 0.50 3\nsad 0.50 0.50 0.50 100"
     claim = claims.check_claim("50", report=report)
     assert (claim.report_impossible, claim.report_fits) == ("angry", False)
-
-
-# -------------------------------------------------------------------------- reported figures
 
 
 def test_reported_figures_say_what_they_may_be_compared_with():
@@ -283,9 +271,6 @@ def test_the_ancestors_are_claims():
     assert math.isnan(unsaid["low"])
     with pytest.raises(DataError, match="one claim or more"):
         claims.claims_table({})
-
-
-# ------------------------------------------------------------------------------- command line
 
 
 def test_the_command_line_answers(tmp_path, capsys):

@@ -69,20 +69,13 @@ _LINES = 10
 class Audit:
     """What `examine` found: arrays with an entry for each of the data set's n pictures.
 
-    Attributes
-    ----------
-    across : bool
-        True: validation and test pictures were compared with training ones. False: every picture
-        with all others, and "training picture" in `PROBLEMS` means any other.
-    first : (n,) int64 array
-        The position of the first picture with the same pixels.
-    exact, mirrored : (n,) bool arrays
-        Whether the same pixels stand in training (or anywhere else); whether the mirror image is
-        what correlates.
-    nearest : (n,) int64 array
-        The position of the picture that correlates best; -1: not compared, or flat.
-    correlation, aligned : (n,) float32 arrays
-        With that picture, as it is and shifted by up to 2 pixels; 1 for an exact copy, else NaN.
+    ``across`` says that validation and test pictures were compared with training ones; else every
+    picture with all others, and "training picture" in `PROBLEMS` means any other. ``first`` (int64)
+    is the position of the first picture with the same pixels; ``exact`` (bool) whether the same
+    pixels stand in training (or anywhere else). ``nearest`` (int64) is the position of the picture
+    that correlates best, -1 for one not compared, or flat; ``correlation`` and ``aligned``
+    (float32) are with that one as it is and shifted by up to 2 pixels, 1 for an exact copy, else
+    NaN; ``mirrored`` (bool) says that its mirror image is what correlates.
     """
 
     dataset: FaceDataset
@@ -103,12 +96,6 @@ class Audit:
         """Which pictures were compared, (n,) bool: all but training's, or all."""
         return (self.dataset.split != "training") | (not self.across)
 
-    @property
-    def disagrees(self) -> np.ndarray:
-        """Whether the nearest picture carries another label, (n,) bool; False where none is."""
-        labels = self.dataset.labels
-        return (self.nearest >= 0) & (labels[self.nearest] != labels)
-
     def near(self, threshold: float | None = None, *, shifted: bool = False) -> np.ndarray:
         """Mark the pictures with an exact or near copy, (n,) bool; `shifted`: or when shifted."""
         threshold = self.threshold if threshold is None else threshold
@@ -119,20 +106,20 @@ class Audit:
 
         What cannot be asked (no votes, no photos) is left out. A picture can have several.
         """
-        data, near = self.dataset, self.near()
-        torn = np.isin(self.first, self.first[data.labels != data.labels[self.first]])
-        spread = [image.std(axis=(0, 1)).max() for image in data.images]
-        level = copies.flat(data.images)
+        data, near, level = self.dataset, self.near(), copies.flat(self.dataset.images)
+        spread = np.array([image.std(axis=(0, 1)).max() for image in data.images])
         found = {
             "repeats": self.first != np.arange(len(data)),
             "exact_copies": self.exact,
             "near_copies": near,
             "near_mirrored": near & self.mirrored,
-            "near_other_label": near & self.disagrees,
+            "near_other_label": near & (data.labels[self.nearest] != data.labels),
             "shifted_copies": self.near(shifted=True) & ~near,
-            "contradictory": torn,
+            "contradictory": np.isin(
+                self.first, self.first[data.labels != data.labels[self.first]]
+            ),
             "flat": level,
-            "nearly_flat": (np.array(spread) < NEARLY_FLAT) & ~level,
+            "nearly_flat": (spread < NEARLY_FLAT) & ~level,
         }
         if data.votes is not None:
             unknown, none = (data.votes[:, FERPLUS_COLUMNS.index(x)] for x in ("unknown", "NF"))
@@ -167,19 +154,16 @@ class Audit:
 
         Labels of two copies agree about as often as people do on one picture; and among strangers
         the mirror image fits as often: where a share s is mirrored, some 2 s are strangers.
-
-        Returns
-        -------
-        DataFrame
-            A row a band (index "correlation"): "pairs", "mirrored", "fit shifted", "same label"
-            (counts), "agreement" (the share with the same label; NaN where there are no pairs).
+        Returned is a row a band (index "correlation"): "pairs", "mirrored", "fit shifted", "same
+        label" (counts), "agreement" (the share with the same label; NaN where there are no pairs).
         """
         taken, rows = ~((self.nearest >= 0) & self.compared), {}
+        same = self.dataset.labels == self.dataset.labels[self.nearest]
         for edge in (2, *BANDS, -1.0):
             here = self.near(edge) & ~taken
             taken |= here
             name = {2: "exact", -1: "below"}.get(edge, f"{edge:.2f} …")
-            counted = (here, self.mirrored, self.near(shifted=True), ~self.disagrees)
+            counted = (here, self.mirrored, self.near(shifted=True), same)
             rows[name] = [int((here & mask).sum()) for mask in counted]
         names = ["pairs", "mirrored", "fit shifted", "same label"]
         table = pd.DataFrame.from_dict(rows, orient="index", columns=names)
@@ -189,12 +173,9 @@ class Audit:
     def pairs(self) -> pd.DataFrame:
         """List the near and exact copies, shifted or not, the most alike first.
 
-        Returns
-        -------
-        DataFrame
-            "picture" and "copy_of" (files or rows), "split", "correlation", "aligned", "exact",
-            "mirrored", "label" and "copy_of_label" (names); the index holds positions, and
-            "position_of" the other's. Where all were compared with all, a pair stands once.
+        Columns: "picture" and "copy_of" (files or rows), "split", "correlation", "aligned",
+        "exact", "mirrored", "label" and "copy_of_label" (names); the index holds positions, and
+        "position_of" the other's. Where all were compared with all, a pair stands once.
         """
         data, names = self.dataset, self._names()
         source = np.flatnonzero(self.near(shifted=True) & (self.nearest >= 0))
@@ -286,10 +267,6 @@ def examine(dataset: FaceDataset, *, threshold: float = THRESHOLD, within: bool 
         Compare every picture with all others, whatever their splits. It is also done where
         nothing, or everything, is training.
 
-    Returns
-    -------
-    Audit
-
     Raises
     ------
     DataError
@@ -318,35 +295,17 @@ def examine(dataset: FaceDataset, *, threshold: float = THRESHOLD, within: bool 
     likely = np.flatnonzero((correlation >= _LIKELY) & ~exact)
     for at in np.split(likely, range(copies.BLOCK, len(likely), copies.BLOCK)):
         aligned[at] = copies.aligned(copies.mirrored(images[at], mirrored[at]), images[place[at]])
-    return Audit(
-        dataset=dataset,
-        across=across,
-        threshold=float(threshold),
-        first=first,
-        exact=exact,
-        nearest=place,
-        correlation=correlation.astype(np.float32),
-        aligned=aligned,
-        mirrored=mirrored,
-    )
+    arrays = first, exact, place, correlation.astype(np.float32), aligned, mirrored
+    return Audit(dataset, across, float(threshold), *arrays)
 
 
 def _first_copy(first: np.ndarray, training: np.ndarray | None) -> np.ndarray:
     """Find the first training picture (with None: any other) with the same pixels, or -1."""
-    count = len(first)
-    positions = np.arange(count)
-    known = np.full(count, count)
-    if training is None:
-        later = np.flatnonzero(first != positions)
-        np.minimum.at(known, first[later], later)
-        place = np.where(first != positions, first, known)
-    else:
-        np.minimum.at(known, first[training], positions[training])
-        place = np.where(training, count, known[first])
+    count, positions = len(first), np.arange(len(first))
+    known, chosen = np.full(count, count), first != positions if training is None else training
+    np.minimum.at(known, first[chosen], positions[chosen])
+    place = np.where(chosen, first if training is None else count, known[first])
     return np.where(place < count, place, -1)
-
-
-# ------------------------------------------------------------------------------- audits on disk
 
 
 @dataclass(frozen=True, eq=False)
@@ -440,26 +399,19 @@ def recorded(name: str = "fer2013", folder: Path | None = None) -> Leaks:
 
 
 def sensitivity(
-    images: np.ndarray, *, threshold: float = THRESHOLD, most: int = 1000, seed: int = 0
+    images: np.ndarray, *, threshold: float = THRESHOLD, most: int = 1000
 ) -> pd.DataFrame:
     """Measure how much a copy still correlates with its picture, by what was done to the copy.
 
-    Parameters
-    ----------
-    images : (n, height, width, 1) uint8 array
-        Of which `most` that are not flat are drawn.
-
-    Returns
-    -------
-    DataFrame
-        A row a change (index "change": `sample.planted.CHANGES`): "pictures", "median" and
-        "lowest" (correlation; of all but one in a hundred), "found" (the share at `threshold` or
-        more), "found_shifted" (the same when they are `copies.aligned`).
+    `most` of the images, (n, height, width, 1) uint8, that are not flat are drawn. Returned is a
+    row a change (index "change": `sample.planted.CHANGES`): "pictures", "median" and "lowest"
+    (correlation; of all but one in a hundred), "found" (the share at `threshold` or more),
+    "found_shifted" (the same when they are `copies.aligned`).
     """
     from utils.sample.draws import Draws
     from utils.sample.planted import CHANGES, changed
 
-    draws = Draws(seed, 91)
+    draws = Draws(0, 91)
     chosen = draws.order(len(images))
     originals = images[chosen[~copies.flat(images[chosen])][:most]]
     if not len(originals) or images.shape[3] != 1:
@@ -480,9 +432,6 @@ def sensitivity(
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("change")
 
 
-# ---------------------------------------------------------------------------- the command line
-
-
 def _load(path: str, **options) -> FaceDataset:
     """Read whatever lies at a path, or the data set of that name; with FER+'s votes."""
     place = Path(path)
@@ -493,17 +442,16 @@ def _load(path: str, **options) -> FaceDataset:
     if not place.exists():
         raise DataError(f"{path}: no such file or folder, nor a data set of that name")
     cache = runtime.RAW in place.absolute().parents  # no copy of what others keep elsewhere
-    if not place.is_dir():
-        name = {"label.lst": "expw", ".parquet": "folder"}
-        name = name.get(place.name, name.get(place.suffix, "fer2013"))
-        return datasets.load(name, place, cache=cache, **options)
-    if sources.find_files(place, (expw.LIST_NAME,)):
-        return datasets.load("expw", place, cache=cache)
-    if fer2013.find_csv(place) is None:
-        return datasets.load("folder", place, cache=cache, **options)
-    if sources.find_files(place, (ferplus.VOTES_NAME,)):
-        return datasets.beside_fer2013(place, cache=cache)
-    return datasets.load("fer2013", place, cache=cache)
+    name = {"label.lst": "expw", ".parquet": "folder"}
+    name = name.get(place.name, name.get(place.suffix, "fer2013"))
+    if place.is_dir():
+        if sources.find_files(place, (expw.LIST_NAME,)):
+            name = "expw"
+        elif fer2013.find_csv(place) is None:
+            name = "folder"
+        elif sources.find_files(place, (ferplus.VOTES_NAME,)):
+            return datasets.beside_fer2013(place, cache=cache)
+    return datasets.load(name, place, cache=cache, **options)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -526,8 +474,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = {"classes": tuple(asked.classes.split(","))} if asked.classes else {}
     audit = examine(_load(asked.path, **options), threshold=asked.threshold, within=asked.within)
     told = audit.numbers()
-    for name, table in (("pairs", audit.pairs()), ("contradictions", audit.contradictions())):
-        table = table.drop(columns="position_of", errors="ignore").round(4)
+    for name in ("pairs", "contradictions"):
+        table = getattr(audit, name)().drop(columns="position_of", errors="ignore").round(4)
         told[name] = json.loads(table.to_json(orient="records"))
     if asked.json == Path("-"):
         print(json.dumps(told, indent=2, allow_nan=False))

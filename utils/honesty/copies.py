@@ -33,16 +33,9 @@ def mirrored(images: np.ndarray, chosen: np.ndarray | slice = slice(None)) -> np
 
 
 def correlations(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Correlate pictures pair by pair, in float64.
+    """Correlate pictures, two (m, height, width, channels) uint8 arrays, pair by pair, in float64.
 
-    Parameters
-    ----------
-    first, second : (m, height, width, channels) uint8 arrays
-
-    Returns
-    -------
-    (m,) float64 array
-        -1 … 1; NaN where one of the two is flat.
+    Returned are (m,) numbers -1 … 1; NaN where one of the two is flat.
     """
     products = _unit_vectors(first, np.float64) * _unit_vectors(second, np.float64)
     return np.where(flat(first) | flat(second), np.nan, products.sum(axis=1))
