@@ -52,19 +52,11 @@ TABLE = ["trial", "state", "val_accuracy", "epochs", "seconds", "worker"]
 class Search:
     """A search: what was asked, and what each trial gave.
 
-    Attributes
-    ----------
-    name : str
-        The study's.
-    info : dict
-        ``search.json``: sampler, pruner, model, data and their fingerprint, rows, settings, space.
-    trials : pandas.DataFrame
-        trial (its number), state (complete, pruned, failed, running, waiting), val_accuracy (of
-        its best epoch, 0 … 1), epochs (that it ran), seconds, worker (process), each setting.
-    epochs : pandas.DataFrame
-        trial, epoch (from 1), val_accuracy.
-    right : pandas.DataFrame
-        (validation rows, complete trials) bool: the faces that each trial classified correctly.
+    ``name`` is the study's; ``info`` is ``search.json`` (sampler, pruner, model, data and their
+    fingerprint, rows, settings, space). ``trials`` has trial (its number), state (complete, pruned,
+    failed, running, waiting), val_accuracy (of its best epoch, 0 … 1), epochs (that it ran),
+    seconds, worker (process), each setting; ``epochs`` has trial, epoch (from 1), val_accuracy.
+    ``right``, (validation rows, complete trials) bool, marks what each classified correctly.
     """
 
     name: str
@@ -132,11 +124,11 @@ def _distributions(space: Mapping[str, Any]) -> dict[str, Any]:
     with _optuna() as optuna:
         interval = optuna.distributions.FloatDistribution
         choice = optuna.distributions.CategoricalDistribution
-        searched = {name: values for name, values in space.items() if values}
         try:
             return {
                 name: interval(**values) if isinstance(values, dict) else choice(values)
-                for name, values in searched.items()
+                for name, values in space.items()
+                if values
             }
         except ValueError as error:
             raise ModelError(f"the search space: {error}") from error
@@ -371,17 +363,16 @@ def read(study) -> Search:
     return Search(study.study_name, plan, table, epochs, pd.DataFrame(right))
 
 
-def importance(search: Search, *, epoch: int | None = None, seed: int = 0) -> pd.Series:
+def importance(search: Search) -> pd.Series:
     """Say how much of the accuracy's spread each setting explains: functional ANOVA.
 
-    A random forest learns the accuracy after ``epoch`` (by default the last one before a trial
-    was pruned) from the settings; its variance is divided among them (Hutter et al. 2014).
-    Returned are shares that sum to 1, by setting, the largest first. A `ModelError` says when
-    fewer than four trials reached the epoch.
+    A random forest learns the accuracy after the last epoch before a trial was pruned from the
+    settings; its variance is divided among them (Hutter et al. 2014). Returned are shares that sum
+    to 1, by setting, the largest first. A `ModelError` says when there are fewer than four trials.
     """
     trials = search.trials
     ended = trials[trials["state"].isin(["complete", "pruned"]) & (trials["epochs"] > 0)]
-    epoch = epoch or (int(ended["epochs"].min()) if len(ended) else 1)
+    epoch = int(ended["epochs"].min()) if len(ended) else 1
     reached = search.epochs[search.epochs["epoch"] == epoch].set_index("trial")["val_accuracy"]
     table = ended.assign(value=ended["trial"].map(reached)).dropna(subset="value")
     if len(table) < 4:
@@ -390,17 +381,16 @@ def importance(search: Search, *, epoch: int | None = None, seed: int = 0) -> pd
     with _optuna() as optuna:
         study = optuna.create_study(direction="maximize")
         for value, row in zip(table["value"], table[[*described]].to_dict("records"), strict=True):
-            one = optuna.create_trial(value=value, params=row, distributions=described)
-            study.add_trial(one)
-        forest = optuna.importance.FanovaImportanceEvaluator(seed=seed)
+            study.add_trial(optuna.create_trial(value=value, params=row, distributions=described))
+        forest = optuna.importance.FanovaImportanceEvaluator(seed=0)
         shares = optuna.importance.get_param_importances(study, evaluator=forest)
     return pd.Series(shares, dtype=float, name="importance")
 
 
-def price_of_choosing(search: Search, *, repeats: int = 2_000, seed: int = 0) -> pd.Series:
+def price_of_choosing(search: Search) -> pd.Series:
     """Measure how flattering the accuracy is that a trial was chosen by.
 
-    The validation rows are cut into halves at random, ``repeats`` times: the first chooses the
+    The validation rows are cut into halves at random, 2,000 times: the first chooses the
     best of the complete trials, the second says how good it is. Returned are ``chosen`` and
     ``unseen`` (that trial's mean accuracy on either half, 0 … 1), ``gift`` (their difference),
     ``trials`` (to choose from) and ``rows`` (faces in a half).
@@ -409,12 +399,12 @@ def price_of_choosing(search: Search, *, repeats: int = 2_000, seed: int = 0) ->
     rows, trials = right.shape
     if trials < 2 or rows < 2:
         raise ModelError(f"{search.name}: {trials} complete trials leave nothing to choose from")
-    rng, half, sums = np.random.default_rng(seed), rows // 2, np.zeros(2)
-    for _ in range(repeats):
+    rng, half, sums = np.random.default_rng(0), rows // 2, np.zeros(2)
+    for _ in range(2_000):
         order = rng.permutation(rows)
         first, second = right[order[:half]].mean(axis=0), right[order[half:]].mean(axis=0)
         sums += first.max(), second[first.argmax()]
-    chosen, unseen = map(float, sums / repeats)
+    chosen, unseen = map(float, sums / 2_000)
     price = {"chosen": chosen, "unseen": unseen, "gift": chosen - unseen}
     return pd.Series({**price, "trials": trials, "rows": half}, dtype=object)
 

@@ -65,8 +65,8 @@ def test_a_figure_of_the_pooled_test_sets_is_none_of_private_tests():
 
 def test_ties_and_cut_off_figures_tell_the_roundings_apart():
     """1 of 8 is 12.5 %: 13 going up, 12 going to even or cut off; 2 of 3 is 66.6 only cut off."""
-    assert claims.check_claim("13", 8).roundings == "half up"
-    assert claims.check_claim("12", 8).roundings == "half even, truncated"
+    for figure, n, roundings in (("13", 8, "half up"), ("12", 8, "half even, truncated")):
+        assert claims.check_claim(figure, n).roundings == roundings
     cut = claims.check_claim("66.6", 3)
     assert (cut.possible, cut.roundings, cut.right_low) == (False, "truncated", 2)
 
@@ -287,16 +287,7 @@ def test_the_command_line_answers(tmp_path, capsys):
     assert "report fits              True" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        ["101"],
-        ["86", "--n", "0"],
-        ["86", "--supports", "many"],
-        ["86", "--supports", "angry=5", "6"],
-        ["86", "--supports", "angry=5", "angry=6"],
-    ],
-)
-def test_the_command_line_refuses_what_is_no_claim(arguments):
+@pytest.mark.parametrize("words", [["many"], ["angry=5", "6"], ["angry=5", "angry=6"]])
+def test_the_command_line_refuses_what_is_no_claim(words):
     with pytest.raises(DataError):
-        claims.main(arguments)
+        claims.main(["86", "--supports", *words])

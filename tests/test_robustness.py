@@ -58,7 +58,6 @@ def test_levels_are_in_the_units_that_they_name():
     gray = np.full((40, 48, 48, 1), 100, np.uint8)
     assert corrupt(gray, "Gaussian noise", 16).std() == pytest.approx(16, abs=0.2)
     assert (corrupt(gray, "brightness", 32) == 132).all()
-    assert (corrupt(gray, "brightness", -200) == 0).all()
     covered = corrupt(gray, "gray square", 40) == corruptions.GRAY
     assert covered.mean() == pytest.approx(0.4, abs=0.04)
     for name, rows in (("upper part hidden", slice(12)), ("lower part hidden", slice(36, None))):
@@ -67,9 +66,10 @@ def test_levels_are_in_the_units_that_they_name():
         assert hidden.mean() == 0.25
     half = corrupt(np.array([50, 150], np.uint8).reshape(1, 1, 2, 1), "contrast", 0.5)
     assert half.ravel().tolist() == [75, 125]
-    red = np.zeros((1, 16, 16, 3), np.uint8)
-    red[..., 0] = 200
-    assert np.abs(corrupt(red, "JPEG", 30).mean(axis=(0, 1, 2)) - [200, 0, 0]).max() < 12
+    point = np.zeros((1, 41, 41, 1), np.uint8)
+    point[0, 20, 20] = 255
+    blurred = corrupt(point, "Gaussian blur", 1)[0, 20, :, 0]
+    assert blurred[21] / blurred[20] == pytest.approx(np.exp(-1 / 2), abs=0.03)
     images = noise(30, 16, 16, 1)
     turned = corrupt(images, "rotation", 90).astype(int)
     gaps = [np.abs(turned - np.rot90(images, k, axes=(1, 2))).max(axis=(1, 2, 3)) for k in (1, 3)]
@@ -79,21 +79,18 @@ def test_levels_are_in_the_units_that_they_name():
     assert [list(one) for one in shown.values()] == [[0.1, 0.25, 0.5, 1, 2], [8, 12, 16, 24, 48]]
 
 
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
+def test_what_cannot_be_is_refused():
+    good = {"images": np.zeros((2, 8, 8, 1), np.uint8), "corruption": "contrast", "level": 1}
+    for changes, message in (
         ({"images": np.zeros((2, 8, 8, 1))}, "uint8"),
         ({"corruption": "snow"}, "unknown corruption 'snow'"),
         ({"level": -1}, "level -1, expected 0 … 100"),
         ({"level": np.nan}, "level nan"),
         ({"rows": np.array([1])}, "expected 2 whole numbers"),
         ({"seed": -1}, "seed -1"),
-    ],
-)
-def test_what_cannot_be_is_refused(changes, message):
-    given = {"images": np.zeros((2, 8, 8, 1), np.uint8), "corruption": "contrast", "level": 1}
-    with pytest.raises(DataError, match=message):
-        corrupt(**{**given, **changes})
+    ):
+        with pytest.raises(DataError, match=message):
+            corrupt(**{**good, **changes})
 
 
 @pytest.fixture(scope="module")
@@ -104,9 +101,9 @@ def tiny(tmp_path_factory):
     images[-7:] = images[:7]
     split = np.repeat(["training", "test"], 21)
     data = datasets.FaceDataset(images, labels, split, np.arange(42) + 100, "sample")
-    model = models.build("cnn3", (16, 16, 1), filters=(2, 2, 2), dense=4)
+    network = models.Classifier(models.build("cnn3", (16, 16, 1), filters=(2,) * 3), EXPRESSIONS)
     file = tmp_path_factory.mktemp("network") / "tiny.keras"
-    return data, models.save(models.Classifier(model, EXPRESSIONS), file, dtype="float32")
+    return data, models.save(network, file, dtype="float32")
 
 
 def test_the_command_records_what_the_network_answers(tiny, tmp_path, monkeypatch, capsys):
@@ -142,14 +139,16 @@ def test_the_command_records_what_the_network_answers(tiny, tmp_path, monkeypatc
         robustness.ask(network, data, corruptions=["fog"])
     path = tmp_path / "robustness/tiny-on-sample-test.json"
     text = path.read_text()
-    for key, value in (("n", 39), ("confidence", [0.5]), ("expressions", ["happy"]), ("n", "x")):
+    for key, value in (
+        ("n", 39),
+        ("confidence", [0.5]),
+        ("expressions", ["happy"]),
+        ("n", "x"),
+        ("corruptions", [1]),
+    ):
         path.write_text(json.dumps({**json.loads(text), key: value}))
         with pytest.raises(ModelError, match="tiny-on-sample-test: cannot be read"):
             robustness.load(path)
-    path.write_text(text)
-    path.with_suffix(".npz").write_bytes(b"PK")
-    with pytest.raises(ModelError, match="cannot be read"):
-        robustness.load(path)
 
 
 def test_classes_and_sureness_at_home_and_away():
@@ -161,15 +160,13 @@ def test_classes_and_sureness_at_home_and_away():
     away = made(np.eye(7)[predicted] * 0.79 + 0.03, labels)
     found = robustness.by_class({"one": (home, away)})
     table = found.loc["one"]
-    assert (table["recall_home"] == 1).all()
-    assert table.loc["happy", "recall_away"] == pytest.approx(0.3)
+    assert table.loc["happy", ["recall_home", "recall_away"]].tolist() == pytest.approx([1, 0.3])
     assert table.loc["angry", "named_away"] == 26
     assert table.loc["neutral", ["recall_away", "fall", "fall_low"]].isna().all()
     assert robustness.falls_furthest(found).loc["one", "expression"] == "surprise"
     sure = robustness.sureness({"one": (home, away)}, ("FER2013", "ExpW")).loc[("one", "ExpW")]
-    said = sure[["accuracy", "confidence", "calibration_error"]].tolist()
-    assert said == pytest.approx([0.7, 0.82, 0.12])
-    assert sure["mean_recall"] == pytest.approx((1 + 1 + 1 + 0.3 + 0.8 + 0.1) / 6)
+    said = sure[["accuracy", "confidence", "calibration_error", "mean_recall"]].tolist()
+    assert said == pytest.approx([0.7, 0.82, 0.12, (1 + 1 + 1 + 0.3 + 0.8 + 0.1) / 6])
     # Newcombe (1998), table II, case (a): 56/70 less 48/80 is 0.0524 to 0.3339 by method 10.
     pair = [of_classes([0] * a + [1] * b, np.zeros(a + b)) for a, b in ((56, 14), (48, 32))]
     row = robustness.by_class({"one": pair}).loc[("one", "angry")]
@@ -198,4 +195,3 @@ def test_the_committed_records_give_the_figures_of_before():
     assert chance[0] == pytest.approx(0.0644, abs=5e-5)
     furthest = robustness.falls_furthest(robustness.by_class(pairs))
     assert furthest.loc["cnn5-fer2013-smote", "expression"] == "disgust"
-    assert robustness.at_home_and_away(home="ferplus") == {}
