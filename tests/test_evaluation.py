@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from sklearn import metrics
 
 from utils import evaluation, records
-from utils.expressions import EXPRESSIONS
 from utils.runtime import DataError
 
 quick = settings(deadline=None, max_examples=25)
@@ -166,42 +165,7 @@ def test_the_recorded_run_has_the_published_figures():
     assert str(found).startswith("accuracy 67.6% (66.0% to 69.1%, n = 3,589), macro F1 0.654")
 
 
-@given(predictions(), st.permutations(range(7)), st.integers(0, 3))
-@quick
-def test_classes_that_both_know_are_evaluated_by_name(given_, order, unknown):
-    """Data in another order, without the last ``unknown`` classes, with one of their own."""
-    shares = evaluation.check(given_).probabilities + 1e-6
-    data = [*[EXPRESSIONS[at] for at in order][: 7 - unknown], "bored"]
-    labels = np.arange(len(given_)) % len(data)
-    labels[0] = 0
-    kept, places, names, rows = evaluation.on_shared_classes(
-        shares, given_.expressions, labels, data
-    )
-    assert names == tuple(data[:-1])
-    assert (rows == (labels < len(names))).all()
-    assert places.tolist() == labels[rows].tolist()
-    assert np.allclose(kept.sum(axis=1), 1)
-    own = shares[rows][:, [given_.expressions.index(name) for name in names]]
-    assert np.allclose(kept / kept[:, :1], own / own[:, :1])  # ratios stay as they were
-
-
 SHARES = np.array([[0.2, 0.3, 0.5], [0.0, 0.0, 1.0]])
-
-
-@pytest.mark.parametrize(
-    ("names", "labels", "data", "says"),
-    [
-        ("abc", [0, 0], "axy", "two shared classes or more with pictures, found 1"),
-        ("abc", [2, 2], "abx", "found 2 with 0"),
-        ("aac", [0, 1], "abc", "stands twice"),
-        ("abc", [0, 3], "abc", "row 1 has a label that is none of a, b, c"),
-        ("ab", [0, 1], "ab", r"expected shape \(2, 2\)"),
-        ("abc", [0, 1], "ab", "row 1 has no probability for any of a, b"),
-    ],
-)
-def test_what_shares_no_classes_is_refused(names, labels, data, says):
-    with pytest.raises(DataError, match=says):
-        evaluation.on_shared_classes(SHARES, names, labels, data)
 
 
 GOOD = np.full((3, 7), 1 / 7)

@@ -25,7 +25,6 @@ from utils.evaluation.comparison import (
     compare_all,
     difference,
     ensemble,
-    on_shared_classes,
 )
 from utils.evaluation.intervals import SeedSpread, bootstrap, seeds, seeds_interval
 from utils.evaluation.metrics import (

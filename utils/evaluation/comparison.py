@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
 import pandas as pd
 
-from utils.evaluation.metrics import in_one_order, refuse, summary
+from utils.evaluation.metrics import in_one_order, summary
 from utils.records import Predictions
 from utils.runtime import DataError
 
@@ -128,44 +128,3 @@ def ensemble(runs: Mapping[str, Predictions]) -> Predictions:
     ordered = in_one_order(runs.values())
     mean = np.mean([one.probabilities for one in ordered], axis=0)
     return Predictions(**{**vars(ordered[0]), "probabilities": mean})
-
-
-def on_shared_classes(
-    probabilities: np.ndarray, names: Sequence[str], labels: np.ndarray, label_names: Sequence[str]
-) -> tuple[np.ndarray, np.ndarray, tuple[str, ...], np.ndarray]:
-    """Evaluate a network on data of other classes: on the classes that both know.
-
-    ``probabilities`` (n, k) are of the network's classes, the k ``names``; ``labels`` (n,) are
-    places in the data's classes, ``label_names``; the same spelling means the same class. It is a
-    DataError where fewer than two classes are shared, no picture is of one, sizes do not fit, a
-    name stands twice, or a row gives all shared classes a probability of 0.
-
-    Returns
-    -------
-    probabilities : (m, s) float64 array
-        "If it is none of the others, which is it?": those of the shared classes, over their sum.
-    labels : (m,) int64 array, places in ``kept_names``
-    kept_names : tuple of s str, in the data's order
-    kept_rows : (n,) bool array
-        Where the class is a shared one; ``(~kept_rows).sum()`` pictures were left out.
-    """
-    shares, labels = np.asarray(probabilities, dtype=np.float64), np.asarray(labels)
-    known, asked = ", ".join(names), ", ".join(label_names)
-    if len(set(names)) < len(names) or len(set(label_names)) < len(label_names):
-        raise DataError(f"a name stands twice, in the network's {known} or the data's {asked}")
-    if shares.shape != (len(labels), len(names)):
-        expected = (len(labels), len(names))
-        raise DataError(f"probabilities: expected shape {expected}, got {shares.shape}")
-    refuse((labels < 0) | (labels >= len(label_names)), f"a label that is none of {asked}")
-    kept_names = tuple(name for name in label_names if name in names)
-    place = np.array([kept_names.index(n) if n in kept_names else -1 for n in label_names])[labels]
-    kept_rows = place >= 0
-    if len(kept_names) < 2 or not kept_rows.any():
-        raise DataError(
-            f"the network knows {known}, the data {asked}: expected two shared classes or more "
-            f"with pictures, found {len(kept_names)} with {kept_rows.sum()}"
-        )
-    shares = shares[:, [list(names).index(name) for name in kept_names]]
-    sums = shares.sum(axis=1, keepdims=True)
-    refuse(kept_rows & ~(sums[:, 0] > 0), f"no probability for any of {', '.join(kept_names)}")
-    return shares[kept_rows] / sums[kept_rows], place[kept_rows], kept_names, kept_rows

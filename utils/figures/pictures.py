@@ -150,7 +150,7 @@ def top_predictions(images: Sequence[np.ndarray] | None, table: pd.DataFrame) ->
         In the table's order, shown with captions. None gives a table: for pictures that may not
         be shown.
     table : DataFrame
-        From `evaluation.surest`: row, true, predicted, probability (0 … 1), correct.
+        From `evaluation.most_confident`: row, true, predicted, probability (0 … 1), correct.
     """
     style.require_columns(table, ("row", "true", "predicted", "probability", "correct"), "table")
     marks = np.where(table["correct"], "✓", "✗")
