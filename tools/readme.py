@@ -179,12 +179,15 @@ def mistakes_paragraph(results: Path = runtime.RESULTS) -> str:
 
 
 def notebook_table(results: Path = runtime.RESULTS) -> str:
-    """List the notebooks of the course with their titles and Colab badges."""
-    rows = [("", "notebook", "")]
+    """List the notebooks of the course with their titles, minutes and Colab badges."""
+    rows = [("", "notebook", "read, min", "run, min", "", "")]
     for path in notebooks.paths():
-        title = "".join(notebooks.read(path)["cells"][0]["source"]).splitlines()[0].lstrip("# ")
+        cells = notebooks.read(path)["cells"]
+        title = "".join(cells[0]["source"]).splitlines()[0].lstrip("# ")
         link = f"[{title}](notebooks/{path.name})"
-        rows.append((path.name[:2], link, notebooks.badge(path.name)))
+        reading, running, part = notebooks.schedule(cells) or ("–", "–", "–")
+        cells = (path.name[:2], link, str(reading), str(running), part)
+        rows.append((*cells, notebooks.badge(path.name)))
     return _markdown(rows)
 
 
