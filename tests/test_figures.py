@@ -203,7 +203,7 @@ def test_architecture_draws_each_block_to_scale_with_its_parameters():
     assert {"small", "16×16×1", "8×8×4", "8×8×8", "3", "dense, 3 units\nsoftmax"} <= set(found)
     assert "convolution 3×3\nmax-pooling" in found
     counts = [text for text in found[found.index("parameters:") :] if text[-1].isdigit()]
-    counts = [int(text) for text in counts if "×" not in text and text != "3"]
+    counts = [int(text.replace(",", "")) for text in counts if "×" not in text and text != "3"]
     assert sum(counts) == model.count_params()
     # Five blocks, of three faces each, every face on white: pixels, two of the first, two others.
     assert len(figure.axes[0].patches) == 5 * 3 * 2
