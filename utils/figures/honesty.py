@@ -195,16 +195,21 @@ def claims_against_reported(
         Index: names; ``accuracy``, ``low``, ``high`` in percent, the latter two NaN where the
         number of test faces is not known.
     reported : DataFrame
-        The same, and ``kind`` ("published" or "reproduced"), ``outside_data`` (true, false or
-        missing: those with get an asterisk).
+        The same, and ``kind`` ("published", "measured" or "reproduced"), ``outside_data`` (true,
+        false or missing: those with get an asterisk).
     people : (float, float), optional
         How often people agree with the labels: the middle and half the width, in percent.
     """
-    columns, kinds = ["accuracy", "low", "high"], {"reproduced": True, "published": False}
+    columns = ["accuracy", "low", "high"]
+    kinds = {
+        "reproduced": {"filled": True},
+        "measured": {"marker": "s", "filled": False},
+        "published": {"filled": False},
+    }
     style.require_columns(claims, columns, "claims")
     style.require_columns(reported, [*columns, "kind", "outside_data"], "reported")
     if unknown := set(reported["kind"]) - set(kinds):
-        raise DataError(f"reported: found kind {min(unknown)!r}, expected {' or '.join(kinds)}")
+        raise DataError(f"reported: found kind {min(unknown)!r}, expected one of {', '.join(kinds)}")
     claims, reported = (
         table.sort_values("accuracy", ascending=False, kind="stable")
         for table in (claims, reported)
@@ -217,7 +222,7 @@ def claims_against_reported(
     names = [*claims.index, "", *reported.index.where(~outside, reported.index + " *")]
     said = ["" if np.isnan(one) else f"{one:.1f}" for one in rows["accuracy"]]
     looks = [{"color": WRONG, "marker": "D"}] * (len(claims) + 1)
-    looks += [{"filled": kinds[kind]} for kind in reported["kind"]]
+    looks += [kinds[kind] for kind in reported["kind"]]
     figure, ((axes,),) = style.sheet(8.5, 0.36 * len(names) + 1.9)
     style.forest(axes, names, rows.to_numpy(float), said, looks)
     named = {}
@@ -233,8 +238,8 @@ def claims_against_reported(
     axes.margins(x=0.06)
     note = "\n* pre-trained on other pictures" if outside.any() else ""
     axes.set_xlabel(f"accuracy (%), with its 95% interval where the faces were counted{note}")
-    marks = {"claimed": style.mark("D", WRONG)}
-    marks |= {kind: style.mark(filled=filled) for kind, filled in kinds.items()}
+    marks, used = {"claimed": style.mark("D", WRONG)}, set(reported["kind"])
+    marks |= {kind: style.mark(**look) for kind, look in kinds.items() if kind in used}
     handles = [Line2D([], [], label=label, **one) for label, one in marks.items()]
     style.legend_below(figure, handles)
     return figure

@@ -26,6 +26,7 @@ from utils.expressions import EXPRESSIONS, FERPLUS_COLUMNS, FERPLUS_EXPRESSIONS,
 from utils.honesty.known import (
     ANCESTORS,
     DATASETS,
+    KINDS,
     KNOWN_SPLITS,
     PEOPLE,
     TEST_FACES,
@@ -38,7 +39,7 @@ from utils.honesty.known import (
 )
 from utils.runtime import DataError
 
-__all__ = ["ANCESTORS", "KNOWN_SPLITS", "best", "reported_table"]  # known's, beside its own
+__all__ = ["ANCESTORS", "KINDS", "KNOWN_SPLITS", "best", "reported_table"]  # known's, beside its own
 
 #: How a share becomes a figure. Truncation is rare.
 ROUNDINGS = ("half up", "half even", "truncated")
@@ -397,7 +398,7 @@ def check_claim(
         points = math.nan if bar is None else round(float(value) - bar["accuracy"], 10)
         row[f"above_{kind}"] = points
         if kind == "reproduced":
-            error = standard_error(bar["accuracy"], n or math.nan)
+            error = math.nan if bar is None else standard_error(bar["accuracy"], n or math.nan)
             row["errors_above_reproduced"] = points / error
     row["above_people"] = float(value) - PEOPLE[0] if dataset == "fer2013" else math.nan
     return pd.Series(row, dtype=object, name=f"{value} %")
