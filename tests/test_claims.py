@@ -269,6 +269,26 @@ def test_how_far_a_claim_stands_above():
     assert alone.above_published == pytest.approx(10.8)
 
 
+@pytest.mark.parametrize(
+    ("claim", "options", "asked"),
+    [
+        ("75.97", {"n": 3_589}, ["No whole number of 3,589", "far above"]),
+        ("86", {}, ["Of how many test faces", "far above"]),
+        ("60", {"supports": [958, 111, 1024, 1774, 1247, 831, 1233]}, ["pooled", ""]),
+        ("60", {"supports": [1_443] * 7}, ["after balancing"]),
+        ("60", {"supports": [500] * 7}, ["balanced before the split"]),
+        ("60", {"supports": [491, 528, 879, 594, 416, 626]}, ["Why are disgust left out"]),
+        ("60", {"supports": [9, 8, 7]}, ["No known split"]),
+        ("60", {"report": "angry 0.5 0.5 0.5 3\nsad 0.5 0.5 0.5 100"}, ["table of recalls"]),
+        ("60", {"supports": PRIVATE.counts}, ["nothing to ask"]),
+        ("91", {"dataset": "expw"}, ["Of how many"]),
+    ],
+)
+def test_what_to_ask_an_author(claim, options, asked):
+    told = " ".join(claims.questions(claims.check_claim(claim, **options)))
+    assert all(part in told for part in asked)
+
+
 def test_the_ancestors_are_claims():
     table = claims.claims_table(claims.ancestors())
     assert [name for name, *_ in claims.ANCESTORS] == ["cnn3", "cnn4", "cnn5", "vgg16", "resnet"]
