@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from utils import evaluation, records
+from utils import datasets, evaluation, records, runtime
 from utils.expressions import EXPRESSIONS
 from utils.honesty import claims, known
 from utils.runtime import DataError
@@ -255,6 +255,28 @@ def test_reported_figures_say_what_they_may_be_compared_with():
     assert 73.28 not in set(on_fer2013["accuracy"])
     with pytest.raises(DataError, match="'guessed'"):
         claims.best("fer2013", "guessed")
+
+
+def test_the_peers_answers_are_whole_and_give_the_measured_accuracies():
+    info = runtime.read_json(runtime.RESULTS / "peers" / "peers.json")
+    labels = records.load("cnn5-fer2013-smote").test.labels
+    with np.load(runtime.RESULTS / "peers" / "private_test.npz") as said:
+        assert {*said.files, "ours"} == set(info["peers"])
+        assert {said[name].shape for name in said.files} == {(3_589, 7)}
+        right = {name: np.mean(said[name].argmax(axis=1) == labels) for name in said.files}
+    measured = {"human": 66.6, "fer": 65.8, "face-api": 59.0, "facex": 43.0, "facemood": 89.4}
+    assert {name: round(100 * right[name], 1) for name in measured} == measured
+
+
+def test_the_recorded_votes_give_the_recorded_agreement():
+    data = runtime.RESULTS / "data"
+    with np.load(data / "ferplus-test-votes.npz") as record:
+        rows, votes = record["rows"], record["votes"].astype(np.int64)
+    test = records.load("cnn4-fer2013-none").test
+    np.testing.assert_array_equal(rows, test.rows)
+    found = datasets.label_agreement(test.labels, votes, np.full(len(rows), "test"))
+    recorded = datasets.read_agreement(data / "ferplus-agreement.csv")
+    pd.testing.assert_frame_equal(found.loc["test"], recorded.loc["test"], check_names=False)
 
 
 def test_how_far_a_claim_stands_above():
