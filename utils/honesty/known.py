@@ -50,8 +50,8 @@ CONTRADICTED = 3
 #: What a reported figure is, by the strength of what it shows; the only meaning of these words.
 KINDS: dict[str, str] = {
     "published": "the authors' own",
-    "measured": "others asked the released weights, or read the released logs by the honest rule",
-    "reproduced": "others trained the network again, and chose its epoch without the test split",
+    "measured": "others asked the released weights, or read the released logs",
+    "reproduced": "others trained the network again",
 }
 
 _NULLABLE = {"n": "Int64", "outside_data": "boolean", "chosen_on_test": "boolean"}
