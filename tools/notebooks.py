@@ -378,7 +378,7 @@ def lightened(notebook: dict[str, Any]) -> dict[str, Any]:
         for output in cell.get("outputs", []):
             data = output.get("data", {})
             if "image/png" in data:
-                picture = figures.quantized(base64.b64decode("".join(data["image/png"])))
+                picture = figures.quantized(base64.b64decode("".join(data["image/png"])), kmeans=3)
                 data["image/png"] = base64.b64encode(picture).decode()
     return notebook
 
