@@ -326,3 +326,12 @@ def test_what_is_no_picture_is_refused(image):
 def test_what_does_not_fit_is_refused(draw, expected):
     with pytest.raises(DataError, match=expected):
         draw()
+
+
+def test_a_png_is_brought_to_256_colors_once():
+    buffer = io.BytesIO()
+    Image.fromarray(RNG.integers(0, 256, (40, 40, 3), dtype=np.uint8)).save(buffer, "PNG")
+    small = figures.quantized(buffer.getvalue())
+    assert Image.open(io.BytesIO(small)).mode == "P"
+    assert len(small) < len(buffer.getvalue())
+    assert figures.quantized(small) == small
