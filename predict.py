@@ -66,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--side",
         type=between(32, 4096, int),
         metavar="PIXELS",
-        help="longer side of what the detector is shown (centerface: 320); more finds smaller faces",
+        help="longer side of what the detector is shown (centerface: 320): more finds smaller faces",
     )
     add(
         "--margin",
@@ -96,7 +96,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="write each photo and film that has a face there, its faces marked, as NAME-faces.png "
         "or .mp4, or NAME-faces-2 where that is taken; of a film also a figure a track",
     )
-    add("--table", type=Path, metavar="FILE", help="write a row a face: .csv or .parquet, a new file")
+    add(
+        "--table",
+        type=Path,
+        metavar="FILE",
+        help="write a row a face: .csv or .parquet, a new file",
+    )
     add("--json", action="store_true", help="print one JSON object instead (photos)")
     given = sys.argv[1:] if arguments is None else list(arguments)
     # argparse mixes photos with options, or takes "--" before a photo called -a.png: not both

@@ -401,7 +401,12 @@ def detect(
         high, wide = turned.shape[:2]
         found = []
         for left, top, right, bottom, confidence, *lying in find(turned):
-            left, top, right, bottom = max(left, 0), max(top, 0), min(right, wide), min(bottom, high)
+            left, top, right, bottom = (
+                max(left, 0),
+                max(top, 0),
+                min(right, wide),
+                min(bottom, high),
+            )
             # Detectors answer now and then with a box that has no pixel in the photo.
             if right > left and bottom > top:
                 box, tall, broad = (left, top, right, bottom), high, wide

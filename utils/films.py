@@ -2,9 +2,9 @@
 
 Frames are read one at a time and forgotten, so a film may be of any length. A face keeps its track
 from frame to frame by overlap: of all ways to give the boxes of a frame to the tracks, the one that
-shares most (Hungarian method), and none that shares less than `SHARED`. A track that is not seen for
-`LOST` seconds ends. Probabilities are smoothed along a track by an exponential moving average: what
-was seen t seconds ago weighs exp(-t / smooth).
+shares most (Hungarian method), and none that shares less than `SHARED`. A track that is not seen
+for `LOST` seconds ends. Probabilities are smoothed along a track by an exponential moving average:
+what was seen t seconds ago weighs exp(-t / smooth).
 """
 
 from __future__ import annotations
@@ -285,7 +285,9 @@ class Film:
                 self._draw(save)
 
     def _stem(self) -> str:
-        return self.name.replace(" ", "-") if isinstance(self.source, int) else Path(self.source).stem
+        return (
+            self.name.replace(" ", "-") if isinstance(self.source, int) else Path(self.source).stem
+        )
 
     def _draw(self, folder: Path) -> None:
         for track in self.tracker.tracks():
@@ -297,10 +299,11 @@ class Film:
 
     def sentences(self) -> list[str]:
         """Say what was found: a line for the film, and one for each of its longest tracks."""
+        count = self.tracker.count
         lines = [
             f"{self.name}: {self.frames:,} frames, {self.seconds:.1f} s; a face in "
-            f"{self.with_face:,}, {self.count:,} rows, {self.tracker.count} tracks; longest without "
-            f"a face {self.alone:.1f} s"
+            f"{self.with_face:,}, {self.count:,} rows, {count} track{'s' * (count != 1)}; "
+            f"longest without a face {self.alone:.1f} s"
         ]
         for track in self.tracker.tracks():
             mean = track.total / track.seen
@@ -315,7 +318,7 @@ class Film:
 
 
 class Marked:
-    """A film with boxes and captions, at a constant rate: a frame is repeated until the next's time.
+    """A film with boxes and captions, at a constant rate: frames are repeated to keep their times.
 
     Parameters
     ----------

@@ -227,8 +227,8 @@ def cropped(
 
 
 def is_film(path: Path | str) -> bool:
-    """Whether a file's name ends like a film's (`FILMS`)."""
-    return Path(path).suffix.lower() in FILMS
+    """Whether a file's name, and no folder's, ends like a film's (`FILMS`)."""
+    return Path(path).suffix.lower() in FILMS and not os.path.isdir(path)
 
 
 def listed(names: Sequence[str]) -> tuple[list[str], list[DataError]]:
