@@ -66,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--side",
         type=between(32, 4096, int),
         metavar="PIXELS",
-        help="longer side of what the detector is shown (centerface: 320): more finds smaller faces",
+        help="longer side of what the detector is shown (centerface: 320): more, smaller faces",
     )
     add(
         "--margin",
