@@ -419,26 +419,28 @@ def use(sizes: Sizes, data: str) -> list[dict]:
         def add(self, rows: list) -> None:
             """Keep nothing: writing is no part of this."""
 
-    with tempfile.TemporaryDirectory() as folder:
-        film, frames = Path(folder) / "film.avi", 2 * sizes.calls
-        writer = cv2.VideoWriter(str(film), cv2.VideoWriter_fourcc(*"MJPG"), 25, (640, 480))
-        portrait = faces.resize(faces.read_photo(path)[None], (480, 640))[0]
+    portrait = faces.resize(faces.read_photo(path)[None], (480, 640))[0]
+
+    def film(name: str, frames: int) -> str:
+        writer = cv2.VideoWriter(name, cv2.VideoWriter_fourcc(*"MJPG"), 25, (640, 480))
         for at in range(frames):
             writer.write(np.ascontiguousarray(np.roll(portrait, at, axis=1)[..., ::-1]))
         writer.release()
-        asked = {ours: (quick, "centerface"), before: (whole, "mtcnn")}
+        return name
+
+    def follow(name: str, *how: Any) -> Callable:
+        return lambda: films.Film(name, how[0], Nowhere(), detector=how[1]).follow()
+
+    with tempfile.TemporaryDirectory() as folder:
+        long, short = 2 * sizes.calls, few
         ways = {
-            name: (
-                frames,
-                lambda given=given: films.Film(
-                    film, given[0], Nowhere(), detector=given[1]
-                ).follow(),
-            )
-            for name, given in asked.items()
+            ours: (long, follow(film(f"{folder}/long.avi", long), quick, "centerface")),
+            before: (short, follow(film(f"{folder}/short.avi", short), whole, "mtcnn")),
         }
         compared = [(f"{ours} / {before}", ours, before)]
-        few = min(3, sizes.repeats)
-        found.append(timed("a film, 640×480", ways, compared, few, unit="frames", **options))
+        found.append(
+            timed("a film, 640×480", ways, compared, sizes.repeats, unit="frames", **options)
+        )
     return found
 
 
