@@ -108,7 +108,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     asked = (parser.parse_args if "--" in given else parser.parse_intermixed_args)(given)
     if not asked.files and asked.camera is None:
         parser.error("expected a FILE or --camera N")
-    filmed = asked.camera is not None or any(map(photos.is_film, asked.files))
+    sources, wrong = photos.listed(asked.files)
+    filmed = asked.camera is not None or any(map(photos.is_film, sources))
     if asked.json and filmed:
         parser.error("--json is for photos: the rows of a film go to --table")
     code, found = 0, []
@@ -119,7 +120,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         line = runtime.printable(" ".join(str(error).split()))
         print(f"predict.py: {line}", file=sys.stderr, flush=True)
 
-    sources, wrong = photos.listed(asked.files)
     for error in wrong:
         complain(error)
     classifier, network = photos.load(asked.model)
@@ -141,6 +141,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                         print("\n".join(film.sentences()), file=said, flush=True)
                     continue
                 photo = photos.read(source, classifier, **how)
+            except BrokenPipeError:  # nobody reads the rows any more: no fault of the film's
+                raise
             except (DataError, OSError) as error:
                 complain(error)
                 continue

@@ -94,7 +94,8 @@ def test_a_row_a_face_and_frame(ask, tmp_path, ending):
 
 
 def test_without_a_table_rows_go_to_stdout_and_words_to_stderr(ask, tmp_path):
-    code, out, err = ask(film(tmp_path / "film.mp4", 5))
+    film(tmp_path / "film.mp4", 5)
+    code, out, err = ask(tmp_path / "f*")
     assert code == 0
     assert [line.count(",") for line in out.splitlines()] == [17] * 6
     assert "5 frames" in err
@@ -335,6 +336,7 @@ def test_on_a_full_disk_the_rows_so_far_are_whole(ask, tmp_path):
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     text = (tmp_path / "rows.csv").read_text()
     assert (code, err.count("\n")) == (1, 1)
+    assert f"{tmp_path / 'rows.csv'}" in err
     assert text.endswith("\n")
     assert 5 < len(pd.read_csv(tmp_path / "rows.csv").dropna()) < 60
 
