@@ -388,11 +388,11 @@ def importance(search: Search) -> pd.Series:
 
 
 def price_of_choosing(search: Search) -> pd.Series:
-    """Measure how flattering the accuracy is that a trial was chosen by.
+    """Measure by how much the accuracy that a trial was chosen by is too high.
 
     The validation rows are cut into halves at random, 2,000 times: the first chooses the
     best of the complete trials, the second says how good it is. Returned are ``chosen`` and
-    ``unseen`` (that trial's mean accuracy on either half, 0 … 1), ``gift`` (their difference),
+    ``unseen`` (that trial's mean accuracy on either half, 0 … 1), ``excess`` (their difference),
     ``trials`` (to choose from) and ``rows`` (faces in a half).
     """
     right = search.right.to_numpy(dtype=float)
@@ -405,7 +405,7 @@ def price_of_choosing(search: Search) -> pd.Series:
         first, second = right[order[:half]].mean(axis=0), right[order[half:]].mean(axis=0)
         sums += first.max(), second[first.argmax()]
     chosen, unseen = map(float, sums / 2_000)
-    price = {"chosen": chosen, "unseen": unseen, "gift": chosen - unseen}
+    price = {"chosen": chosen, "unseen": unseen, "excess": chosen - unseen}
     return pd.Series({**price, "trials": trials, "rows": half}, dtype=object)
 
 

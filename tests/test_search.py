@@ -285,7 +285,7 @@ def test_the_best_of_equals_is_flattered_and_the_best_of_unequals_is_not(found):
     equal = dataclasses.replace(found, right=pd.DataFrame(rng.random((200, 20)) < 0.6))
     # The highest of 20 normal numbers lies 1.87 deviations above their mean.
     expected = pytest.approx(1.87 * np.sqrt(0.6 * 0.4 / 100), rel=0.3)
-    assert search.price_of_choosing(equal).gift == expected
+    assert search.price_of_choosing(equal).excess == expected
 
 
 # ----------------------------------------------------------------------------------- command line
