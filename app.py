@@ -108,6 +108,7 @@ def create(classifier: Any, *, host: str = "127.0.0.1") -> flask.Flask:
 
     app = flask.Flask("app", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = LARGEST_UPLOAD
+    app.json.sort_keys = False  # expressions keep their order
     network = described(classifier) | {"backend": "server"}
     turn = threading.Lock()  # one picture at a time bounds the memory
 
