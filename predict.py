@@ -1,107 +1,157 @@
 #!/usr/bin/env python3
-"""Find the faces in photos, and name their expressions.
+"""Find the faces in photos and films, and name their expressions.
 
     python predict.py data/photos/astronaut.jpg
-    python predict.py holiday/*.jpg --save marked --top 3
+    python predict.py holiday/ '2026/**/*.jpg' --save marked --table faces.csv
     python predict.py portrait.png --json > portrait.json
+    python predict.py film.mp4 --save marked --table film.parquet
+    python predict.py --camera 0 > rows.csv
 
 A face is a line: its expression, how probable that is, and its box. What the network names is what
 a few labelers would see in the face, not what the person feels. Its model card (models/) says how
 often it is wrong on the pictures that it was tested on; on photos of another kind expect worse.
 
-A photo without a face says so, and is no error. A photo that cannot be read is named on stderr, and
-the others are read all the same. Exit code 0: every photo was read; 1: one could not be read, or
-the network could not be loaded; 2: the command line is wrong.
+Of a film or a camera each face in each frame is a row of a table: of --table's file, or CSV on
+stdout. Ctrl-C stops; the rows so far are whole. A photo without a face says so, and is no error. A
+file that cannot be read is named on stderr, and the others are read all the same. Exit code 0:
+everything was read; 1: a file could not be read to its end, or the network could not be loaded; 2:
+the command line is wrong.
 """
 
 import argparse
+import contextlib
 import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from utils import runtime
+from utils import photos, runtime
+from utils.faces import DETECTORS
 from utils.runtime import DataError
 
 
-def margin(text: str) -> float:
-    """Read a margin."""
-    value = float(text)
-    if not 0 <= value <= 10:
-        raise ValueError(text)
-    return value
+def between(least: float, most: float, kind: type = float):
+    """Return what reads a number within bounds."""
 
+    def number(text: str):
+        value = kind(text)
+        if not least <= value <= most:
+            raise ValueError(text)
+        return value
 
-def positive(text: str) -> int:
-    """Read a whole number over 0."""
-    value = int(text)
-    if value < 1:
-        raise ValueError(text)
-    return value
+    return number
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Read the photos that the command line names; return the exit code."""
+    """Read the photos and films that the command line names; return the exit code."""
     parser = argparse.ArgumentParser(
         prog="predict.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    add("photos", nargs="+", metavar="PHOTO", help="JPEG, PNG, WebP, GIF, TIFF …")
+    add("files", nargs="*", metavar="FILE", help="photos, films, folders of photos, patterns")
+    add("--camera", type=between(0, 99, int), metavar="N", help="a camera: 0 is the first")
     add(
         "--model",
         metavar="NAME",
         default="cnn5-fer2013-smote",
-        help="a released network, a run, or a .keras file (default: %(default)s)",
+        help="a released network, a run, an .onnx or a .keras file (default: %(default)s)",
     )
     add(
         "--detector",
-        default="mtcnn",
-        choices=("mtcnn", "haar"),
-        help="mtcnn (default) finds more; haar finds frontal faces alone",
+        default="centerface",
+        choices=tuple(DETECTORS),
+        help="centerface (default) finds most; haar finds frontal faces alone",
+    )
+    add(
+        "--side",
+        type=between(32, 4096, int),
+        metavar="PIXELS",
+        help="longer side of what the detector is shown (centerface: 320); more finds smaller faces",
     )
     add(
         "--margin",
-        type=margin,
-        default=0.0,
+        type=between(0, 10),
+        default=photos.MARGIN,
         metavar="FRACTION",
         help="widen each box by this fraction of its sides, 0 … 10 (default: %(default)g)",
     )
-    add("--top", type=positive, default=1, metavar="K", help="name the K most probable expressions")
+    add(
+        "--smooth",
+        type=between(0, 60),
+        default=0.5,
+        metavar="SECONDS",
+        help="time constant of the mean of a film's faces; 0: each alone (default: %(default)g)",
+    )
+    add(
+        "--top",
+        type=between(1, 99, int),
+        default=1,
+        metavar="K",
+        help="name the K most probable expressions",
+    )
     add(
         "--save",
         type=Path,
         metavar="FOLDER",
-        help="write each photo that has a face there, its faces marked, as NAME-faces.png, or "
-        "NAME-faces-2.png where that is taken",
+        help="write each photo and film that has a face there, its faces marked, as NAME-faces.png "
+        "or .mp4, or NAME-faces-2 where that is taken; of a film also a figure a track",
     )
-    add("--json", action="store_true", help="print one JSON object instead")
+    add("--table", type=Path, metavar="FILE", help="write a row a face: .csv or .parquet, a new file")
+    add("--json", action="store_true", help="print one JSON object instead (photos)")
     given = sys.argv[1:] if arguments is None else list(arguments)
     # argparse mixes photos with options, or takes "--" before a photo called -a.png: not both
     asked = (parser.parse_args if "--" in given else parser.parse_intermixed_args)(given)
-    runtime.setup()
-    from utils import models, photos
-
-    file = models.find(asked.model)
-    classifier = models.load(file)
-    network = photos.describe(file)
+    if not asked.files and asked.camera is None:
+        parser.error("expected a FILE or --camera N")
+    filmed = asked.camera is not None or any(map(photos.is_film, asked.files))
+    if asked.json and filmed:
+        parser.error("--json is for photos: the rows of a film go to --table")
     code, found = 0, []
-    for path in asked.photos:
-        photo = saved = None
-        try:
-            photo = photos.read(path, classifier, detector=asked.detector, margin=asked.margin)
-            if asked.save and photo.faces:
-                saved = photos.save(photo, asked.save)
-        except (DataError, OSError) as error:
-            code = 1
-            line = runtime.printable(" ".join(str(error).split()))
-            print(f"predict.py: {line}", file=sys.stderr, flush=True)
-        if photo is None:
-            continue
-        found.append(photo.as_json() | ({"annotated": photos.shown(saved)} if saved else {}))
-        if not asked.json:
-            lines = photos.sentences(photo, asked.top)
-            lines += [f"  written: {photos.shown(saved)}"] if saved else []
-            print("\n".join(lines), flush=True)
+
+    def complain(error: Exception) -> None:
+        nonlocal code
+        code = 1
+        line = runtime.printable(" ".join(str(error).split()))
+        print(f"predict.py: {line}", file=sys.stderr, flush=True)
+
+    sources, wrong = photos.listed(asked.files)
+    for error in wrong:
+        complain(error)
+    classifier, network = photos.load(asked.model)
+    how = {"detector": asked.detector, "margin": asked.margin, "side": asked.side}
+    with contextlib.ExitStack() as stack:
+        table = None
+        if asked.table or filmed:
+            table = stack.enter_context(photos.Table(asked.table, classifier.expressions))
+        said = sys.stderr if filmed and not asked.table else sys.stdout
+        for source in [*sources, *([] if asked.camera is None else [asked.camera])]:
+            try:
+                if isinstance(source, int) or photos.is_film(source):
+                    from utils import films
+
+                    film = films.Film(source, classifier, table, smooth=asked.smooth, **how)
+                    try:
+                        film.follow(asked.save)
+                    finally:  # also of a film that breaks off, and after Ctrl-C
+                        print("\n".join(film.sentences()), file=said, flush=True)
+                    continue
+                photo = photos.read(source, classifier, **how)
+            except (DataError, OSError) as error:
+                complain(error)
+                continue
+            saved = None
+            try:
+                if table:
+                    table.add(photos.rows(photo))
+                if asked.save and photo.faces:
+                    saved = photos.save(photo, asked.save)
+            except (DataError, OSError) as error:
+                complain(error)
+            found.append(photo.as_json() | ({"annotated": photos.shown(saved)} if saved else {}))
+            if not asked.json:
+                lines = photos.sentences(photo, asked.top)
+                lines += [f"  written: {photos.shown(saved)}"] if saved else []
+                print("\n".join(lines), file=said, flush=True)
     if asked.json:
         told = {"network": network, "detector": asked.detector, "margin": asked.margin}
         print(json.dumps(told | {"photos": found}, indent=2, allow_nan=False))

@@ -161,7 +161,7 @@ def test_crop_all_tells_which_boxes_were_clipped():
         (lambda: faces.resize(noise(1, 4, 4), 2.5), "size 2.5"),
         (lambda: faces.resize(noise(1, 4, 4), (4, 0)), "size"),
         (lambda: faces.to_gray(noise(4, 4)), r"expected \(…, 3\)"),
-        (lambda: faces.detect(noise(40, 40), "yolo"), "expected mtcnn or haar"),
+        (lambda: faces.detect(noise(40, 40), "yolo"), "expected centerface, mtcnn or haar"),
         (lambda: faces.detect(noise(40, 40, 4)), r"expected \(height, width\)"),
         (lambda: faces.detect(np.zeros((40, 40))), r"expected \(height, width\)"),
         (lambda: faces.detect(noise(0, 4)), r"expected \(height, width\)"),
@@ -404,13 +404,13 @@ def fixed(monkeypatch):
 
 def test_the_surest_face_comes_first_and_boxes_are_clipped(fixed):
     fixed(((5, 5, 25, 30), 0.8), ((-3, 2, 20, 70), 0.9), ((60, 5, 70, 9), 0.9), ((8, 8, 8, 20), 1))
-    found = faces.detect(noise(60, 50, 3))
+    found = faces.detect(noise(60, 50, 3), "mtcnn")
     assert found == [Detection(Box(0, 2, 20, 60), 0.9), Detection(Box(5, 5, 25, 30), 0.8)]
 
 
 def test_a_large_photo_is_shrunk_and_its_boxes_scaled_back(fixed):
     seen = fixed(((100, 50, 200, 150), 0.99))
-    (found,) = faces.detect(noise(1500, 3000, 3))
+    (found,) = faces.detect(noise(1500, 3000, 3), "mtcnn")
     assert seen == [(500, 1000, 3)]
     assert found.box == Box(300, 150, 600, 450)
 
@@ -418,7 +418,7 @@ def test_a_large_photo_is_shrunk_and_its_boxes_scaled_back(fixed):
 @pytest.mark.parametrize("shape", [(30, 30), (30, 30, 1), (30, 30, 3)])
 def test_gray_photos_are_shown_as_color(fixed, shape):
     seen = fixed()
-    assert faces.detect(noise(*shape)) == []
+    assert faces.detect(noise(*shape), "mtcnn") == []
     assert seen == [(30, 30, 3)]
 
 
@@ -426,6 +426,48 @@ def test_gray_photos_are_shown_as_color(fixed, shape):
 def test_no_face_is_found_in_a_blank_picture(shape):
     for detector in faces.DETECTORS:
         assert faces.detect(np.full(shape, 128, np.uint8), detector) == []
+
+
+@pytest.mark.parametrize("turns", range(4))
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_a_face_is_found_however_it_lies_and_which_way_is_up(root, turns, mirrored):
+    photo = faces.read_photo(root / "data" / "photos" / "astronaut.jpg")[:320, 60:460]
+    photo = photo[:, ::-1] if mirrored else photo
+    (upright,) = faces.detect(photo)
+    lying = np.ascontiguousarray(np.rot90(photo, -turns))
+    (found,) = faces.detect(lying, turn=True)
+    assert (upright.turns, found.turns) == (0, turns)
+    back = np.zeros(lying.shape[:2], np.uint8)
+    left, top, right, bottom = (round(edge) for edge in vars(found.box).values())
+    back[top:bottom, left:right] = 1
+    rows, columns = np.nonzero(np.rot90(back, turns))
+    box = Box(columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
+    assert faces.overlap(box, upright.box) > 0.5
+
+
+def test_quarter_turns_are_tried_only_where_nothing_is_found_and_boxes_come_back(monkeypatch):
+    seen = []
+
+    def find(pixels):
+        seen.append(pixels.shape[:2])
+        return [(10.0, 20.0, 40.0, 60.0, 0.9)] if len(seen) == 2 else []
+
+    monkeypatch.setattr(faces, "_find_haar", find)
+    (found,) = faces.detect(noise(200, 100), "haar", turn=True)
+    # A quarter turn to the left lays the photo's right edge on top: x is 100 - y, y is x.
+    assert seen == [(200, 100), (100, 200)]
+    assert found == Detection(Box(40, 10, 80, 40), 0.9, 1)
+    seen.clear()
+    assert faces.detect(noise(200, 100), "haar") == []
+
+
+def test_a_larger_side_finds_smaller_faces(root):
+    photo = faces.read_photo(root / "data" / "photos" / "astronaut.jpg")
+    wide = np.full((1600, 1600, 3), 90, np.uint8)
+    wide[500:756, 600:856] = faces.resize(photo[None], 256)[0]
+    assert faces.detect(wide) == []
+    (found,) = faces.detect(wide, side=1280)
+    assert faces.overlap(found.box, Box(692, 531, 734, 587)) > 0.6
 
 
 def test_haar_finds_a_drawn_face_where_it_is():
@@ -441,9 +483,14 @@ def test_haar_finds_a_drawn_face_where_it_is():
     assert faces.overlap(found[0].box, Box(140, 70, 280, 230)) > 0.4
 
 
-def test_a_detector_that_cannot_be_loaded_is_named(monkeypatch):
+def test_a_detector_that_cannot_be_loaded_is_named(monkeypatch, root):
     faces._cascade.cache_clear()
     faces._mtcnn.cache_clear()
+    faces._centerface.cache_clear()
+    with monkeypatch.context() as patch:
+        patch.setattr(faces.runtime, "MODELS", root / "nowhere")
+        with pytest.raises(ModelError, match=r"centerface.onnx: expected an .onnx file"):
+            faces.detect(noise(40, 40))
     with monkeypatch.context() as patch:
         patch.delattr(cv2, "CascadeClassifier")
         with pytest.raises(ModelError, match=r"opencv-python-headless<5"):
@@ -451,7 +498,7 @@ def test_a_detector_that_cannot_be_loaded_is_named(monkeypatch):
     with monkeypatch.context() as patch:
         patch.setitem(sys.modules, "mtcnn", None)
         with pytest.raises(ModelError, match="detector 'mtcnn' needs the packages"):
-            faces.detect(noise(40, 40))
+            faces.detect(noise(40, 40), "mtcnn")
     monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
     with pytest.raises(ModelError, match="Keras runs on jax: choose detector 'haar'"):
-        faces.detect(noise(40, 40))
+        faces.detect(noise(40, 40), "mtcnn")

@@ -13,10 +13,11 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 #: The rooms in the order that the data flow: a room imports only from those before it.
 ROOMS = [
-    *("utils", "utils.runtime", "utils.expressions", "utils.sample", "utils.faces"),
+    *("utils", "utils.runtime", "utils.expressions", "utils.inference", "utils.sample"),
+    *("utils.faces",),
     *("utils.datasets", "utils.balance", "utils.layers", "utils.augment", "utils.models"),
     *("utils.records", "utils.training", "utils.evaluation", "utils.explain", "utils.figures"),
-    *("utils.honesty", "utils.photos", "utils.video", "utils.export"),
+    *("utils.honesty", "utils.photos", "utils.films", "utils.export"),
     *("utils.commands", "utils.assessment"),
     *("experiments", "tools", "train", "evaluate", "predict", "app", "web"),
 ]

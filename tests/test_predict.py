@@ -41,7 +41,7 @@ def seen(monkeypatch):
     """Put one face into every photo, and keep the pixels that the detector was shown."""
     shown = []
     answer = [Detection(BOX, 0.987)]
-    monkeypatch.setattr(faces, "detect", lambda pixels, _: shown.append(pixels) or answer)
+    monkeypatch.setattr(faces, "detect", lambda pixels, *_, **__: shown.append(pixels) or answer)
     return shown
 
 
@@ -106,7 +106,7 @@ def test_all_faces_of_a_photo_are_asked_about_at_once_as_training_showed_them(
     photo, small, monkeypatch
 ):
     boxes = [Box(at, 5, at + 20, 45) for at in (0, 10, 30)]
-    monkeypatch.setattr(faces, "detect", lambda *_: [Detection(box, 0.5) for box in boxes])
+    monkeypatch.setattr(faces, "detect", lambda *_, **__: [Detection(box, 0.5) for box in boxes])
     classifier = models.load(small)
     asked = []
     monkeypatch.setattr(
@@ -122,7 +122,7 @@ def test_all_faces_of_a_photo_are_asked_about_at_once_as_training_showed_them(
 
 
 def test_a_photo_without_a_face_says_so_and_is_no_error(ask, photo, monkeypatch, tmp_path):
-    monkeypatch.setattr(faces, "detect", lambda *_: [])
+    monkeypatch.setattr(faces, "detect", lambda *_, **__: [])
     code, out, err = ask(photo, "--save", tmp_path / "marked")
     assert (code, out, err) == (0, f"{photo} (80×60): no face found\n", "")
     assert not (tmp_path / "marked").exists()
@@ -219,7 +219,10 @@ def test_a_bad_photo_is_named_and_the_others_are_read(ask, photo, seen, tmp_path
     bad = tmp_path / "bad.jpg"
     bad.write_bytes(b"\xff\xd8\xff\x1b[2J not a picture")
     Image.new("1", (8_000, 8_000)).save(tmp_path / "bomb.png")
-    code, out, err = ask(bad, photo, tmp_path / "bomb.png", tmp_path, tmp_path / "no\x1b[2J\n.png")
+    (tmp_path / "empty").mkdir()
+    code, out, err = ask(
+        *(bad, photo, tmp_path / "bomb.png", tmp_path / "empty", tmp_path / "no\x1b[2J\n.png")
+    )
     assert code == 1
     assert out.splitlines()[0] == f"{photo} (80×60): 1 face"
     lines = err.splitlines()

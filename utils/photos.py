@@ -7,17 +7,26 @@ the channels that the network takes.
 
 from __future__ import annotations
 
+import csv
+import glob
 import io
 import os
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from utils import evaluation, faces, figures, models, records, runtime
+from utils import faces, inference, runtime
 from utils.runtime import DataError, ModelError
+
+if TYPE_CHECKING:
+    from utils import models
+
+    #: Either asks the same network; the first needs no TensorFlow.
+    Classifier: TypeAlias = inference.Classifier | models.Classifier
 
 #: How far a detector's box is widened, as a fraction of its sides. Measured on ExpW's training and
 #: validation rows (``results/photos/margin.json``), with the network
@@ -25,6 +34,13 @@ from utils.runtime import DataError, ModelError
 #: 0.1, 95 at 0.2 and 85 at 0.3; of 1,349 in ExpW's own boxes 426, 421, 404, 378 and 327. A little
 #: margin changes nothing, more of it costs; so none.
 MARGIN = 0.0
+
+#: How the names of films and photos end: what FFmpeg and Pillow open, but no playlists, which
+#: would lead to other files.
+FILMS = (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".3gp")
+PHOTOS = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm", ".pgm")
+#: Rows of a Parquet file that are written together.
+ROW_GROUP = 10_000
 
 
 @dataclass(frozen=True)
@@ -89,16 +105,55 @@ class Photo:
 
     def annotated(self) -> np.ndarray:
         """Draw each face's box, expression and probability: (height, width, 3) uint8, RGB."""
+        from utils import figures
+
         captions = [f"{face.expression} {face.probability:.0%}" for face in self.faces]
         return figures.annotated_photo(self.pixels, [face.box for face in self.faces], captions)
 
 
+def load(name: Path | str) -> tuple[Classifier, dict[str, Any]]:
+    """Load a network by what a person would call it, without Keras where that can be.
+
+    Parameters
+    ----------
+    name : str or path
+        An ``.onnx`` file, the name of a network that lies in ``models/`` as such, or what
+        `models.find` knows; a run's own file comes first.
+
+    Returns
+    -------
+    classifier : inference.Classifier or models.Classifier
+        Of an ``.onnx`` or a ``.keras`` file.
+    about : dict
+        What `describe` says of it.
+
+    Raises
+    ------
+    ModelError
+        When there is none, or it cannot be loaded.
+    """
+    text = str(name)
+    path = Path(text) if text.endswith(".onnx") else runtime.MODELS / f"{text}.onnx"
+    own = (Path(text), runtime.RESULTS / text)
+    if text.endswith(".onnx") or (
+        path.is_file() and not any((folder / "model.keras").is_file() for folder in own)
+    ):
+        classifier = inference.load(path)
+        return classifier, classifier.metadata["accuracy"]
+    runtime.setup()
+    from utils import models
+
+    file = models.find(name)
+    return models.load(file), describe(file)
+
+
 def read(
     path: Path | str,
-    classifier: models.Classifier,
+    classifier: Classifier,
     *,
-    detector: str = "mtcnn",
+    detector: str = "centerface",
     margin: float = MARGIN,
+    side: int | None = None,
 ) -> Photo:
     """Read a photo, find its faces, and name their expressions.
 
@@ -108,8 +163,8 @@ def read(
         A picture as `faces.read_photo` takes it.
     classifier : Classifier
         The network.
-    detector : {"mtcnn", "haar"}
-        As `faces.detect` knows them.
+    detector : {"centerface", "mtcnn", "haar"}
+        As `faces.detect` knows them, and its ``side``.
     margin : float
         How far each box is widened before the crop, as a fraction of its sides, 0 … 10.
 
@@ -123,7 +178,7 @@ def read(
     """
     pixels = faces.read_photo(path)
     try:
-        found = find(pixels, classifier, detector=detector, margin=margin)
+        found = find(pixels, classifier, detector=detector, margin=margin, side=side)
     except DataError as error:
         raise DataError(f"{shown(path)}: {error}") from error
     return Photo(Path(path), pixels, found)
@@ -131,36 +186,189 @@ def read(
 
 def find(
     pixels: np.ndarray,
-    classifier: models.Classifier,
+    classifier: Classifier,
     *,
-    detector: str = "mtcnn",
+    detector: str = "centerface",
     margin: float = MARGIN,
+    side: int | None = None,
+    turn: bool = True,
 ) -> tuple[Face, ...]:
-    """Find the faces in (height, width, 3) uint8 RGB pixels, and name them as `read` does."""
-    found = faces.detect(pixels, detector)
-    crops = cropped(pixels, [one.box for one in found], classifier, margin=margin)
+    """Find the faces in (height, width, 3) uint8 RGB pixels, and name them as `read` does.
+
+    ``turn`` says whether to look for faces on their side where none is upright (`faces.detect`).
+    """
+    found = faces.detect(pixels, detector, side=side, turn=turn)
+    crops = cropped(pixels, found, classifier, margin=margin)
     named = zip(found, classifier.predict(crops), strict=True)
     return tuple(Face(one.box, one.confidence, classifier.expressions, row) for one, row in named)
 
 
 def cropped(
     pixels: np.ndarray,
-    boxes: Sequence[faces.Box],
-    classifier: models.Classifier,
+    found: Sequence[faces.Detection],
+    classifier: Classifier,
     *,
     margin: float = MARGIN,
 ) -> np.ndarray:
-    """Cut n faces out of RGB pixels as a network takes them: (n, height, width, channels) uint8."""
+    """Cut n faces out of RGB pixels, upright: (n, height, width, channels) uint8."""
     height, width, channels = (*classifier.input_shape, *[None] * 3)[:3]
     if height is None or width is None or channels not in (1, 3):
         raise ModelError(
             f"the network takes inputs of shape {classifier.input_shape}; "
             "expected one height and width, and 1 or 3 channels"
         )
+    boxes = [one.box for one in found]
     crops, _ = faces.crop_all(pixels, boxes, margin=margin, size=max(height, width))
+    for at, one in enumerate(found):
+        crops[at] = np.rot90(crops[at], one.turns)
     if channels == 1:
         crops = faces.to_gray(crops)[..., None]
     return faces.resize(crops, (height, width))
+
+
+def is_film(path: Path | str) -> bool:
+    """Whether a file's name ends like a film's (`FILMS`)."""
+    return Path(path).suffix.lower() in FILMS
+
+
+def listed(names: Sequence[str]) -> tuple[list[str], list[DataError]]:
+    """List the files that a command line names: folders and patterns become what is in them.
+
+    Returns
+    -------
+    files : list of str
+        As given; of a folder, and the folders in it, everything whose name ends like a photo's, by
+        name; of a pattern (``*``, ``?``, ``[…]``, ``**``) that is no file's name all that fits it.
+    errors : list of DataError
+        One for each folder without a photo, and each pattern that nothing fits.
+    """
+    files: list[str] = []
+    errors = []
+    for name in names:
+        if os.path.isdir(name):
+            inside = [str(path) for path in Path(name).rglob("*") if path.is_file()]
+            inside = sorted(path for path in inside if Path(path).suffix.lower() in PHOTOS)
+            expected = f"no photo in that folder, expected files ending in {', '.join(PHOTOS)}"
+        elif not os.path.lexists(name) and glob.has_magic(name):
+            inside = sorted(filter(os.path.isfile, glob.glob(name, recursive=True)))
+            expected = "no file fits this pattern"
+        else:
+            inside, expected = [name], ""
+        files += inside
+        if not inside:
+            errors.append(DataError(f"{shown(name)}: {expected}"))
+    return files, errors
+
+
+class Table:
+    """A table of faces that grows row by row, and is whole whenever its writing stops.
+
+    Parameters
+    ----------
+    path : Path or None
+        A new file ending in ``.csv`` or ``.parquet``; None writes CSV to stdout. A Parquet file
+        can be read only once it is closed, which Ctrl-C does and a killed process does not.
+    expressions : sequence of str
+        The network's: a column each.
+
+    Raises
+    ------
+    DataError
+        When the file is there already, or has another ending.
+    """
+
+    COLUMNS = (
+        *("file", "time", "frame", "track", "left", "top", "right", "bottom"),
+        *("detector_confidence", "expression", "probability"),
+    )
+
+    def __init__(self, path: Path | None, expressions: Sequence[str]) -> None:
+        self.path, self.columns = path, (*self.COLUMNS, *expressions)
+        self._file: Any = None
+        self._parquet: Any = None
+        self._waiting: list[tuple] = []
+        if path is not None:
+            if path.suffix.lower() not in (".csv", ".parquet"):
+                raise DataError(f"{shown(path)}: expected a name ending in .csv or .parquet")
+            try:
+                self._file = path.open("xb", buffering=0)
+            except FileExistsError:
+                raise DataError(f"{shown(path)}: is there already, expected a new file") from None
+        if path is not None and path.suffix.lower() == ".parquet":
+            import pyarrow
+            from pyarrow import parquet
+
+            kinds = {"file": "string", "frame": "int64", "track": "int64", "expression": "string"}
+            fields = [(name, kinds.get(name, "float64")) for name in self.columns]
+            self._schema = pyarrow.schema(
+                [(name, pyarrow.type_for_alias(kind)) for name, kind in fields]
+            )
+            self._parquet = parquet.ParquetWriter(self._file, self._schema)
+        else:
+            self._write([self.columns])
+
+    def __enter__(self) -> Table:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        try:
+            if self._parquet:
+                self._group()
+                self._parquet.close()
+        finally:
+            if self._file:
+                self._file.close()
+
+    def add(self, rows: Sequence[tuple]) -> None:
+        """Append rows, all or none; `OSError` when the disk is full."""
+        if self._parquet:
+            self._waiting += rows
+            if len(self._waiting) >= ROW_GROUP:
+                self._group()
+        elif rows:
+            self._write(rows)
+
+    def _group(self) -> None:
+        import pyarrow
+
+        waiting, self._waiting = self._waiting, []
+        if waiting:
+            columns = [
+                pyarrow.array(column, field.type)
+                for column, field in zip(zip(*waiting, strict=True), self._schema, strict=True)
+            ]
+            self._parquet.write_table(pyarrow.table(columns, schema=self._schema))
+
+    def _write(self, rows: Sequence[tuple]) -> None:
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerows(rows)
+        if self._file is None:
+            sys.stdout.write(text.getvalue())
+            sys.stdout.flush()
+            return
+        content, start = text.getvalue().encode(), self._file.tell()
+        try:
+            while content:
+                content = content[self._file.write(content) :]
+        except BaseException:
+            self._file.truncate(start)
+            raise
+
+
+def row(source: str, time: float | None, frame: int | None, track: int, face: Face) -> tuple:
+    """Write a face as a row of a `Table`: a photo's has no time and frame, and counts from 1."""
+    when = None if time is None else round(time, 3)
+    box = (round(float(edge), 2) for edge in vars(face.box).values())
+    shares = (round(float(share), 6) for share in face.probabilities)
+    sure, likely = round(face.confidence, 6), round(face.probability, 6)
+    return (source, when, frame, track, *box, sure, face.expression, likely, *shares)
+
+
+def rows(photo: Photo) -> list[tuple]:
+    """Write a photo's faces as rows of a `Table`."""
+    return [
+        row(shown(photo.path), None, None, at, face) for at, face in enumerate(photo.faces, start=1)
+    ]
 
 
 def save(photo: Photo, folder: Path) -> Path:
@@ -181,19 +389,9 @@ def save(photo: Photo, folder: Path) -> Path:
     """
     from PIL import Image
 
-    if folder.exists() and not folder.is_dir():
-        raise DataError(f"{folder}: a file, expected a folder for the marked photos")
-    folder.mkdir(parents=True, exist_ok=True)
     content = io.BytesIO()
     Image.fromarray(photo.annotated()).save(content, "PNG")
-    number, path = 1, folder / f"{photo.path.stem}-faces.png"
-    while True:
-        try:
-            file = path.open("xb")  # refuses a file, a link, and the same name in capitals
-            break
-        except FileExistsError:
-            number += 1
-            path = folder / f"{photo.path.stem}-faces-{number}.png"
+    path, file = new_file(folder, f"{photo.path.stem}-faces", ".png")
     try:
         with file:
             file.write(content.getvalue())
@@ -201,6 +399,20 @@ def save(photo: Photo, folder: Path) -> Path:
         path.unlink()
         raise
     return path
+
+
+def new_file(folder: Path, stem: str, suffix: str) -> tuple[Path, io.BufferedWriter]:
+    """Open a file of a name that is not taken, in a folder that is made if it is not there."""
+    if folder.exists() and not folder.is_dir():
+        raise DataError(f"{folder}: a file, expected a folder for the marked photos")
+    folder.mkdir(parents=True, exist_ok=True)
+    number, path = 1, folder / f"{stem}{suffix}"
+    while True:
+        try:
+            return path, path.open("xb")  # refuses a file, a link, and the same name in capitals
+        except FileExistsError:
+            number += 1
+            path = folder / f"{stem}-{number}{suffix}"
 
 
 def describe(network: Path) -> dict[str, Any]:
@@ -213,6 +425,8 @@ def describe(network: Path) -> dict[str, Any]:
         the test split of what it was trained on), "test_interval" (95 %), "test_faces" and
         "test_accuracy_without_copies". These are None where no record belongs to the file.
     """
+    from utils import evaluation, records
+
     run = records.run_of(network)
     found = evaluation.summary(run.test) if run else None
     return {

@@ -1,9 +1,9 @@
 """The networks, found by name; saving and loading them with their class names."""
 
+from utils.inference import DEFAULT
 from utils.models import networks  # noqa: F401  registers them
 from utils.models.files import (
     CARD,
-    DEFAULT,
     Classifier,
     find,
     load,

@@ -15,6 +15,7 @@ import numpy as np
 
 from utils import runtime
 from utils.expressions import EXPRESSIONS
+from utils.inference import require_probabilities
 from utils.runtime import ModelError
 
 #: The member of a ``.keras`` archive that holds what Keras itself has no place for.
@@ -26,9 +27,6 @@ LARGEST_CARD = 2**16
 
 #: So many faces or fewer are asked about in one quick call.
 FEW = 32
-
-#: The released network that is used where none is named.
-DEFAULT = "cnn5-fer2013-smote"
 
 #: What `zipfile` raises at an archive that is damaged, encrypted, or packed in an unknown way.
 BROKEN_ARCHIVE = (
@@ -97,28 +95,8 @@ class Classifier:
             answers = np.asarray(self.model.predict_on_batch(filled))[:count]
         else:
             answers = np.asarray(self.model.predict(images, batch_size=batch_size, verbose=verbose))
-        _require_probabilities(answers, (count, len(self.expressions)))
+        require_probabilities(answers, (count, len(self.expressions)))
         return answers
-
-
-def _require_probabilities(answers: np.ndarray, shape: tuple[int, int]) -> None:
-    """Refuse answers of another shape, that are not numbers, or do not sum to one."""
-    found = ""
-    if answers.shape != shape:
-        found = f"an array of shape {answers.shape}"
-    elif not np.isfinite(answers).all():
-        broken = int((~np.isfinite(answers)).any(axis=1).sum())
-        found = f"{broken:,} of {shape[0]:,} with NaN or infinity"
-    elif answers.min() < -1e-3 or np.abs(answers.sum(axis=1) - 1).max() > 1e-2:
-        worst = float(answers.sum(axis=1)[np.abs(answers.sum(axis=1) - 1).argmax()])
-        found = (
-            f"values of {answers.min():.3g} … {answers.max():.3g}, a row that sums to {worst:.3g}"
-        )
-    if found:
-        raise ModelError(
-            f"the network's answers are no probabilities: found {found}; expected "
-            f"{shape[1]} numbers of 0 … 1 for each face, that sum to 1"
-        )
 
 
 def restrict(classifier: Classifier, expressions: Sequence[str]) -> Classifier:

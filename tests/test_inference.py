@@ -1,0 +1,198 @@
+"""Networks without Keras: what is exported answers the same; what is no network is named."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import onnx
+import pytest
+from PIL import Image
+
+from utils import export, faces, inference, models, photos, runtime
+from utils.expressions import EXPRESSIONS
+from utils.faces import Box, Detection
+from utils.runtime import DataError, ModelError
+
+ABOUT = {"name": "small", "trained_on": None, "test_accuracy": None}
+
+
+@pytest.fixture(scope="module")
+def keras_network():
+    runtime.setup(0)
+    small = {"filters": (4, 4, 8, 8, 8), "dense": 16}
+    return models.Classifier(models.build("cnn5", (32, 48, 3), len(EXPRESSIONS), **small))
+
+
+@pytest.fixture(scope="module")
+def small(keras_network, tmp_path_factory):
+    return export.to_onnx(keras_network, tmp_path_factory.mktemp("networks") / "small.onnx", ABOUT)
+
+
+def noise(count, shape=(32, 48, 3)):
+    return np.random.default_rng(0).integers(0, 256, (count, *shape), dtype=np.uint8)
+
+
+def test_an_exported_network_answers_as_keras_does(keras_network, small):
+    classifier = inference.load(small)
+    assert (classifier.input_shape, classifier.expressions) == ((32, 48, 3), EXPRESSIONS)
+    assert classifier.metadata["accuracy"] == ABOUT
+    assert (classifier.metadata["size"], classifier.metadata["channels"]) == ([32, 48], 3)
+    images = noise(inference.BATCH + 3)  # more than one call, the last one not full
+    np.testing.assert_allclose(classifier.predict(images), keras_network.predict(images), atol=1e-5)
+    assert classifier.predict(images[:0]).shape == (0, 7)
+
+
+def test_litert_answers_nearly_as_keras_does(keras_network, tmp_path):
+    images = noise(20)
+    exact = keras_network.predict(images)
+    path = export.to_litert(keras_network, tmp_path / "half.tflite")
+    np.testing.assert_allclose(export.litert(path)(images), exact, atol=0.01)
+    path = export.to_litert(keras_network, tmp_path / "int8.tflite", calibration=images)
+    np.testing.assert_allclose(export.litert(path)(images), exact, atol=0.1)
+    found = export.measure([path], keras_network, images, exact.argmax(axis=1))
+    assert found["keras"]["accuracy"] == 1
+    assert found["int8.tflite"]["bytes"] == path.stat().st_size
+    assert found["int8.tflite"]["difference"] <= 0.1
+
+
+def test_the_released_network_is_the_keras_one_in_half_the_bytes(root):
+    classifier = inference.load()
+    whole = models.load(root / "models" / f"{inference.DEFAULT}.keras")
+    assert classifier.expressions == whole.expressions
+    gray = noise(40, (64, 64))
+    np.testing.assert_allclose(classifier.predict(gray), whole.predict(gray[..., None]), atol=1e-4)
+    path = root / "models" / f"{inference.DEFAULT}.onnx"
+    stored = {weights.data_type for weights in onnx.load(path).graph.initializer if weights.dims}
+    assert onnx.TensorProto.FLOAT16 in stored
+    assert path.stat().st_size < 8_000_000
+    record = runtime.read_json(root / "results" / "benchmarks" / "exports.json")
+    measured = record["files"][path.name]
+    assert measured["difference"] < 1e-4
+    assert measured["bytes"] == path.stat().st_size
+    assert abs(classifier.metadata["accuracy"]["test_accuracy"] - measured["accuracy"]) < 0.001
+
+
+@pytest.mark.real_data
+def test_every_private_test_face_gets_the_same_probabilities(raw):
+    from utils import datasets, training
+
+    if not (raw / "fer2013").exists():
+        pytest.skip("data/raw has no fer2013")
+    classifier, whole = inference.load(), models.load(models.find(inference.DEFAULT))
+    images = training.faces_for(whole, datasets.load("fer2013").part("test").images)
+    assert np.abs(classifier.predict(images) - whole.predict(images)).max() < 1e-4
+
+
+def without_metadata(path):
+    model = onnx.load(path)
+    del model.metadata_props[:]
+    return model.SerializeToString()
+
+
+def other_input(path):
+    model = onnx.load(path)
+    model.graph.input[0].type.tensor_type.shape.dim[3].dim_value = 2
+    return model.SerializeToString()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (lambda path: path.read_bytes()[:-2000], "cannot load it"),
+        (lambda path: b"not a network", "cannot load it"),
+        (lambda path: b"", "cannot load it|names? no expressions"),
+        (without_metadata, "names? no expressions"),
+        (other_input, "cannot load it|1 or 3 channels"),
+    ],
+)
+def test_what_is_no_network_is_named(small, tmp_path, spoil, words):
+    path = tmp_path / "bad.onnx"
+    path.write_bytes(spoil(small))
+    with pytest.raises(ModelError, match=rf"^bad\.onnx: .*({words})") as told:
+        inference.load(path)
+    assert "\n" not in str(told.value)
+
+
+def test_an_absent_network_and_faces_that_do_not_fit_are_named(small, tmp_path):
+    for path in (tmp_path / "none.onnx", tmp_path):
+        with pytest.raises(ModelError, match=r"expected an \.onnx file"):
+            inference.load(path)
+    with pytest.raises(ModelError, match=r"\(n, 32, 48, 3\), and was given \(2, 32, 48\)"):
+        inference.load(small).predict(noise(2, (32, 48)))
+
+
+def test_a_face_on_its_side_is_shown_upright(small):
+    pixels = noise(1, (80, 90, 3))[0]
+    found = [Detection(Box(10, 20, 50, 60), 0.9, turns) for turns in range(4)]
+    crops = photos.cropped(pixels, found, inference.load(small))
+    square = faces.crop(pixels, found[0].box, size=48)
+    for turns in range(4):
+        expected = faces.resize(np.rot90(square, turns)[None], (32, 48))[0]
+        np.testing.assert_array_equal(crops[turns], expected)
+
+
+def test_a_name_is_onnx_where_there_is_one_and_a_runs_own_file_comes_first(
+    small, keras_network, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(runtime, "MODELS", small.parent)
+    monkeypatch.setattr(runtime, "RESULTS", tmp_path)
+    for name in ("small", small):
+        classifier, about = photos.load(name)
+        assert (type(classifier), about) == (inference.Classifier, ABOUT)
+    models.save(keras_network, tmp_path / "small" / "model.keras")
+    classifier, about = photos.load("small")
+    assert (type(classifier), about["name"]) == (models.Classifier, "small")
+
+
+# predict.py
+
+
+def test_predict_needs_no_tensorflow(root):
+    script = (
+        "import sys, predict; code = predict.main(['data/photos/astronaut.jpg', '--json']); "
+        "heavy = {'tensorflow', 'keras', 'pandas', 'matplotlib', 'scipy', 'sklearn'}; "
+        "print(heavy & set(sys.modules), file=sys.stderr); sys.exit(code)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], cwd=root, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "set()\n")
+    told = json.loads(done.stdout)
+    assert told["photos"][0]["faces"][0]["expression"] == "happy"
+    assert 0.5 < told["network"]["test_accuracy"] < 0.8
+
+
+def test_folders_and_patterns_name_photos(tmp_path):
+    for name in ("b.png", "a.JPG", "note.txt", "film.mp4", "in/c.webp"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"")
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "[1].png").write_bytes(b"")  # a file's own name is no pattern
+    names = [tmp_path, tmp_path / "*.p*", tmp_path / "[1].png", tmp_path / "no?", "gone.png"]
+    found, errors = photos.listed([*map(str, names), str(tmp_path / "empty")])
+    inside = ["[1].png", "a.JPG", "b.png", "in/c.webp"]
+    fitting = ["[1].png", "b.png"]
+    expected = [str(tmp_path / name) for name in (*inside, *fitting, "[1].png")]
+    assert found == [*expected, "gone.png"]
+    assert ["no file fits" in str(errors[0]), "no photo in" in str(errors[1])] == [True, True]
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_photos_give_one_table(root, tmp_path, ending):
+    import pandas as pd
+
+    import predict
+
+    Image.new("RGB", (50, 40)).save(tmp_path / "blank.png")
+    path = tmp_path / f"faces.{ending}"
+    astronaut = str(root / "data" / "photos" / "astronaut.jpg")
+    given = [astronaut, str(tmp_path / "blank.png"), astronaut, "--table", str(path)]
+    assert predict.main(given) == 0
+    table = pd.read_csv(path) if ending == "csv" else pd.read_parquet(path)
+    assert table["file"].tolist() == [astronaut] * 2
+    assert table["expression"].tolist() == ["happy"] * 2
+    np.testing.assert_allclose(table[list(EXPRESSIONS)].sum(axis=1), 1, atol=1e-4)
+    assert table["frame"].isna().all()
+    with pytest.raises(DataError, match="is there already"):
+        predict.main(given)
+    with pytest.raises(DataError, match=r"ending in \.csv or \.parquet"):
+        predict.main([astronaut, "--table", str(tmp_path / "faces.xlsx")])

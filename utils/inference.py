@@ -1,0 +1,193 @@
+"""A released network without Keras: an ONNX file, asked through ONNX Runtime.
+
+``python -m utils.export NAME`` writes such a file; what it takes, its class names and how good it
+is stand in the file's metadata. Nothing here imports TensorFlow, so a program that only uses the
+network starts in a second.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from utils import runtime
+from utils.runtime import ModelError
+
+#: The released network that is used where none is named.
+DEFAULT = "cnn5-fer2013-smote"
+#: A released network is a few megabytes; a larger file is not opened.
+LARGEST_MODEL = 2**30
+#: Faces at a time: bounds memory, and more are no faster.
+BATCH = 64
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """A network in an ONNX session, used like `models.Classifier`.
+
+    Attributes
+    ----------
+    session : onnxruntime.InferenceSession
+        Pixels of 0 … 255 in, probabilities out.
+    expressions : tuple of str
+        The names of the outputs, in their order.
+    metadata : dict
+        What `utils.export` wrote beside the weights: name, license, size, channels, expressions,
+        and as "accuracy" what `photos.describe` says of the network.
+    """
+
+    session: Any = field(repr=False)
+    expressions: tuple[str, ...]
+    metadata: dict[str, Any]
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """Height, width and channels of a face that the network takes."""
+        return tuple(self.session.get_inputs()[0].shape[1:])
+
+    def predict(self, images: np.ndarray) -> np.ndarray:
+        """Return the probability of each expression.
+
+        Parameters
+        ----------
+        images : numpy.ndarray
+            (n, height, width[, channels]), pixels of 0 … 255 at the network's size.
+
+        Returns
+        -------
+        numpy.ndarray
+            (n, expressions) float32, each row summing to 1.
+
+        Raises
+        ------
+        ModelError
+            When the faces have another size than the network takes, or its answers are no
+            probabilities.
+        """
+        shape = self.input_shape
+        if images.ndim == 3 and shape[2] == 1:
+            images = images[..., None]
+        if images.ndim != 4 or tuple(images.shape[1:]) != shape:
+            raise ModelError(
+                f"the network takes faces of shape (n, {', '.join(map(str, shape))}), "
+                f"and was given {images.shape}"
+            )
+        name = self.session.get_inputs()[0].name
+        answers = [np.empty((0, len(self.expressions)), np.float32)]
+        for start in range(0, len(images), BATCH):
+            some = np.ascontiguousarray(images[start : start + BATCH], np.float32)
+            answers.append(self.session.run(None, {name: some})[0])
+        found = np.concatenate(answers)
+        require_probabilities(found, (len(images), len(self.expressions)))
+        return found
+
+
+def require_probabilities(answers: np.ndarray, shape: tuple[int, int]) -> None:
+    """Refuse answers of another shape, that are not numbers, or do not sum to one."""
+    found = ""
+    if answers.shape != shape:
+        found = f"an array of shape {answers.shape}"
+    elif not np.isfinite(answers).all():
+        broken = int((~np.isfinite(answers)).any(axis=1).sum())
+        found = f"{broken:,} of {shape[0]:,} with NaN or infinity"
+    elif shape[0] and (answers.min() < -1e-3 or np.abs(answers.sum(axis=1) - 1).max() > 1e-2):
+        worst = float(answers.sum(axis=1)[np.abs(answers.sum(axis=1) - 1).argmax()])
+        found = (
+            f"values of {answers.min():.3g} … {answers.max():.3g}, a row that sums to {worst:.3g}"
+        )
+    if found:
+        raise ModelError(
+            f"the network's answers are no probabilities: found {found}; expected "
+            f"{shape[1]} numbers of 0 … 1 for each face, that sum to 1"
+        )
+
+
+def session(path: Path, threads: int = 0) -> Any:
+    """Open an ONNX file.
+
+    Parameters
+    ----------
+    path : Path
+        The file; weights that it keeps in other files are not read.
+    threads : int
+        How many may work on one call; 0 leaves it to ONNX Runtime: a thread a core.
+
+    Returns
+    -------
+    onnxruntime.InferenceSession
+        On the processor.
+
+    Raises
+    ------
+    ModelError
+        When the file is missing, no ONNX, damaged or huge.
+    """
+    import onnxruntime
+
+    if not path.is_file():
+        kind = "a folder" if path.is_dir() else "not there"
+        raise ModelError(f"{path.name}: expected an .onnx file, and it is {kind}")
+    if path.stat().st_size > LARGEST_MODEL:
+        raise ModelError(f"{path.name}: {path.stat().st_size:,} bytes, over {LARGEST_MODEL:,}")
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 4  # what goes wrong is raised; the rest is of no use to anyone
+    # Two sessions take turns here: threads that wait busily for one slow the other down.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    try:
+        return onnxruntime.InferenceSession(
+            path.read_bytes(), options, providers=["CPUExecutionProvider"]
+        )
+    except Exception as error:  # a foreign file makes ONNX Runtime raise a dozen kinds
+        what = " ".join(str(error).split())[:300]
+        raise ModelError(f"{path.name}: ONNX Runtime cannot load it: {what}") from error
+
+
+def load(path: Path | str | None = None, *, threads: int = 0) -> Classifier:
+    """Load a network that `utils.export` wrote.
+
+    Parameters
+    ----------
+    path : path, optional
+        An ``.onnx`` file; by default the released network `DEFAULT` in ``models/``.
+    threads : int
+        As `session` takes it.
+
+    Returns
+    -------
+    Classifier
+        Computing in float32.
+
+    Raises
+    ------
+    ModelError
+        When the file is missing, damaged, or none that this project wrote.
+    """
+    path = Path(path) if path else runtime.MODELS / f"{DEFAULT}.onnx"
+    opened = session(path, threads)
+    try:
+        written = opened.get_modelmeta().custom_metadata_map
+        metadata = dict(written) | {key: json.loads(written[key]) for key in JSON_METADATA}
+        expressions = tuple(map(str, metadata["expressions"]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise ModelError(
+            f"{path.name}: its metadata name no expressions: not exported by this project"
+        ) from error
+    ends = [one.shape for one in (*opened.get_inputs(), *opened.get_outputs())]
+    if len(ends) != 2 or len(ends[0]) != 4 or len(ends[1]) != 2:
+        raise ModelError(
+            f"{path.name}: takes and answers arrays of shape {ends}, expected one of faces "
+            "(n, height, width, channels) and one of probabilities"
+        )
+    size = ends[0][1:]
+    if size[2] not in (1, 3) or not all(isinstance(side, int) for side in size):
+        raise ModelError(f"{path.name}: takes faces of {size}, expected a size and 1 or 3 channels")
+    return Classifier(opened, expressions, metadata)
+
+
+#: The metadata that hold JSON; name and license are plain words.
+JSON_METADATA = ("expressions", "size", "channels", "accuracy")
