@@ -58,8 +58,13 @@ HEADERS = {
 
 def described(classifier: Any) -> dict[str, Any]:
     """Say what the page tells of a network: its name, classes with colors, accuracy, samples."""
+    from utils import datasets
+
+    about = classifier.metadata["accuracy"]
+    loader = datasets.LOADERS.get(about["trained_on"])
     return {
-        **classifier.metadata["accuracy"],
+        **about,
+        "data": loader.title if loader else about["trained_on"],
         "expressions": list(classifier.expressions),
         "colors": {name: COLORS.get(name, "#7F7F7F") for name in classifier.expressions},
         "samples": [

@@ -425,7 +425,7 @@ async function cameraState() {
 }
 
 function tellAbout() {
-  const { name, trained_on: data, test_accuracy: accuracy, test_faces: faces } = network;
+  const { name, data, test_accuracy: accuracy, test_faces: faces } = network;
   $("quality").innerHTML = "<strong>How good it is.</strong> ";
   $("quality").append(accuracy
     ? `The network ${name} names ${(100 * accuracy).toFixed(1)}% of ${data}’s ${faces.toLocaleString("en")} `
