@@ -29,12 +29,23 @@ def shown(**data):
     return {"output_type": "display_data", "data": data, "metadata": {}}
 
 
+def exercise(number):
+    name = f"03-exercise-{number}"
+    return [
+        text(name, "How many?"),
+        code(f"{name}-answer", "answer = ...", 3 + 2 * number),
+        code(f"{name}-check", "print(check(answer))", 4 + 2 * number),
+        text(f"{name}-solution", "<details>\n```python\nanswer = 3\n```\n</details>"),
+    ]
+
+
 @pytest.fixture
 def good():
     """A small notebook with nothing wrong."""
     opening = (
         f"# Balance the classes\n\n{notebooks.badge(NAME)}\n\n"
-        "**What you’ll do** **What you'll learn** **What you’ll need**"
+        "**What you’ll do** **What you'll learn** **What you’ll need**\n\n"
+        "**Time:** 9 minutes to read, 1 to run on two cores; core."
     )
     marked = "# NBVAL_IGNORE_OUTPUT\nscore = fit()\nscore"
     asserting = 'assert score > 0.5\nprint("over a half")'
@@ -49,7 +60,10 @@ def good():
             text("03-fit", "Now we fit."),
             code("03-fit-01", marked, 3, stream("0.71\n")),
             code("03-fit-02", asserting, 4, stream("over a half\n")),
-            text("03-end", "What we have seen. On your own. Further reading. <details>"),
+            text("03-end", "What we have seen. On your own. Further reading."),
+            *exercise(1),
+            *exercise(2),
+            *exercise(3),
         ],
     }
 
@@ -70,10 +84,9 @@ def test_committed_notebook_is_in_form(path):
     assert notebooks.problems(path) == []
 
 
-def test_the_core_course_is_there_and_numbered_once():
+def test_the_course_is_there_and_numbered_once():
     numbers = [path.name[:2] for path in COMMITTED]
-    assert numbers[:7] == ["00", "01", "02", "03", "04", "05", "06"]
-    assert len(set(numbers)) == len(numbers)
+    assert numbers == [f"{number:02d}" for number in range(1, 15)]
 
 
 def test_no_large_file_and_no_data_are_tracked(root):
@@ -128,6 +141,12 @@ SPOILED = {
     "section": (("cells", 6, "source"), "Further reading.", "nowhere says “on your own”"),
     "length": (("cells", 5, "source"), "print(1)\n" * 25, "more than 20 lines"),
     "empty": (("cells", 5, "source"), "", "an empty code cell"),
+    "time": (("cells", 0, "source"), "# Title", "its head has no line"),
+    "quiz": (("cells", 3, "source"), "## 1. Fit", "0 quiz questions for 1 sections"),
+    "words": (("cells", 3, "source"), "word " * 2_200, "words of prose, more than 2,200"),
+    "exercise": (("cells", 7, "id"), "03-no-exercise", "2 exercises, expected 3"),
+    "solution": (("cells", 10, "source"), "It is three.", "its solution has no ```python"),
+    "answer": (("cells", 8, "id"), "03-other", "one after the other"),
     "size": (("cells", 5, "outputs"), [stream("A" * 1_000_000)], "more than 1,000,000"),
 }
 
@@ -166,6 +185,25 @@ def test_rules_that_nbval_drops_are_named(tmp_path, rules):
     path = tmp_path / "sanitize.cfg"
     path.write_text(rules)
     assert len(notebooks.sanitize_problems(path)) == 1
+
+
+# ------------------------------------------------------------------ solutions, schedule
+
+
+def test_a_solution_takes_the_place_of_its_answer_and_of_nothing_else(good):
+    solved = notebooks.solved(good)
+    changed = [
+        cell["id"]
+        for cell, before in zip(solved["cells"], good["cells"], strict=True)
+        if cell != before
+    ]
+    assert changed == [f"03-exercise-{number}-answer" for number in (1, 2, 3)]
+    assert solved["cells"][8]["source"] == "answer = 3\n"
+
+
+def test_schedule_is_read_from_the_head(good):
+    assert notebooks.schedule(good["cells"]) == (9, 1, "core")
+    assert notebooks.schedule([text("03-title", "# Title")]) is None
 
 
 # ------------------------------------------------------------------ sync, sizes, address

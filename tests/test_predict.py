@@ -317,7 +317,7 @@ def test_help_names_the_defaults(capsys):
 def test_the_default_margin_is_what_was_measured(root):
     """No margin is better than the default by more than one standard error of its count."""
     record = json.loads((root / "results" / "photos" / "margin.json").read_text(encoding="utf-8"))
-    for kind in ("own", "mtcnn"):
+    for kind in ("own", "centerface"):
         count, correct = record[kind]["faces"], record[kind]["correct"]
         best = max(correct.values())
         assert correct[f"{photos.MARGIN:g}"] >= best - np.sqrt(best * (1 - best / count))

@@ -46,16 +46,28 @@ def cells(runs):
     return dict(zip(report.COLUMNS, report.row(runs), strict=True))
 
 
-def test_every_part_of_the_readme_is_current():
-    readme = report.README.read_text(encoding="utf-8")
-    assert report.current(readme) == readme, "make readme"
+@pytest.mark.parametrize("path", report.PARTS, ids=["README", "results"])
+def test_every_part_of_a_page_is_current(path):
+    assert report.current(path) == path.read_text(encoding="utf-8"), "make readme"
+
+
+def test_the_short_table_has_the_run_that_validation_prefers(tmp_path):
+    worse = record(tmp_path / "cnn5-worse", accuracy=0.9)
+    record(tmp_path / "cnn5-better", seed=1, accuracy=0.6)
+    record(tmp_path / "cnn5-elsewhere", dataset="expw", accuracy=1.0)
+    history = worse.history.assign(val_accuracy=0.1)
+    records.write_history(worse.folder, history)
+    head, _, row = report.best(tmp_path).splitlines()
+    assert head.startswith("| network")
+    assert row.startswith("| [`cnn5-better`](results/cnn5-better) | 3.7 M | **60.0** (")
+    assert row.endswith(" | – |")
 
 
 def test_a_row_holds_what_the_record_holds(tmp_path):
     run = record(tmp_path / "cnn5-a", copies=20)
     row = cells([run])
     found = evaluation.summary(run.test)
-    assert row["network"] == "[`cnn5`](results/cnn5-a)"
+    assert row["network"] == "[`cnn5`](cnn5-a)"
     assert row["epochs"] == "3 (no. 2 chosen)"
     assert row["test faces"] == "100 / 80"
     low, high = found.interval
@@ -100,7 +112,7 @@ def test_a_row_says_what_else_made_the_network(tmp_path):
     ]:
         info = {**run.info, "settings": {**run.info["settings"], **settings}}
         changed = dataclasses.replace(run, info=info)
-        assert report.row([changed])[0] == f"[`cnn5`](results/cnn5-a){said}"
+        assert report.row([changed])[0] == f"[`cnn5`](cnn5-a){said}"
 
 
 BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"

@@ -4,7 +4,7 @@
 without a kernel. ``sync`` brings the parts they share (badge, setup cell, metadata) up to date,
 and ``execute`` runs notebooks in place, from a fresh kernel, as they are committed.
 
-The shared setup cell is the first code cell of ``notebooks/00_template.ipynb``; the address in
+The shared setup cell is the first code cell of ``tools/template.ipynb``; the address in
 the badges is the one in ``pyproject.toml``. Nothing else knows either.
 """
 
@@ -24,7 +24,7 @@ from utils import runtime
 from utils.runtime import DataError
 
 NOTEBOOKS = runtime.ROOT / "notebooks"
-TEMPLATE = NOTEBOOKS / "00_template.ipynb"
+TEMPLATE = runtime.ROOT / "tools" / "template.ipynb"
 SANITIZE = runtime.ROOT / "tests" / "nbval_sanitize.cfg"
 
 #: A committed notebook is read in diffs and on slow lines, in bytes.
@@ -35,6 +35,11 @@ LARGEST_FILE = 15_000_000
 LONGEST_CELL = 20
 #: A cell and the cell that checks it may follow each other without prose, no more.
 MOST_CELLS_IN_A_ROW = 2
+#: What fits in one sitting; the words leave out code.
+MOST_CODE_CELLS, MOST_WORDS = 45, 2_200
+FEWEST_EXERCISES = 3
+#: Notebooks in which each numbered section asks a question.
+CORE = tuple(f"{number:02d}" for number in range(1, 8))
 
 IGNORE, SKIP = "# NBVAL_IGNORE_OUTPUT", "# NBVAL_SKIP"
 #: The metadata of each notebook: nothing that differs from machine to machine.
@@ -45,8 +50,15 @@ METADATA = {
 #: The metadata that a cell may have: they collapse it, in JupyterLab and in Colab.
 COLLAPSING = ("cellView", "jupyter")
 #: What every notebook says, in its readers' words; compared without case and curly quotes.
-SECTIONS = ("what you'll do", "what you'll learn", "what you'll need", "what we have seen")
-SECTIONS_OF_THE_COURSE = ("on your own", "further reading", "<details>")
+SECTIONS = (
+    *("what you'll do", "what you'll learn", "what you'll need", "what we have seen"),
+    *("on your own", "further reading"),
+)
+#: What a head says of the time it takes.
+TIME = re.compile(
+    r"^\*\*Time:\*\* (\d+) minutes to read, (\d+) to run on two cores; (core|optional)\.$",
+    re.MULTILINE,
+)
 
 #: Folders that a path printed on one machine starts with, and no other machine has.
 ABSOLUTE_PATH = re.compile(
@@ -152,6 +164,19 @@ def _form_problems(path: Path, notebook: dict, code: Sequence[dict]) -> Iterator
             "not executed from top to bottom in a fresh kernel: a cell without its count is not "
             "compared by nbval at all (execute)"
         )
+    if len(code) > MOST_CODE_CELLS:
+        yield f"{len(code)} code cells, more than {MOST_CODE_CELLS}"
+    number = path.name[:2]
+    exercises = [one for one in identities if re.fullmatch(rf"{number}-exercise-\d", one)]
+    if len(exercises) < FEWEST_EXERCISES:
+        yield f"{len(exercises)} exercises, expected {FEWEST_EXERCISES} or more"
+    for one in exercises:
+        at = identities.index(one)
+        parts = [one, *(f"{one}-{part}" for part in ("answer", "check", "solution"))]
+        if identities[at : at + 4] != parts:
+            yield f"{one}: expected the cells {', '.join(parts)}, one after the other"
+        elif not re.search(r"```python\n.*?```", _source(notebook["cells"][at + 3]), re.DOTALL):
+            yield f"{one}: its solution has no ```python block"
     switches = re.findall(r"^DATASET = (.*)", "\n".join(map(_source, code)), re.MULTILINE)
     if switches and not switches[0].startswith('"sample"'):
         yield 'committed with another DATASET than "sample"'
@@ -162,8 +187,15 @@ def _prose_problems(path: Path, cells: Sequence[dict]) -> Iterator[str]:
         yield "does not begin with a Markdown cell that has its title"
     text = "\n".join(_source(cell) for cell in cells if cell["cell_type"] == "markdown")
     text = text.replace("’", "'").lower()
-    wanted = SECTIONS if path.name.startswith("00_") else SECTIONS + SECTIONS_OF_THE_COURSE
-    yield from (f"nowhere says “{section}”" for section in wanted if section not in text)
+    yield from (f"nowhere says “{section}”" for section in SECTIONS if section not in text)
+    if schedule(cells) is None:
+        yield "its head has no line “**Time:** 20 minutes to read, 2 to run on two cores; core.”"
+    words = len(re.sub(r"```.*?```", "", text, flags=re.DOTALL).split())
+    if words > MOST_WORDS:
+        yield f"{words:,} words of prose, more than {MOST_WORDS:,}"
+    quizzes, sections = text.count("**quiz.**"), len(re.findall(r"^## \d", text, re.MULTILINE))
+    if path.name[:2] in CORE and quizzes < sections:
+        yield f"{quizzes} quiz questions for {sections} sections"
     run = 0
     for cell in cells:
         run = run + 1 if cell["cell_type"] == "code" else 0
@@ -243,6 +275,24 @@ def sanitize_problems(path: Path = SANITIZE) -> list[str]:
     if len(lines) != 2 * len(rules):
         return [f"{path.name}: {len(lines)} lines of rules make only {len(rules)} rules"]
     return []
+
+
+def schedule(cells: Sequence[dict]) -> tuple[int, int, str] | None:
+    """Return a notebook's minutes of reading and of running, and "core" or "optional"."""
+    found = TIME.search(_source(cells[0]))
+    return (int(found[1]), int(found[2]), found[3]) if found else None
+
+
+def solved(notebook: dict[str, Any]) -> dict[str, Any]:
+    """Return a copy of a notebook in which each exercise's answer cell holds its solution."""
+    notebook = json.loads(json.dumps(notebook))
+    cells = {cell.get("id"): cell for cell in notebook["cells"]}
+    for identity, cell in cells.items():
+        solution = cells.get(str(identity).removesuffix("-answer") + "-solution")
+        if str(identity).endswith("-answer") and solution:
+            blocks = re.findall(r"```python\n(.*?)```", _source(solution), re.DOTALL)
+            cell["source"] = "\n".join(blocks)
+    return notebook
 
 
 def synchronized(notebook: dict[str, Any], name: str) -> dict[str, Any]:

@@ -1,8 +1,9 @@
-"""What the README says in numbers, and the figures of the recorded runs, from what is there.
+"""What the README and the results' page say in numbers, and the recorded runs' figures.
 
-``python -m tools.readme`` (``make readme``) writes each of `PARTS` between its markers in the
-README, and for every recorded run on real faces ``figures/RUN-confusion-matrix.png`` and
-``figures/RUN-learning-curves.png``. A test holds the parts to be current. No number is typed in.
+``python -m tools.readme`` (``make readme``) writes each of `PARTS` between its markers in the page
+that it belongs to, and for every recorded run on real faces ``figures/RUN-confusion-matrix.png``
+and ``figures/RUN-learning-curves.png``. A test holds the parts to be current. No number is typed
+in.
 """
 
 from __future__ import annotations
@@ -18,11 +19,11 @@ import numpy as np
 
 from experiments import speed
 from tools import notebooks
-from utils import datasets, evaluation, records, runtime, training
+from utils import datasets, evaluation, models, records, runtime, training
 from utils.honesty import claims, known, mistakes
 from utils.runtime import DataError
 
-README = runtime.ROOT / "README.md"
+README, RESULTS_PAGE = runtime.ROOT / "README.md", runtime.RESULTS / "README.md"
 
 BALANCES = {"smote": "SMOTE", "weights": "class weights", "none": "as they are"}
 TARGETS = {"votes": ", on votes", "both": ", on labels and votes"}
@@ -68,7 +69,7 @@ def row(group: Sequence[records.Run]) -> list[str]:
         shares = [one.accuracy_without_copies for one in summaries]
         without = _share(shares, first.interval_without_copies)
     settings = training.settings_from_record(info["settings"])
-    network = f"[`{info['model']}`](results/{group[0].name})"
+    network = f"[`{info['model']}`]({group[0].name})"
     if settings.initial_weights:
         network += f", from `{settings.initial_weights}`"
     network += TARGETS.get(settings.targets, "")
@@ -110,6 +111,40 @@ def table(results: Path = runtime.RESULTS) -> str:
     """Write the results table; runs on the sample faces say nothing about real faces."""
     rows = [row(group) for group in groups(recorded(results))]
     return _markdown([COLUMNS, *rows]) if rows else "No run on real faces is recorded yet."
+
+
+def best(results: Path = runtime.RESULTS) -> str:
+    """Write the README's table: of each network on FER2013 the run that validation faces prefer.
+
+    "Other photos" are ExpW's test faces, where the network has been asked about them.
+    """
+    runs = [run for run in recorded(results) if run.info["dataset"] == "fer2013"]
+    ranked = sorted(runs, key=lambda run: run.history["val_accuracy"].max(), reverse=True)
+    chosen: dict[str, records.Run] = {}
+    for run in ranked:
+        chosen.setdefault(run.info["model"], run)
+    rows = [
+        ("network", "parameters", "accuracy %", "without copies %", "macro F1", "other photos %")
+    ]
+    for run in chosen.values():
+        found, away = evaluation.summary(run.test), run.folder / "on-expw-test.json"
+        elsewhere = "–"
+        if away.is_file():
+            there = evaluation.summary(records.load_evaluation(away).predictions)
+            elsewhere = f"{100 * there.accuracy:.1f}"
+        settings = training.settings_from_record(run.info["settings"])
+        size = models.build(settings.model, **settings.network).count_params()
+        rows.append(
+            (
+                f"[`{run.name}`](results/{run.name})",
+                f"{size / 1e6:.1f} M",
+                _share([found.accuracy], found.interval),
+                f"{100 * found.accuracy_without_copies:.1f}",
+                f"{found.macro_f1:.3f}",
+                elsewhere,
+            )
+        )
+    return _markdown(rows)
 
 
 def findings(results: Path = runtime.RESULTS) -> str:
@@ -179,28 +214,32 @@ def mistakes_paragraph(results: Path = runtime.RESULTS) -> str:
 
 
 def notebook_table(results: Path = runtime.RESULTS) -> str:
-    """List the notebooks of the course with their titles and Colab badges."""
-    rows = [("", "notebook", "")]
+    """List the notebooks of the course with their titles, minutes and Colab badges."""
+    rows = [("", "notebook", "read, min", "run, min", "", "")]
     for path in notebooks.paths():
-        title = "".join(notebooks.read(path)["cells"][0]["source"]).splitlines()[0].lstrip("# ")
+        cells = notebooks.read(path)["cells"]
+        title = "".join(cells[0]["source"]).splitlines()[0].lstrip("# ")
         link = f"[{title}](notebooks/{path.name})"
-        rows.append((path.name[:2], link, notebooks.badge(path.name)))
+        reading, running, part = notebooks.schedule(cells) or ("–", "–", "–")
+        cells = (path.name[:2], link, str(reading), str(running), part)
+        rows.append((*cells, notebooks.badge(path.name)))
     return _markdown(rows)
 
 
-#: What is written between ``<!-- NAME:begin -->`` and ``<!-- NAME:end -->``.
-PARTS: dict[str, Callable[[], str]] = {
-    "mistakes": mistakes_paragraph,
-    "results": table,
-    "findings": findings,
-    "reported": reported,
-    "speed": speed_sentence,
-    "notebooks": notebook_table,
+#: What is written between ``<!-- NAME:begin -->`` and ``<!-- NAME:end -->`` of which page.
+PARTS: dict[Path, dict[str, Callable[[], str]]] = {
+    README: {
+        "mistakes": mistakes_paragraph,
+        "best": best,
+        "findings": findings,
+        "notebooks": notebook_table,
+    },
+    RESULTS_PAGE: {"results": table, "reported": reported, "speed": speed_sentence},
 }
 
 
-def updated(readme: str, part: str, content: str) -> str:
-    """Return a README's text with what stands between a part's markers replaced.
+def updated(page: str, part: str, content: str) -> str:
+    """Return a page's text with what stands between a part's markers replaced.
 
     Raises
     ------
@@ -208,17 +247,18 @@ def updated(readme: str, part: str, content: str) -> str:
         When the markers do not stand there once each, in their order.
     """
     begin, end = f"<!-- {part}:begin -->", f"<!-- {part}:end -->"
-    once = readme.count(begin) == readme.count(end) == 1
-    if not once or readme.index(begin) > readme.index(end):
+    once = page.count(begin) == page.count(end) == 1
+    if not once or page.index(begin) > page.index(end):
         raise DataError(f"README.md: expected {begin} and, below it, {end}, once each")
-    return f"{readme.split(begin)[0]}{begin}\n{content}\n{end}{readme.split(end)[1]}"
+    return f"{page.split(begin)[0]}{begin}\n{content}\n{end}{page.split(end)[1]}"
 
 
-def current(readme: str) -> str:
-    """Return a README's text with all its parts as they should be now."""
-    for part, write in PARTS.items():
-        readme = updated(readme, part, write())
-    return readme
+def current(path: Path) -> str:
+    """Return a page's text with all its parts as they should be now."""
+    page = path.read_text(encoding="utf-8")
+    for part, write in PARTS[path].items():
+        page = updated(page, part, write())
+    return page
 
 
 def draw(run: records.Run, folder: Path = runtime.FIGURES) -> list[Path]:
@@ -261,9 +301,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     drawn = [path for run in recorded() for path in draw(run)]
     for path in [*drawn, *speed.draw(), *draw_mistakes()]:
         print(f"{path.parent.name}/{path.name}")
-    text = current(README.read_text(encoding="utf-8"))
-    runtime.write_atomically(README, text.encode())
-    print("README.md: up to date")
+    for path in PARTS:
+        runtime.write_atomically(path, current(path).encode())
+        print(f"{path.relative_to(runtime.ROOT)}: up to date")
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 Both functions take a `FaceDataset` and refuse one that holds a single row of validation or
 test: a synthetic face made before the split is a blend of test faces that the network then
-trains on, and its accuracy measures memory (notebook 03 counts how many faces that concerns).
+trains on, and its accuracy measures memory (notebook 04 counts how many faces that concerns).
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ import numpy as np
 from tqdm import tqdm
 
 from experiments.speed.parts import QUICK, Sizes, compiled
-from utils import datasets, faces, models, records, runtime, training
+from utils import datasets, faces, inference, models, photos, records, runtime
 from utils.datasets import expw
 from utils.expressions import EXPRESSIONS
 
@@ -17,6 +17,8 @@ from utils.expressions import EXPRESSIONS
 OVERLAP = 0.4
 #: How far boxes are widened, as a share of their sides.
 MARGINS = (0.0, 0.05, 0.1, 0.2, 0.3)
+#: Longer sides of the photos that CenterFace is shown.
+SIDES = (256, 320, 416, 640)
 
 
 def latency(sizes: Sizes, data: str) -> dict[str, Any]:
@@ -116,46 +118,64 @@ def detectors(sizes: Sizes, data: str) -> dict[str, Any]:
 
 
 def margin(sizes: Sizes, data: str) -> dict[str, Any]:
-    """Count how many of ExpW's faces the released network names rightly, by margin of their boxes.
+    """Count, over ExpW, what CenterFace finds by the side that it is shown, and how wide to crop.
 
-    Training and validation rows alone, since the answer sets a default (`photos.MARGIN`). "own" are
-    ExpW's own boxes; on a sample of the photos also mtcnn's box of a labelled face, beside "own,
-    the same faces".
+    "sides": of all labelled faces, at the default confidence. The margins are about
+    training and validation rows alone, since the answer sets a default (`photos.MARGIN`): how many
+    faces the released network names rightly in ExpW's "own" boxes, in CenterFace's of those that it
+    finds, and in their own, "own, the same faces".
     """
     file = models.find(models.DEFAULT)
-    classifier = models.load(file)
+    classifier = inference.load()
     table, paths = _expw()
-    table = table[datasets.load("expw").split != "test"]
-    names = np.random.default_rng(0).permutation(sorted(set(table["photo"])))
-    looked_at = set(names[: 2 * sizes.photos])
-    kinds = ("own", "own, the same faces", "mtcnn")
-    kept: dict[str, tuple[list, list]] = {kind: ([], []) for kind in kinds}
+    chosen = datasets.load("expw").split != "test"
+    names = np.random.default_rng(0).permutation(sorted(paths))
+    names = names[: sizes.photos] if sizes is QUICK else names
+    kinds = ("own", "own, the same faces", "centerface")
+    kept: dict[str, list[np.ndarray]] = {kind: [] for kind in kinds}
+    sides = {side: {"found": 0, "detected": 0, "milliseconds": []} for side in SIDES}
+    labelled = 0
 
     def keep(kind: str, photo: np.ndarray, box: faces.Box, label: int) -> None:
-        size = max(classifier.input_shape[:2])
-        crops = [faces.crop(photo, box, margin=one, size=size) for one in MARGINS]
-        kept[kind][0].append(training.faces_for(classifier, np.stack(crops)))
-        kept[kind][1].append(label)
+        found = [faces.Detection(box, 1.0)]
+        crops = [photos.cropped(photo, found, classifier, margin=one)[0] for one in MARGINS]
+        kept[kind].append(classifier.predict(np.stack(crops)).argmax(axis=1) == label)
 
     for name in tqdm(names, desc="ExpW", unit=" photos"):
         photo = faces.read_photo(paths[name])
-        found = faces.detect(photo, "mtcnn") if name in looked_at else []
+        seen = {}
+        for side, counts in sides.items():
+            start = time.perf_counter()
+            seen[side] = faces.detect(photo, side=side)
+            counts["milliseconds"].append(1000 * (time.perf_counter() - start))
+            counts["detected"] += len(seen[side])
         for row in table[table["photo"] == name].itertuples():
+            labelled += 1
             box = faces.Box(row.left, row.top, row.right, row.bottom)
-            keep("own", photo, box, row.label)
             inside = box.clipped(photo.shape[1], photo.shape[0])
-            overlaps = [faces.overlap(one.box, inside) for one in found]
-            if max(overlaps, default=0.0) >= OVERLAP:
+            overlaps = {
+                side: [faces.overlap(one.box, inside) for one in found]
+                for side, found in seen.items()
+            }
+            for side, some in overlaps.items():
+                sides[side]["found"] += max(some, default=0.0) >= OVERLAP
+            if not chosen[row.Index]:
+                continue
+            keep("own", photo, box, row.label)
+            some = overlaps[faces.DETECTORS["centerface"]]
+            if max(some, default=0.0) >= OVERLAP:
                 keep("own, the same faces", photo, box, row.label)
-                keep("mtcnn", photo, found[int(np.argmax(overlaps))].box, row.label)
+                found = seen[faces.DETECTORS["centerface"]][int(np.argmax(some))]
+                keep("centerface", photo, found.box, row.label)
+    for counts in sides.values():
+        counts["milliseconds"] = round(float(np.median(counts["milliseconds"])), 1)
     counted: dict[str, Any] = {}
-    for kind, (crops, labels) in kept.items():
-        counted[kind] = {"faces": len(labels), "correct": {}}
-        for at, one in enumerate(MARGINS):
-            some = [crop[at] for crop in crops]
-            right = classifier.predict(np.stack(some)).argmax(axis=1) == labels if some else []
-            counted[kind]["correct"][f"{one:g}"] = int(np.sum(right))
+    for kind, right in kept.items():
+        sums = np.sum(right, axis=0, dtype=int) if right else np.zeros(len(MARGINS), int)
+        correct = {f"{one:g}": int(count) for one, count in zip(MARGINS, sums, strict=True)}
+        counted[kind] = {"faces": len(right), "correct": correct}
     of = {"network": records.network_name(file), "model_sha256": runtime.sha256(file)}
     on = {"dataset": "expw", "splits": ["training", "validation"], "overlap": OVERLAP}
-    seen = {"photos": len(looked_at), "labelled": int(table["photo"].isin(looked_at).sum())}
-    return {**of, **on, **seen, **counted, "seed": 0}
+    seen = {"photos": len(names), "labelled": labelled}
+    found = {str(side): counts for side, counts in sides.items()}
+    return {**of, **on, **seen, "sides": found, **counted, "seed": 0}
