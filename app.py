@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from utils import runtime
+from utils import inference, runtime
 from utils.expressions import COLORS
 from utils.runtime import DataError
 
@@ -35,8 +35,8 @@ PAGE = ("index.html", "style.css", "app.js", "analyze.js", "faces.js", "worker.j
 SAMPLES = {
     "astronaut.jpg": "Eileen Collins, astronaut",
     "hopper.jpg": "Grace Hopper, computer scientist",
-    "obama.jpg": "Barack Obama",
-    "biden.jpg": "Joe Biden",
+    "tesla-young.jpg": "Nikola Tesla, engineer",
+    "tesla-older.jpg": "Nikola Tesla, some years later",
 }
 #: The largest upload in bytes: a PNG of the page's largest canvas, 4096 × 4096, fits.
 LARGEST_UPLOAD = 64 * 2**20
@@ -56,17 +56,16 @@ HEADERS = {
 }
 
 
-def described(classifier: Any) -> dict[str, Any]:
-    """Say what the page tells of a network: its name, classes with colors, accuracy, samples."""
+def described(expressions: Sequence[str], about: dict[str, Any]) -> dict[str, Any]:
+    """Write what the page tells of a network, of which `photos.load` knows ``about``."""
     from utils import datasets
 
-    about = classifier.metadata["accuracy"]
     loader = datasets.LOADERS.get(about["trained_on"])
     return {
         **about,
         "data": loader.title if loader else about["trained_on"],
-        "expressions": list(classifier.expressions),
-        "colors": {name: COLORS.get(name, "#7F7F7F") for name in classifier.expressions},
+        "expressions": list(expressions),
+        "colors": {name: COLORS.get(name, "#7F7F7F") for name in expressions},
         "samples": [
             {"file": file, "title": title}
             for file, title in SAMPLES.items()
@@ -90,31 +89,31 @@ def local(name: str, host: str) -> bool:
     return True
 
 
-def create(classifier: Any, *, host: str = "127.0.0.1") -> flask.Flask:
+def create(classifier: Any, about: dict[str, Any], *, host: str = "127.0.0.1") -> flask.Flask:
     """Build the application.
 
     Parameters
     ----------
-    classifier : inference.Classifier
-        The network that answers.
+    classifier, about
+        The network that answers, as `photos.load` gives it.
     host : str
         The address or name under which it will be reached.
 
     Returns
     -------
     flask.Flask
-        ``POST /api/analyze`` takes a picture's bytes and answers `photos.Photo.as_json`; every
-        error is ``{"error": sentence}``.
+        ``POST /api/analyze`` takes a picture's bytes and answers `photos.Photo.as_json`, with
+        ``?frame=1`` without turning it in search of faces; every error is ``{"error": sentence}``.
     """
     import flask
     from werkzeug.exceptions import HTTPException
 
-    from utils import photos
+    from utils import faces, photos
 
     app = flask.Flask("app", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = LARGEST_UPLOAD
     app.json.sort_keys = False  # expressions keep their order
-    network = described(classifier) | {"backend": "server"}
+    network = described(classifier.expressions, about) | {"backend": "server"}
     turn = threading.Lock()  # one picture at a time bounds the memory
 
     def refusal(code: int, sentence: str) -> tuple[dict[str, str], int]:
@@ -176,7 +175,9 @@ def create(classifier: Any, *, host: str = "127.0.0.1") -> flask.Flask:
             return refusal(415, "Expected the bytes of a picture, sent as image/jpeg or image/png.")
         with turn:
             body = flask.request.get_data(cache=False)
-            return photos.read("the picture", classifier, content=body).as_json()
+            pixels = faces.read_photo("the picture", content=body)
+            found = photos.find(pixels, classifier, turn="frame" not in flask.request.args)
+            return photos.Photo(Path("the picture"), pixels, found).as_json()
 
     return app
 
@@ -187,18 +188,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
         prog="app.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    add("--model", metavar="NAME", help="a released network or an .onnx file")
+    add(
+        "--model",
+        metavar="NAME",
+        default=inference.DEFAULT,
+        help="a released network, a run, or an .onnx or .keras file (default: %(default)s)",
+    )
     add("--host", default="127.0.0.1", help="the address to listen on (default: %(default)s)")
     add("--port", type=int, default=5000, help="0 takes a free one (default: %(default)s)")
     asked = parser.parse_args(arguments)
     from werkzeug.serving import WSGIRequestHandler, make_server
 
-    from utils import inference
+    from utils import photos
 
-    path = Path(asked.model) if asked.model else None
-    if path and path.suffix != ".onnx":
-        path = runtime.MODELS / f"{path.name}.onnx"
-    app = create(inference.load(path), host=asked.host)
+    app = create(*photos.load(asked.model), host=asked.host)
 
     class Handler(WSGIRequestHandler):
         timeout = PATIENCE

@@ -30,11 +30,11 @@ def client(monkeypatch):
         expressions=EXPRESSIONS,
         input_shape=(64, 64, 1),
         predict=lambda crops: answer[: len(crops)],
-        metadata={"accuracy": {"name": "small", "trained_on": None, "test_accuracy": None}},
     )
     boxes = [Detection(Box(1, 2, 5, 6), 0.9), Detection(Box(0, 0, 7, 7), 0.6)]
     monkeypatch.setattr(faces, "detect", lambda *_, **__: boxes)
-    return app.create(network).test_client()
+    about = {"name": "small", "trained_on": None, "test_accuracy": None}
+    return app.create(network, about).test_client()
 
 
 def packed(kind="PNG", size=(40, 30), mode="RGB", **options):

@@ -46,7 +46,7 @@ def scene(portrait, at=0):
     """Put the portrait's face on gray, between a black edge and a white one; `at` moves it."""
     pixels = np.full((240, 320, 3), 128, np.uint8)
     pixels[:, :20], pixels[:, -20:] = 0, 255
-    pixels[30:210, 60 + at : 240 + at] = portrait[20:200, 130:310]
+    pixels[30:210, 60 + at // 4 : 240 + at // 4] = portrait[20:200, 130:310]
     pixels[:20] = at  # which moment this is
     return pixels
 
@@ -57,7 +57,7 @@ def film(portrait, tmp_path_factory):
 
     path = tmp_path_factory.mktemp("film") / "film.webm"
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"VP80"), 10, (320, 240))
-    for at in range(0, 60, 2):
+    for at in range(0, 240, 2):  # 12 seconds
         writer.write(scene(portrait, at)[..., ::-1])
     writer.release()
     return path
@@ -95,7 +95,9 @@ def server():
     """The address of `app.py`'s application."""
     from werkzeug.serving import make_server
 
-    running = serve(make_server("127.0.0.1", 0, app.create(inference.load()), threaded=True))
+    running = serve(
+        make_server("127.0.0.1", 0, app.create(*photos.load(inference.DEFAULT)), threaded=True)
+    )
     yield f"http://127.0.0.1:{running.server_port}/"
     running.shutdown()
 
@@ -184,8 +186,8 @@ def until(page, expression, argument=None):
 
 
 def answered(page):
-    """Wait for an answer; return what it says."""
-    until(page, "/face/i.test(summary.textContent) && !/…/.test(summary.textContent)")
+    """Wait until one face is found: a camera's first frame may be black; return what is said."""
+    until(page, "summary.textContent.startsWith('1 face')")
     return page.inner_text("#summary")
 
 
@@ -286,7 +288,7 @@ def test_a_server_that_is_gone_is_named(visit, server):
 def test_a_film_is_followed_wound_and_stopped(visit, address, film):
     page = visit(address)
     page.set_input_files("#film", film)
-    assert answered(page).startswith("1 face")
+    answered(page)
     page.click("#pause")
     assert page.inner_text("#pause") == "Go on"
     assert page.is_visible("#minute")
@@ -309,7 +311,7 @@ def test_a_film_is_followed_wound_and_stopped(visit, address, film):
 
 
 def test_boxes_are_drawn_on_the_frame_that_was_analyzed(visit, server, film):
-    sent, released = [], threading.Event()
+    sent = []
     page = visit(server)
 
     def hold(route):
@@ -320,10 +322,11 @@ def test_boxes_are_drawn_on_the_frame_that_was_analyzed(visit, server, film):
 
     page.route("**/api/analyze", hold)
     page.set_input_files("#film", film)
-    while len(sent) < 3:
+    for _ in range(200):
         page.wait_for_timeout(50)
+        if len(sent) > 2:
+            break
     page.wait_for_timeout(500)
-    released.set()
     moments = [np.asarray(Image.open(io.BytesIO(body)))[5, 160].mean() for body in sent]
     assert moments[2] > moments[1]
     assert abs(level(page, 0.5, 0.02) - moments[1]) < 3
@@ -337,7 +340,7 @@ def test_the_camera_starts_by_a_click_is_mirrored_and_let_go(visit, address):
     assert page.evaluate("window.stream") is None
     assert "you have allowed" in page.inner_text("#camera-state")
     page.click("#camera")
-    assert answered(page).startswith("1 face")
+    answered(page)
     assert level(page, 0.01) > 200 > 50 > level(page, 0.99)  # the white edge is on the left now
     filled = "strip.getContext('2d').getImageData(0, 0, 600, 80).data.some((level) => level > 0)"
     until(page, filled)
@@ -367,6 +370,11 @@ def test_a_camera_that_is_denied_is_named(visit, address):
     assert page.inner_text("#problem") == ""
 
 
+FAILING = """(name) => {
+    navigator.mediaDevices.getUserMedia = async () => { throw new DOMException("why", name); };
+}"""
+
+
 @pytest.mark.parametrize(
     ("name", "said"),
     [
@@ -380,11 +388,7 @@ def test_a_camera_that_is_denied_is_named(visit, address):
 )
 def test_each_way_a_camera_fails_has_its_sentence(visit, server, name, said):
     page = visit(server)
-    page.evaluate(
-        "(name) => { navigator.mediaDevices.getUserMedia = "
-        "async () => { throw new DOMException('why', name); }; }",
-        name,
-    )
+    page.evaluate(FAILING, name)
     page.click("#camera")
     assert said in problem(page)
 
@@ -404,7 +408,7 @@ def test_without_a_secure_context_the_camera_is_not_offered(visit, static):
     page.click("#camera")
     assert "needs https" in problem(page)
     page.click("#samples button")
-    assert answered(page).startswith("1 face")
+    answered(page)
 
 
 def test_a_hidden_tab_pauses(visit, server):
@@ -462,7 +466,7 @@ def test_the_keyboard_alone_is_enough(visit, server):
     for control in ("photo", "film", "camera", "Eileen Collins"):
         go_to(control)
     page.keyboard.press("Enter")
-    assert answered(page).startswith("1 face")
+    answered(page)
     page.reload()
     page.wait_for_selector("html[data-ready]")
     go_to("camera")
@@ -503,7 +507,7 @@ def test_it_fits_and_axe_finds_nothing(visit, server, scheme, size):
     answered(page)
     page.click("#pause")
     check("the camera")
-    page.context.grant_permissions([])
+    page.evaluate(FAILING, "NotFoundError")
     page.click("#camera")
     problem(page)
     check("a problem")

@@ -1,16 +1,18 @@
 // One question, two who answer it: the Python that served this page, or this browser itself.
-// analyze(canvas, type) promises {width, height, faces}, faces as utils.photos writes them.
+// analyze(canvas, live) promises {width, height, faces}, faces as utils.photos writes them. Of what
+// is not live, a photo, nothing is lost on the way, and it is turned where no face is upright.
 
 export async function prepare(network) {
   return network.backend === "server" ? askServer : inBrowser(network);
 }
 
-async function askServer(canvas, type = "image/png") {
+async function askServer(canvas, live) {
+  const type = live ? "image/jpeg" : "image/png";
   const body = await new Promise((done) => canvas.toBlob(done, type, 0.92));
   if (!body) throw new Error("This browser could not pack the picture: it may be too large.");
   let answer, told;
   try {
-    answer = await fetch("api/analyze", {
+    answer = await fetch(live ? "api/analyze?frame=1" : "api/analyze", {
       method: "POST", body, headers: { "Content-Type": type },
     });
     told = await answer.json();
@@ -37,10 +39,10 @@ async function inBrowser(network) {
   });
   const device = new URLSearchParams(location.search).get("device");
   const { runs } = await ask({ network, device });
-  const analyze = (canvas) => {
+  const analyze = (canvas, live) => {
     const { width, height } = canvas;
     const pixels = canvas.getContext("2d").getImageData(0, 0, width, height).data;
-    return ask({ width, height, pixels }, [pixels.buffer]);
+    return ask({ width, height, pixels, live }, [pixels.buffer]);
   };
   return Object.assign(analyze, { runs });
 }

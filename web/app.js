@@ -68,14 +68,15 @@ function drawPicture(frame, faces, mirrored) {
   if (mirrored) pen.setTransform(-1, 0, 0, 1, width, 0);
   pen.drawImage(frame, 0, 0);
   pen.restore();
-  const size = Math.max(11, 5 * unit);
+  const size = Math.max(12, 10 * unit);
   pen.font = `600 ${size}px system-ui, sans-serif`;
   pen.textBaseline = "top";
-  pen.lineWidth = Math.max(2, unit);
   faces.forEach(({ box, expression, probability }, at) => {
     const color = colorOf(expression), left = mirrored ? width - box.right : box.left;
-    pen.strokeStyle = color;
-    pen.strokeRect(left, box.top, box.right - box.left, box.bottom - box.top);
+    for (const [style, line] of [[inkOn(color), 3], [color, 1.5]]) { // a rim, to be seen on any photo
+      [pen.strokeStyle, pen.lineWidth] = [style, Math.max(line, line * unit)];
+      pen.strokeRect(left, box.top, box.right - box.left, box.bottom - box.top);
+    }
     const caption = `${at + 1} ${expression} ${percent(probability)}`;
     const wide = pen.measureText(caption).width + size * 0.6, high = size * 1.4;
     const x = Math.max(0, Math.min(left, width - wide));
@@ -194,7 +195,7 @@ async function usePhoto(file) {
   const mine = begin("Looking for faces …");
   try {
     const canvas = await drawn(file);
-    const { faces } = await (await analyzing)(canvas, "image/png");
+    const { faces } = await (await analyzing)(canvas, false);
     if (mine !== turn) return;
     open("photo");
     show(canvas, faces);
@@ -228,6 +229,7 @@ function open(kind, cameras = []) {
   $("seek-label").hidden = kind !== "film";
   $("cameras-label").hidden = cameras.length < 2;
   $("rate").textContent = "";
+  $("stage").scrollIntoView({ block: "nearest" });
 }
 
 // Stop, and let go: of the camera, and of the film's memory.
@@ -250,27 +252,31 @@ function newVideo(properties) {
   return Object.assign(video, { muted: true, playsInline: true }, properties);
 }
 
-const newFrame = (video) => new Promise((done) => (
-  video.requestVideoFrameCallback ? video.requestVideoFrameCallback(done) : requestAnimationFrame(done)
-));
-
 // Shows frame after frame, each with the answer to that same frame, until another choice or Stop.
 async function follow(mine) {
   const frame = document.createElement("canvas"), { video, kind } = mine;
   const pen = frame.getContext("2d", { willReadFrequently: true });
   const analyze = await analyzing;
-  let before = null, rate = 0;
+  let before = null, rate = 0, seen = null, wake = null;
+  video.addEventListener("seeked", () => wake?.()); // a film that is wound while it rests
+  const newFrame = () => new Promise((done) => {
+    wake = done;
+    if (video.requestVideoFrameCallback) video.requestVideoFrameCallback(done);
+    else requestAnimationFrame(done);
+  });
   while (mine === source) {
-    if (!mine.again) await newFrame(video);
-    mine.again = false;
+    const unseen = video.paused && !video.seeking && video.currentTime !== seen;
+    if (!unseen) await newFrame();
     if (mine !== source) return;
-    // Where there is no requestVideoFrameCallback, a frame may be the last one still.
-    if (document.hidden || !video.videoWidth || video.currentTime === mine.seen) continue;
-    mine.seen = video.currentTime;
+    if (document.hidden || !video.videoWidth || video.seeking || video.currentTime === seen) {
+      if (unseen) await newFrame();
+      continue;
+    }
+    seen = video.currentTime;
     [frame.width, frame.height] = fitted(video.videoWidth, video.videoHeight, FRAME_SIDE);
-    const time = kind === "film" ? video.currentTime : performance.now() / 1000;
+    const time = kind === "film" ? seen : performance.now() / 1000;
     pen.drawImage(video, 0, 0, frame.width, frame.height);
-    const { faces } = await analyze(frame, "image/jpeg");
+    const { faces } = await analyze(frame, true);
     if (mine !== source) return;
     show(frame, faces, mine.mirrored);
     drawMinute(time, faces);
@@ -324,7 +330,7 @@ async function useFilm(file) {
     release();
     problem(`${name} breaks off after ${video.currentTime.toFixed(1)} seconds: what is shown is the last frame that could be read.`);
   };
-  start({ kind: "film", video, address, mirrored: false, again: true });
+  start({ kind: "film", video, address, mirrored: false });
 }
 
 async function useCamera(deviceId) {

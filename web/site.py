@@ -111,7 +111,7 @@ def build(folder: Path, network: Path | None = None) -> list[str]:
         shutil.copy(app.WEB / name, folder)
     for path in (network, *runtime.MODELS.glob("centerface.*")):
         shutil.copy(path, folder / "models")
-    about = app.described(classifier)
+    about = app.described(classifier.expressions, classifier.metadata["accuracy"])
     for sample in about["samples"]:
         shutil.copy(app.PHOTOS / sample["file"], folder / "samples")
     with tarfile.open(archive) as packed:
@@ -129,7 +129,6 @@ def build(folder: Path, network: Path | None = None) -> list[str]:
             "side": faces.DETECTORS["centerface"],
             "sure": faces.SURE,
             "overlapping": faces.OVERLAPPING,
-            "turn": True,
         },
     }
     fetched = [*(folder / "models").iterdir(), *(folder / "ort" / name for name in RUNTIME_FILES[:3])]

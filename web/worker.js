@@ -29,9 +29,9 @@ async function run(session, data, dims) {
   return session.run({ [name]: new ort.Tensor("float32", data, dims) });
 }
 
-async function find(photo) {
+async function find(photo, live) {
   const { detector: how } = network, shown = shownAt(photo, how.side);
-  for (let turns = 0; turns < (how.turn ? 4 : 1); turns++) {
+  for (let turns = 0; turns < (live ? 1 : 4); turns++) {
     const picture = turned(shown, turns), { width, height, floats } = planes(picture);
     const maps = await run(detector, floats, [1, 3, height, width]);
     const boxes = decode(detector.outputNames.map((name) => maps[name]), how);
@@ -41,8 +41,8 @@ async function find(photo) {
   return [];
 }
 
-async function analyze({ width, height, pixels }) {
-  const photo = fromRGBA(width, height, pixels), found = await find(photo);
+async function analyze({ width, height, pixels, live }) {
+  const photo = fromRGBA(width, height, pixels), found = await find(photo, live);
   if (!found.length) return { width, height, faces: [] };
   const { size, channels, expressions, margin } = network, one = size * size * channels;
   const faces = new Float32Array(found.length * one);
