@@ -46,10 +46,12 @@ function resample(picture, width, height, taps) {
       }
     }
   }
+  // OpenCV rounds halves to even, but up where both sides are halved.
+  const nudge = taps === areaTaps && wide === 2 * width && high === 2 * height ? 1e-3 : 0;
   const line = width * channels, result = new Uint8ClampedArray(height * line);
   for (let y = 0; y < height; y++) {
     for (let x = 0; x < line; x++) {
-      let sum = 0;
+      let sum = nudge;
       for (const [at, weight] of down[y]) sum += between[at * line + x] * weight;
       result[y * line + x] = sum; // rounded and clamped by the array
     }
@@ -155,16 +157,24 @@ export function planes({ width: wide, height: high, data }) {
   return { width, height, floats };
 }
 
-// CenterFace's maps (heat, sides, offsets), a quarter of its input's size, to [left, top, right,
-// bottom, confidence], the surest first; of two that overlap, the surer one.
-export function decode([heat, sides, offsets], { sure, overlapping }) {
+// CenterFace's maps (heat, sides, offsets, points), a quarter of its input's size, to [left, top,
+// right, bottom, confidence, quarter turns], the surest first; of two that overlap, the surer one.
+export function decode([heat, sides, offsets, points], { sure, overlapping, leaning }) {
   const columns = heat.dims[3], plane = heat.dims[2] * columns, found = [];
   for (let at = 0; at < plane; at++) {
     if (!(heat.data[at] > sure)) continue;
     const high = 2 * Math.exp(sides.data[at]), wide = 2 * Math.exp(sides.data[plane + at]);
     const y = 4 * (Math.floor(at / columns) + offsets.data[at] + 0.5);
     const x = 4 * ((at % columns) + offsets.data[plane + at] + 0.5);
-    found.push([x - wide, y - high, x + wide, y + high, heat.data[at]]);
+    // Two eyes, the nose, two corners of the mouth: y and x of each, as shares of the sides.
+    const [eye, otherEye, , mouth, otherMouth] = [0, 2, 4, 6, 8];
+    const from = (axis, point) => points.data[(point + axis) * plane + at];
+    const [below, beside] = [0, 1].map((axis) => (
+      from(axis, mouth) + from(axis, otherMouth) - from(axis, eye) - from(axis, otherEye)
+    ));
+    const angle = (Math.atan2(beside * wide, below * high) * 180) / Math.PI;
+    const turns = Math.abs(angle) > leaning ? (4 - Math.round(angle / 90)) % 4 : 0;
+    found.push([x - wide, y - high, x + wide, y + high, heat.data[at], turns]);
   }
   found.sort((a, b) => b[4] - a[4]);
   const kept = [];
@@ -178,7 +188,7 @@ export function decode([heat, sides, offsets], { sure, overlapping }) {
 export function placed(boxes, picture, turns, photo) {
   const upright = turns % 2 ? [picture.height, picture.width] : [picture.width, picture.height];
   const across = photo.width / upright[0], down = photo.height / upright[1], found = [];
-  for (const [x1, y1, x2, y2, confidence] of boxes) {
+  for (const [x1, y1, x2, y2, confidence, lying] of boxes) {
     let box = [
       Math.max(x1, 0), Math.max(y1, 0), Math.min(x2, picture.width), Math.min(y2, picture.height),
     ];
@@ -190,7 +200,10 @@ export function placed(boxes, picture, turns, photo) {
     }
     const right = Math.min(photo.width, box[2] * across);
     const bottom = Math.min(photo.height, box[3] * down);
-    found.push({ turns, confidence, box: { left: box[0] * across, top: box[1] * down, right, bottom } });
+    found.push({
+      turns: (turns + lying) % 4, confidence,
+      box: { left: box[0] * across, top: box[1] * down, right, bottom },
+    });
   }
   return found;
 }

@@ -129,6 +129,7 @@ def build(folder: Path, network: Path | None = None) -> list[str]:
             "side": faces.DETECTORS["centerface"],
             "sure": faces.SURE,
             "overlapping": faces.OVERLAPPING,
+            "leaning": faces.LEANING,
         },
     }
     fetched = [*(folder / "models").iterdir(), *(folder / "ort" / name for name in RUNTIME_FILES[:3])]
