@@ -226,7 +226,9 @@ def test_our_own_page_is_answered(client, headers):
 
 
 def test_a_link_from_another_site_opens_the_page(client):
-    assert client.get("/", base_url=HOME, headers={"Sec-Fetch-Site": "cross-site"}).status_code == 200
+    assert (
+        client.get("/", base_url=HOME, headers={"Sec-Fetch-Site": "cross-site"}).status_code == 200
+    )
 
 
 def test_the_page_s_files_and_nothing_else_are_served(client, root):

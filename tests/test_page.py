@@ -573,7 +573,9 @@ def test_50_faces_are_named_in_the_browser_as_in_python(visit, server, static, p
                 assert list(one["box"].values()) == pytest.approx(
                     list(other["box"].values()), abs=0.05
                 )
-                shares = [[face["probabilities"][name] for name in EXPRESSIONS] for face in (one, other)]
+                shares = [
+                    [face["probabilities"][name] for name in EXPRESSIONS] for face in (one, other)
+                ]
                 assert shares[0] == pytest.approx(shares[1], abs=0.01)
 
 

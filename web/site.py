@@ -132,7 +132,10 @@ def build(folder: Path, network: Path | None = None) -> list[str]:
             "leaning": faces.LEANING,
         },
     }
-    fetched = [*(folder / "models").iterdir(), *(folder / "ort" / name for name in RUNTIME_FILES[:3])]
+    fetched = [
+        *(folder / "models").iterdir(),
+        *(folder / "ort" / name for name in RUNTIME_FILES[:3]),
+    ]
     about["megabytes"] = round(sum(path.stat().st_size for path in fetched) / 1e6)
     runtime.write_json(folder / "network.json", about)
     files = sorted(
