@@ -19,6 +19,7 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from utils import inference, runtime
 from utils.expressions import COLORS
@@ -74,19 +75,17 @@ def described(expressions: Sequence[str], about: dict[str, Any]) -> dict[str, An
     }
 
 
-def local(name: str, host: str) -> bool:
+def local(header: str, host: str) -> bool:
     """Tell whether a request's Host is this server's own, and no name that leads here by DNS.
 
     A page on the internet can let its own name point to 127.0.0.1 and then ask us as if it were
     ours (DNS rebinding). It cannot do so with an address in place of a name.
     """
-    if name in ("localhost", host):
-        return True
     try:
-        ipaddress.ip_address(name.strip("[]"))
-    except ValueError:
+        name = urlsplit(f"//{header}").hostname or ""
+        return name in ("localhost", host) or bool(ipaddress.ip_address(name))
+    except ValueError:  # neither
         return False
-    return True
 
 
 def create(classifier: Any, about: dict[str, Any], *, host: str = "127.0.0.1") -> flask.Flask:
@@ -122,7 +121,7 @@ def create(classifier: Any, about: dict[str, Any], *, host: str = "127.0.0.1") -
     @app.before_request
     def own_pages_only() -> Any:
         request = flask.request
-        if not local(request.host.rsplit(":", 1)[0] if request.host else "", host):
+        if not local(request.host, host):
             return refusal(403, "This server answers under its own address alone.")
         origin = request.headers.get("Origin")
         site = request.headers.get("Sec-Fetch-Site", "none")

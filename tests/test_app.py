@@ -218,6 +218,7 @@ def test_other_origins_and_rebound_names_are_refused(client, headers):
         {"Origin": HOME, "Sec-Fetch-Site": "same-origin"},
         {"Host": "localhost:5000", "Origin": "http://localhost:5000"},
         {"Host": "[::1]:5000", "Origin": "http://[::1]:5000"},
+        {"Host": "[::1]"},
     ],
     ids=str,
 )

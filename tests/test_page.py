@@ -9,6 +9,7 @@ import struct
 import tarfile
 import threading
 import wave
+import zlib
 
 import numpy as np
 import pytest
@@ -248,8 +249,6 @@ def header_of(width, height):
     Image.new("L", (8, 8)).save(content, "PNG")
     png = bytearray(content.getvalue())
     png[16:24] = struct.pack(">II", width, height)
-    import zlib
-
     png[29:33] = struct.pack(">I", zlib.crc32(png[12:29]))
     return bytes(png)
 

@@ -136,7 +136,7 @@ function drawMinute(time, faces) {
     if (!moment.shares) return;
     const place = (when) => width * (1 - (time - when) / MINUTE);
     // A moment lasts until the next, but not through a pause.
-    const end = Math.min(minute[at + 1]?.time ?? time, moment.time + 2);
+    const end = Math.min(minute[at + 1]?.time ?? time, moment.time + 4);
     const left = Math.floor(place(moment.time)), wide = Math.max(1, Math.ceil(place(end)) - left);
     let top = 0;
     for (const name of network.expressions) {
