@@ -563,10 +563,10 @@ def test_50_faces_are_named_in_the_browser_as_in_python(visit, server, static, p
         pictures.append(base64.b64encode(content.getvalue()).decode())
         expected.append([face.as_json() for face in photos.find(photo, classifier)])
     assert sum(map(len, expected)) >= 50
-    for address in (server, static):
-        answers = visit(address).evaluate(ANALYZE, pictures)
+    for address, count in ((server, 10), (static, 50)):
+        answers = visit(address).evaluate(ANALYZE, pictures[:count])
         assert answers["runs"] == (None if address == server else "wasm")
-        for answer, named in zip(answers["found"], expected, strict=True):
+        for answer, named in zip(answers["found"], expected[:count], strict=True):
             assert len(answer["faces"]) == len(named)
             for one, other in zip(answer["faces"], named, strict=True):
                 assert list(one["box"].values()) == pytest.approx(

@@ -2,6 +2,8 @@
 // A picture is {width, height, channels, data}, data as bytes row by row; a box has left, top,
 // right and bottom in pixel edges.
 
+const { fround } = Math; // OpenCV computes in 32 bits, and halves are frequent
+
 // The columns (or rows) that OpenCV's INTER_AREA adds up for each new one, with their weights.
 function areaTaps(from, to) {
   const scale = from / to;
@@ -9,14 +11,14 @@ function areaTaps(from, to) {
     const start = at * scale, end = start + scale, cell = Math.min(scale, from - start);
     const last = Math.min(Math.floor(end), from - 1), first = Math.min(Math.ceil(start), last);
     const taps = [];
-    if (first - start > 1e-3) taps.push([first - 1, (first - start) / cell]);
-    for (let one = first; one < last; one++) taps.push([one, 1 / cell]);
-    if (end - last > 1e-3) taps.push([last, Math.min(end - last, 1, cell) / cell]);
+    if (first - start > 1e-3) taps.push([first - 1, fround((first - start) / cell)]);
+    for (let one = first; one < last; one++) taps.push([one, fround(1 / cell)]);
+    if (end - last > 1e-3) taps.push([last, fround(Math.min(end - last, 1, cell) / cell)]);
     return taps;
   });
 }
 
-// The same for INTER_CUBIC, in its fixed point of 11 bits; beyond the edge stands the edge.
+// The same for INTER_CUBIC; beyond the edge stands the edge.
 function cubicTaps(from, to) {
   const scale = from / to, a = -0.75;
   return Array.from({ length: to }, (_, at) => {
@@ -25,9 +27,8 @@ function cubicTaps(from, to) {
     const near = (t) => ((a + 2) * t - (a + 3)) * t * t + 1;
     const weights = [far(x + 1), near(x), near(1 - x)];
     weights.push(1 - weights[0] - weights[1] - weights[2]);
-    return weights.map((weight, tap) => [
-      Math.min(Math.max(whole - 1 + tap, 0), from - 1), Math.round(weight * 2048) / 2048,
-    ]);
+    const within = (one) => Math.min(Math.max(one, 0), from - 1);
+    return weights.map((weight, tap) => [within(whole - 1 + tap), weight]);
   });
 }
 
@@ -40,7 +41,7 @@ function resample(picture, width, height, taps) {
       for (let channel = 0; channel < channels; channel++, out++) {
         let sum = 0;
         for (const [at, weight] of across[x]) {
-          sum += data[(y * wide + at) * channels + channel] * weight;
+          sum = fround(sum + fround(data[(y * wide + at) * channels + channel] * weight));
         }
         between[out] = sum;
       }
@@ -52,7 +53,9 @@ function resample(picture, width, height, taps) {
   for (let y = 0; y < height; y++) {
     for (let x = 0; x < line; x++) {
       let sum = nudge;
-      for (const [at, weight] of down[y]) sum += between[at * line + x] * weight;
+      for (const [at, weight] of down[y]) {
+        sum = fround(sum + fround(between[at * line + x] * weight));
+      }
       result[y * line + x] = sum; // rounded and clamped by the array
     }
   }
