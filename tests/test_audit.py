@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from utils import datasets, evaluation, records, runtime, sample
 from utils.datasets import FaceDataset
-from utils.honesty import audit, copies
+from utils.honesty import audit, case, claims, copies
 from utils.runtime import DataError, ModelError
 from utils.sample.planted import CHANGES
 
@@ -340,3 +340,27 @@ def test_recorded_pairs_of_fer2013_correlate_as_recorded(raw):
     made = copies.mirrored(faces.images[leaks.rows[at]], leaks.mirrored[at])
     found = copies.correlations(made, faces.images[leaks.nearest[at]])
     assert np.allclose(found, leaks.correlation[at], atol=1e-6)
+
+
+def test_the_prepared_set_has_its_three_faults_and_no_others():
+    faces = case.prepared()
+    test, found = faces.part("test"), audit.examine(faces)
+    counts = found.problems()["test"]
+    assert counts[["exact_copies", "near_mirrored", "shifted_copies", "flat"]].tolist() == [
+        0,
+        24,
+        0,
+        0,
+    ]
+    assert claims.match_supports(np.bincount(test.labels)).how == "balanced"
+    pairs = found.pairs()
+    wrong = pairs[pairs["label"] != pairs["copy_of_label"]]
+    swapped = {tuple(pair) for pair in wrong[["label", "copy_of_label"]].to_numpy().tolist()}
+    assert swapped == {("fear", "surprise"), ("surprise", "fear")}
+    assert counts["near_other_label"] == len(wrong)
+    made = faces.rows >= 2000
+    assert len(np.unique(faces.rows)) == len(faces)
+    assert (made & (faces.split == "test")).sum() == len(test) - (
+        ~made & (faces.split == "test")
+    ).sum()
+    assert faces.fingerprint() == case.prepared().fingerprint() != case.prepared(1).fingerprint()

@@ -186,6 +186,47 @@ def test_learning_curves_mark_the_best_epoch():
     assert figures.learning_curves(HISTORY.iloc[:1])._repr_png_()
 
 
+def chain(*layers):
+    import keras
+
+    ends = [keras.layers.Flatten(), keras.layers.Dense(3, activation="softmax")]
+    return keras.Sequential([keras.Input((16, 16, 1)), *layers, *ends])
+
+
+def test_architecture_draws_each_block_to_scale_with_its_parameters():
+    import keras
+
+    inner = keras.Sequential([keras.layers.Conv2D(8, 3, padding="same"), keras.layers.ReLU()])
+    model = chain(keras.layers.Conv2D(4, 3, padding="same"), keras.layers.MaxPooling2D(), inner)
+    figure = figures.architecture(model, title="small")
+    found = said(figure)
+    assert {"small", "16×16×1", "8×8×4", "8×8×8", "3", "dense, 3 units\nsoftmax"} <= set(found)
+    assert "convolution 3×3\nmax-pooling" in found
+    counts = [text for text in found[found.index("parameters:") :] if text[-1].isdigit()]
+    counts = [int(text.replace(",", "")) for text in counts if "×" not in text and text != "3"]
+    assert sum(counts) == model.count_params()
+    # Five blocks, of three faces each, every face on white: pixels, two of the first, two others.
+    assert len(figure.axes[0].patches) == 5 * 3 * 2
+    fronts = [patch.get_xy() for patch in figure.axes[0].patches[1::6]]
+    pixels, made, pooled, second, _ = (front[:, 1].max() for front in fronts)
+    assert pixels == made == pytest.approx(2 * pooled)
+    assert pooled == second
+    first, pooled, second = (np.ptp(fronts[at][:, 0]) for at in (1, 2, 3))
+    assert second == pytest.approx(2 * first) == pytest.approx(2 * pooled)
+    assert figure._repr_png_()
+
+
+def test_architecture_refuses_branches_and_empty_networks():
+    import keras
+
+    pixels = keras.Input((8, 8, 1))
+    one, two = (keras.layers.Conv2D(2, 3)(pixels) for _ in range(2))
+    with pytest.raises(DataError, match="joins branches"):
+        figures.architecture(keras.Model(pixels, keras.layers.Add()([one, two])))
+    with pytest.raises(DataError, match="found none"):
+        figures.architecture(keras.Model(pixels, keras.layers.ReLU()(pixels)))
+
+
 def test_several_runs_are_dots_with_their_values():
     other = REPORT.assign(f1=REPORT["f1"] / 2)
     axes = figures.per_class_bars({"one": REPORT, "two": other}).axes[0]
@@ -285,3 +326,12 @@ def test_what_is_no_picture_is_refused(image):
 def test_what_does_not_fit_is_refused(draw, expected):
     with pytest.raises(DataError, match=expected):
         draw()
+
+
+def test_a_png_is_brought_to_256_colors_once():
+    buffer = io.BytesIO()
+    Image.fromarray(RNG.integers(0, 256, (40, 40, 3), dtype=np.uint8)).save(buffer, "PNG")
+    small = figures.quantized(buffer.getvalue())
+    assert Image.open(io.BytesIO(small)).mode == "P"
+    assert len(small) < len(buffer.getvalue())
+    assert figures.quantized(small) == small

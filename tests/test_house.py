@@ -13,8 +13,8 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 #: The rooms in the order that the data flow: a room imports only from those before it.
 ROOMS = [
-    *("utils", "utils.runtime", "utils.expressions", "utils.inference", "utils.sample"),
-    *("utils.faces",),
+    *("utils", "utils.runtime", "utils.expressions", "utils.exercises", "utils.inference"),
+    *("utils.sample", "utils.faces"),
     *("utils.datasets", "utils.balance", "utils.layers", "utils.augment", "utils.models"),
     *("utils.records", "utils.training", "utils.evaluation", "utils.explain", "utils.figures"),
     *("utils.honesty", "utils.photos", "utils.films", "utils.export"),

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import io
 from collections.abc import Sequence
+
+import numpy as np
 
 from utils import datasets, runtime
 
@@ -37,7 +40,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         table = datasets.label_agreement(faces.labels, faces.votes, faces.split)
         beside = target.with_name("ferplus-agreement.csv")
         runtime.write_atomically(beside, table.to_csv().encode())
-        print(f"wrote {beside.name}")
+        votes = target.with_name("ferplus-test-votes.npz")
+        test, content = faces.part("test"), io.BytesIO()
+        np.savez_compressed(
+            content, rows=test.rows.astype(np.int32), votes=test.votes.astype(np.uint8)
+        )
+        runtime.write_atomically(votes, content.getvalue())
+        print(f"wrote {beside.name} and {votes.name}")
 
 
 if __name__ == "__main__":

@@ -16,8 +16,9 @@ from utils.figures.accuracies import reliability, robustness_curves
 from utils.figures.classes import class_counts, confusion_matrix, per_class_bars
 from utils.figures.honesty import best_correlations, claims_against_reported
 from utils.figures.honesty import mistakes_waterfall, problem_counts
+from utils.figures.network import architecture
 from utils.figures.pictures import ANNOTATED_SIDES, annotated_photo, augmentation_examples
 from utils.figures.pictures import face_sheet, photo_with_boxes, picture_row, smote_parents
 from utils.figures.pictures import top_predictions
-from utils.figures.style import STYLE, Figure, save
+from utils.figures.style import STYLE, Figure, quantized, save
 from utils.figures.training import accuracy_by_time, growth_curves, learning_curves, speed_ratios

@@ -15,6 +15,7 @@ from utils.figures import style
 from utils.figures.style import INK, MAIN, WRONG, Figure, styled
 from utils.runtime import DataError
 
+_SEED = {**style.mark("o", INK, False), "markersize": 5, "markeredgewidth": 1.2}
 _SPLITS = {"training": "#BBBBBB", "validation": "#88CCEE", "test": MAIN}
 #: Kind of a mistake → what the legend says, and color.
 _KINDS = {
@@ -124,11 +125,11 @@ def mistakes_waterfall(table: pd.DataFrame, *, claims: Mapping[str, float] | Non
     claims : mapping of names to percentages, optional
         Figures from elsewhere, marked by dotted upright lines.
 
-    A bar goes from the honest figure to the mean figure with the mistake; at the right stand that
-    figure, the difference in points and its 95 % interval, which is also drawn. A diamond marks
-    where the same thing leads when it is done after the split.
+    A bar goes from the honest figure to the mean figure with the mistake, and a dot marks each
+    seed: an interval from three seeds would run past 100 %. At the right stand the mean and the
+    difference in points. A diamond marks where the same thing leads when done after the split.
     """
-    needed = ("title", "kind", "base", "figure", "points", "low", "high", "done_right")
+    needed = ("title", "kind", "base", "figure", "points", "each", "done_right")
     style.require_columns(table, needed, "table of mistakes")
     honest = table.index == table["base"]
     wrong = table[~honest]
@@ -147,6 +148,7 @@ def mistakes_waterfall(table: pd.DataFrame, *, claims: Mapping[str, float] | Non
         at = len(names)
         axes.vlines(base["figure"], at - 0.4, at + len(rows) + 0.4, color=INK, linewidth=1.6)
         style.beside(axes, at, f"{base['figure']:.1f} %", fontweight="bold")
+        axes.plot(base["each"], [at] * len(base["each"]), **_SEED)
         for place, row in enumerate(rows.itertuples(), start=at + 1):
             _mistake(axes, place, row, base["figure"])
         names += [textwrap.fill(str(one), 38) for one in (base["title"], *rows["title"])]
@@ -154,8 +156,9 @@ def mistakes_waterfall(table: pd.DataFrame, *, claims: Mapping[str, float] | Non
     axes.set_xlim(max(0, 10 * np.floor((table["figure"].min() - 4) / 10)), 101)
     style.whole_axis(axes.xaxis, 10)
     style.references(axes, claims)
-    axes.set_xlabel("figure (%), mean of the seeds; right: the difference in points (95% interval)")
+    axes.set_xlabel("figure (%), mean of the seeds; right: the mean, and the difference in points")
     handles = [Line2D([], [], color=INK, linewidth=1.6, label="honest figure")]
+    handles.append(Line2D([], [], label="one seed", **_SEED))
     used = [_KINDS[kind] for kind in _KINDS if kind in set(wrong["kind"])]
     handles += [Patch(color=color, label=label) for label, color in used]
     if wrong["done_right"].notna().any():
@@ -167,14 +170,10 @@ def mistakes_waterfall(table: pd.DataFrame, *, claims: Mapping[str, float] | Non
 def _mistake(axes: Axes, place: int, row: tuple, honest: float) -> None:
     """Draw one mistake, from the honest figure to its own."""
     axes.barh(place, row.figure - honest, 0.66, honest, color=_KINDS[row.kind][1])
-    text = f"{row.figure:.1f} %   {row.points:+.1f}"
+    text = f"{row.figure:.1f} %   {row.points:+.1f}".replace("-", "−")
     # What the mistake is measured against: the base's mean over the seeds that both have.
     start = row.figure - row.points
-    if np.isfinite(row.low):
-        ends = [[row.points - row.low], [row.high - row.points]]
-        line = {"color": INK, "capsize": 3, "elinewidth": 1.3, "capthick": 1.3}
-        axes.errorbar(row.figure, place, xerr=ends, zorder=3, **line)
-        text += f" ({row.low:+.1f} to {row.high:+.1f})".replace("-", "−")
+    axes.plot(row.each, [place] * len(row.each), zorder=3, **_SEED)
     if np.isfinite(row.done_right):
         axes.plot(start + row.done_right, place, zorder=4, **style.mark("D", INK, False))
     style.beside(axes, place, text)
@@ -195,16 +194,23 @@ def claims_against_reported(
         Index: names; ``accuracy``, ``low``, ``high`` in percent, the latter two NaN where the
         number of test faces is not known.
     reported : DataFrame
-        The same, and ``kind`` ("published" or "reproduced"), ``outside_data`` (true, false or
-        missing: those with get an asterisk).
+        The same, and ``kind`` ("published", "measured" or "reproduced"), ``outside_data`` (true,
+        false or missing: those with get an asterisk).
     people : (float, float), optional
         How often people agree with the labels: the middle and half the width, in percent.
     """
-    columns, kinds = ["accuracy", "low", "high"], {"reproduced": True, "published": False}
+    columns = ["accuracy", "low", "high"]
+    kinds = {
+        "reproduced": {"filled": True},
+        "measured": {"marker": "s", "filled": False},
+        "published": {"filled": False},
+    }
     style.require_columns(claims, columns, "claims")
     style.require_columns(reported, [*columns, "kind", "outside_data"], "reported")
     if unknown := set(reported["kind"]) - set(kinds):
-        raise DataError(f"reported: found kind {min(unknown)!r}, expected {' or '.join(kinds)}")
+        raise DataError(
+            f"reported: found kind {min(unknown)!r}, expected one of {', '.join(kinds)}"
+        )
     claims, reported = (
         table.sort_values("accuracy", ascending=False, kind="stable")
         for table in (claims, reported)
@@ -217,7 +223,7 @@ def claims_against_reported(
     names = [*claims.index, "", *reported.index.where(~outside, reported.index + " *")]
     said = ["" if np.isnan(one) else f"{one:.1f}" for one in rows["accuracy"]]
     looks = [{"color": WRONG, "marker": "D"}] * (len(claims) + 1)
-    looks += [{"filled": kinds[kind]} for kind in reported["kind"]]
+    looks += [kinds[kind] for kind in reported["kind"]]
     figure, ((axes,),) = style.sheet(8.5, 0.36 * len(names) + 1.9)
     style.forest(axes, names, rows.to_numpy(float), said, looks)
     named = {}
@@ -233,8 +239,8 @@ def claims_against_reported(
     axes.margins(x=0.06)
     note = "\n* pre-trained on other pictures" if outside.any() else ""
     axes.set_xlabel(f"accuracy (%), with its 95% interval where the faces were counted{note}")
-    marks = {"claimed": style.mark("D", WRONG)}
-    marks |= {kind: style.mark(filled=filled) for kind, filled in kinds.items()}
+    marks, used = {"claimed": style.mark("D", WRONG)}, set(reported["kind"])
+    marks |= {kind: style.mark(**look) for kind, look in kinds.items() if kind in used}
     handles = [Line2D([], [], label=label, **one) for label, one in marks.items()]
     style.legend_below(figure, handles)
     return figure

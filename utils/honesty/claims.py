@@ -25,7 +25,9 @@ from utils import runtime
 from utils.expressions import EXPRESSIONS, FERPLUS_COLUMNS, FERPLUS_EXPRESSIONS, FOLDER_NAMES
 from utils.honesty.known import (
     ANCESTORS,
+    CONTRADICTED,
     DATASETS,
+    KINDS,
     KNOWN_SPLITS,
     PEOPLE,
     TEST_FACES,
@@ -38,7 +40,13 @@ from utils.honesty.known import (
 )
 from utils.runtime import DataError
 
-__all__ = ["ANCESTORS", "KNOWN_SPLITS", "best", "reported_table"]  # known's, beside its own
+__all__ = [
+    "ANCESTORS",
+    "KINDS",
+    "KNOWN_SPLITS",
+    "best",
+    "reported_table",
+]  # known's, beside its own
 
 #: How a share becomes a figure. Truncation is rare.
 ROUNDINGS = ("half up", "half even", "truncated")
@@ -397,10 +405,43 @@ def check_claim(
         points = math.nan if bar is None else round(float(value) - bar["accuracy"], 10)
         row[f"above_{kind}"] = points
         if kind == "reproduced":
-            error = standard_error(bar["accuracy"], n or math.nan)
+            error = math.nan if bar is None else standard_error(bar["accuracy"], n or math.nan)
             row["errors_above_reproduced"] = points / error
     row["above_people"] = float(value) - PEOPLE[0] if dataset == "fer2013" else math.nan
     return pd.Series(row, dtype=object, name=f"{value} %")
+
+
+def questions(claim: pd.Series) -> list[str]:
+    """Say what to ask the author of a claim (`check_claim`), the most telling question first."""
+    asked, match, n = [], claim["split"], claim["n"]
+    if claim["possible"] is False:
+        runs = claim["runs_needed"]
+        mean = f", or the mean of {runs} runs or more" if runs else ""
+        asked.append(
+            f"No whole number of {n:,} faces gives {claim.name}: of how many faces is it{mean}?"
+        )
+    if not claim["n_said"]:
+        asked.append("Of how many test faces, and of which split, is the figure?")
+    if match is not None:
+        place = f" ({match.split.name}; {match.split.note})" if match.split else ""
+        asked += {
+            "exact": []
+            if match.split and match.split.n == TEST_FACES.get(match.split.dataset)
+            else [f"These are not the official test faces{place}: what chose the epoch?"],
+            "to rounding": [f"Is this a split of your own{place}? What came before it?"],
+            "classes left out": [f"Why are {', '.join(match.changed)} left out?"],
+            "classes merged": [f"Why are {' and '.join(match.changed)} one class?"],
+            "balanced": ["Were the classes balanced before the split?"],
+            "none": ["Which faces are these? No known split has such counts."],
+        }[match.how]
+        asked += [
+            f"Is {given} named rightly? It has the count of {own}." for given, own in match.renamed
+        ]
+    if claim.get("report_fits") is False:
+        asked.append("Why does the table of recalls not give this accuracy?")
+    if claim["errors_above_reproduced"] > CONTRADICTED:
+        asked.append("It is far above what others reproduced: may one see the predictions?")
+    return asked or ["Arithmetic has nothing to ask: may one see the predictions all the same?"]
 
 
 def claims_table(claims: Mapping[str, pd.Series]) -> pd.DataFrame:
@@ -441,6 +482,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name, value in claim.items():
         shown = f"{value:.2f}" if isinstance(value, float) else value
         print(f"{name.replace('_', ' '):24} {'–' if value is None or value != value else shown}")
+    for question in questions(claim):
+        print("ask:", question)
     if claim.possible is False:
         known = possible_at(asked.accuracy, asked.dataset)
         # Of so many faces every figure is possible.

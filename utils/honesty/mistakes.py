@@ -272,8 +272,9 @@ def table(found: Mistakes) -> pd.DataFrame:
         Index ``mistake``: first the honest variant ("honest", or "by_photo"), then the mistakes
         that were trained, in `MISTAKES`' order. Columns: ``title``; ``kind``; ``base``, what it
         is compared with; ``seeds``, how many; ``n`` and ``leaked`` as `read_figure` returns them
-        for the first seed; ``figure``, the mean of the seeds, percent; ``points``, the mean of the
-        differences to the base, paired by seed, percentage points; ``low`` and ``high``, its 95 %
+        for the first seed; ``figure``, the mean of the seeds, percent; ``each``, a tuple of the
+        seeds' own figures; ``points``, the mean of the differences to the base, paired by seed,
+        percentage points; ``low`` and ``high``, its 95 %
         interval over the seeds (`evaluation.seeds_interval`; NaN for one seed), of the honest row
         that of its figure; ``done_right``, the difference where the same thing is done after the
         split (NaN where that is no question); ``wrong``, ``why`` and ``instead``.
@@ -295,6 +296,7 @@ def table(found: Mistakes) -> pd.DataFrame:
         _, n, leaked = read_figure(found, one.variant, both.index[0], one.reading)
         row = {key: getattr(one, key) for key in ("title", "kind", "base")}
         row |= {"seeds": len(both), "n": n, "leaked": leaked, "figure": both["wrong"].mean()}
+        row["each"] = tuple(both["wrong"])
         row |= {"points": 0.0 if is_base else mean, "low": low, "high": high}
         row["done_right"] = (control["wrong"] - control["base"]).mean()
         rows[one.name] = {**row, **{key: getattr(one, key) for key in texts}}
@@ -312,15 +314,15 @@ def _paired(found: Mistakes, variant: str, reading: str, base: str) -> pd.DataFr
 
 
 def describe(table: pd.DataFrame) -> str:
-    """Write `table`'s result as text: figure, points with their interval, title; a line each."""
+    """Write `table`'s result as text: figure, points, the seeds' range, title; a line each."""
     lines = []
     for name, row in table.iterrows():
         line, several = f"{row['figure']:5.1f} %  ", row["seeds"] > 1
         if name == row["base"]:
             line += f"{name}, {row['seeds']} seed{'s' * several}, n = {row['n']:,}"
         else:
-            interval = f" ({row['low']:+.1f} to {row['high']:+.1f})" * several
-            line += f"{row['points']:+5.1f}{interval}  {row['title']}"
+            seeds = f" ({min(row['each']):.1f} to {max(row['each']):.1f})" * several
+            line += f"{row['points']:+5.1f}{seeds}  {row['title']}"
         lines.append(line)
     return "\n".join(lines)
 
