@@ -40,8 +40,8 @@ function resample(picture, width, height, taps) {
     for (let x = 0; x < width; x++) {
       for (let channel = 0; channel < channels; channel++, out++) {
         let sum = 0;
-        for (const [at, weight] of across[x]) {
-          sum = fround(sum + fround(data[(y * wide + at) * channels + channel] * weight));
+        for (const tap of across[x]) {
+          sum = fround(sum + fround(data[(y * wide + tap[0]) * channels + channel] * tap[1]));
         }
         between[out] = sum;
       }
@@ -53,8 +53,8 @@ function resample(picture, width, height, taps) {
   for (let y = 0; y < height; y++) {
     for (let x = 0; x < line; x++) {
       let sum = nudge;
-      for (const [at, weight] of down[y]) {
-        sum = fround(sum + fround(between[at * line + x] * weight));
+      for (const tap of down[y]) {
+        sum = fround(sum + fround(between[tap[0] * line + x] * tap[1]));
       }
       result[y * line + x] = sum; // rounded and clamped by the array
     }
