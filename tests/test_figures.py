@@ -82,6 +82,7 @@ def every():
         "class_counts": figures.class_counts(COUNTS, title="counts"),
         "photo_with_boxes": figures.photo_with_boxes(PHOTO, BOXES, ["angry", "2"]),
         "picture_row": figures.picture_row([PHOTO, FACES[0], FACES[1, :, :, 0]], ["a", "b", "c"]),
+        "timeline": figures.timeline(np.arange(3.0), np.full((3, 7), 1 / 7), EXPRESSIONS),
         "smote_parents": figures.smote_parents(*parents),
         "augmentation_examples": figures.augmentation_examples(FACES[0], FACES[1:8]),
         "learning_curves": figures.learning_curves({"one": HISTORY, "two": HISTORY}),
