@@ -66,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--side",
         type=between(32, 4096, int),
         metavar="PIXELS",
-        help="longer side of what the detector is shown (centerface: 320); more finds smaller faces",
+        help="longer side of what the detector is shown (centerface: 320): more, smaller faces",
     )
     add(
         "--margin",
@@ -96,14 +96,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="write each photo and film that has a face there, its faces marked, as NAME-faces.png "
         "or .mp4, or NAME-faces-2 where that is taken; of a film also a figure a track",
     )
-    add("--table", type=Path, metavar="FILE", help="write a row a face: .csv or .parquet, a new file")
+    add(
+        "--table",
+        type=Path,
+        metavar="FILE",
+        help="write a row a face: .csv or .parquet, a new file",
+    )
     add("--json", action="store_true", help="print one JSON object instead (photos)")
     given = sys.argv[1:] if arguments is None else list(arguments)
     # argparse mixes photos with options, or takes "--" before a photo called -a.png: not both
     asked = (parser.parse_args if "--" in given else parser.parse_intermixed_args)(given)
     if not asked.files and asked.camera is None:
         parser.error("expected a FILE or --camera N")
-    filmed = asked.camera is not None or any(map(photos.is_film, asked.files))
+    sources, wrong = photos.listed(asked.files)
+    filmed = asked.camera is not None or any(map(photos.is_film, sources))
     if asked.json and filmed:
         parser.error("--json is for photos: the rows of a film go to --table")
     code, found = 0, []
@@ -114,7 +120,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         line = runtime.printable(" ".join(str(error).split()))
         print(f"predict.py: {line}", file=sys.stderr, flush=True)
 
-    sources, wrong = photos.listed(asked.files)
     for error in wrong:
         complain(error)
     classifier, network = photos.load(asked.model)
@@ -136,6 +141,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                         print("\n".join(film.sentences()), file=said, flush=True)
                     continue
                 photo = photos.read(source, classifier, **how)
+            except BrokenPipeError:  # nobody reads the rows any more: no fault of the film's
+                raise
             except (DataError, OSError) as error:
                 complain(error)
                 continue

@@ -82,6 +82,7 @@ def every():
         "class_counts": figures.class_counts(COUNTS, title="counts"),
         "photo_with_boxes": figures.photo_with_boxes(PHOTO, BOXES, ["angry", "2"]),
         "picture_row": figures.picture_row([PHOTO, FACES[0], FACES[1, :, :, 0]], ["a", "b", "c"]),
+        "timeline": figures.timeline(np.arange(3.0), np.full((3, 7), 1 / 7), EXPRESSIONS),
         "smote_parents": figures.smote_parents(*parents),
         "augmentation_examples": figures.augmentation_examples(FACES[0], FACES[1:8]),
         "learning_curves": figures.learning_curves({"one": HISTORY, "two": HISTORY}),
@@ -326,3 +327,12 @@ def test_what_is_no_picture_is_refused(image):
 def test_what_does_not_fit_is_refused(draw, expected):
     with pytest.raises(DataError, match=expected):
         draw()
+
+
+def test_a_png_is_brought_to_256_colors_once():
+    buffer = io.BytesIO()
+    Image.fromarray(RNG.integers(0, 256, (40, 40, 3), dtype=np.uint8)).save(buffer, "PNG")
+    small = figures.quantized(buffer.getvalue())
+    assert Image.open(io.BytesIO(small)).mode == "P"
+    assert len(small) < len(buffer.getvalue())
+    assert figures.quantized(small) == small

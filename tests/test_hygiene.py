@@ -1,10 +1,13 @@
 """The form of the committed notebooks, without a kernel; and that the check sees what it should."""
 
+import base64
 import copy
+import io
 import json
 import subprocess
 
 import pytest
+from PIL import Image
 
 from tools import notebooks
 
@@ -207,6 +210,18 @@ def test_schedule_is_read_from_the_head(good):
 
 
 # ------------------------------------------------------------------ sync, sizes, address
+
+
+def test_pictures_are_made_light_and_nothing_else_is_changed(good):
+    buffer = io.BytesIO()
+    Image.effect_noise((40, 40), 90).convert("RGB").save(buffer, "PNG")
+    picture = base64.b64encode(buffer.getvalue()).decode()
+    good["cells"][4]["outputs"].append(shown(**{"image/png": picture, "text/plain": "<Figure>"}))
+    light = notebooks.lightened(good)
+    data = light["cells"][4]["outputs"][1]["data"]
+    assert len(data["image/png"]) < len(picture)
+    data["image/png"] = picture
+    assert light == good
 
 
 def test_sync_repairs_the_shared_parts_and_nothing_else(good, tmp_path):

@@ -324,7 +324,7 @@ def test_the_default_margin_is_what_was_measured(root):
 
 
 def test_a_true_process_smiles_stops_and_minds_its_output(root, tmp_path):
-    """mtcnn and the released network, from another folder; then a full disk and Ctrl-C."""
+    """CenterFace and the released network, from another folder."""
     command = [sys.executable, root / "predict.py", root / "data" / "photos" / "astronaut.jpg"]
     done = subprocess.run(
         [*command, "--json", "--save", "marked"], cwd=tmp_path, capture_output=True, text=True

@@ -205,7 +205,9 @@ def measure(
     """
     exact = classifier.predict(images)
     ways = {
-        file.name: litert(file) if file.suffix == ".tflite" else inference.load(file, threads=1).predict
+        file.name: litert(file)
+        if file.suffix == ".tflite"
+        else inference.load(file, threads=1).predict
         for file in files
     }
     found = {"keras": {"accuracy": float((exact.argmax(axis=1) == labels).mean())}}

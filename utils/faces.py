@@ -29,8 +29,8 @@ MAX_PIXELS = 50_000_000
 #: A square around a long thin box can be far larger than its photo; this much fits in memory.
 LARGEST_CROP = 4 * MAX_PIXELS
 #: The detectors that `detect` knows, and the longer side of the photo that each is shown: larger
-#: photos are shrunk. Measured on ExpW (``results/detectors/centerface.json``): at 640 CenterFace
-#: finds XX % of the labeled faces where it finds XX % at 320, in four times the time.
+#: photos are shrunk. Of ExpW's 1,682 labeled faces (``results/photos/margin.json``) CenterFace
+#: finds 92.5 % at 320, 93.4 % at 416 in nearly twice the time, and 92.7 % at 640 in four times.
 DETECTORS = {"centerface": 320, "mtcnn": 1_000, "haar": 1_000}
 #: CenterFace's least confidence in a face.
 SURE = 0.4
@@ -401,7 +401,12 @@ def detect(
         high, wide = turned.shape[:2]
         found = []
         for left, top, right, bottom, confidence, *lying in find(turned):
-            left, top, right, bottom = max(left, 0), max(top, 0), min(right, wide), min(bottom, high)
+            left, top, right, bottom = (
+                max(left, 0),
+                max(top, 0),
+                min(right, wide),
+                min(bottom, high),
+            )
             # Detectors answer now and then with a box that has no pixel in the photo.
             if right > left and bottom > top:
                 box, tall, broad = (left, top, right, bottom), high, wide

@@ -29,10 +29,10 @@ if TYPE_CHECKING:
     Classifier: TypeAlias = inference.Classifier | models.Classifier
 
 #: How far a detector's box is widened, as a fraction of its sides. Measured on ExpW's training and
-#: validation rows (``results/photos/margin.json``), with the network
-#: trained on FER2013: of 384 faces in mtcnn's boxes it names 115 rightly at 0, 117 at 0.05, 112 at
-#: 0.1, 95 at 0.2 and 85 at 0.3; of 1,349 in ExpW's own boxes 426, 421, 404, 378 and 327. A little
-#: margin changes nothing, more of it costs; so none.
+#: validation rows (``results/photos/margin.json``), with the network trained on FER2013: of 1,247
+#: faces in CenterFace's boxes it names 400 rightly at 0, 390 at 0.05, 378 at 0.1, 336 at 0.2 and
+#: 307 at 0.3; in ExpW's own boxes of the same faces 406, 396, 379, 358 and 307. More margin costs;
+#: so none.
 MARGIN = 0.0
 
 #: How the names of films and photos end: what FFmpeg and Pillow open, but no playlists, which
@@ -227,8 +227,8 @@ def cropped(
 
 
 def is_film(path: Path | str) -> bool:
-    """Whether a file's name ends like a film's (`FILMS`)."""
-    return Path(path).suffix.lower() in FILMS
+    """Whether a file's name, and no folder's, ends like a film's (`FILMS`)."""
+    return Path(path).suffix.lower() in FILMS and not os.path.isdir(path)
 
 
 def listed(names: Sequence[str]) -> tuple[list[str], list[DataError]]:
@@ -350,8 +350,10 @@ class Table:
         try:
             while content:
                 content = content[self._file.write(content) :]
-        except BaseException:
+        except BaseException as error:
             self._file.truncate(start)
+            if isinstance(error, OSError):
+                error.filename = shown(self.path)
             raise
 
 

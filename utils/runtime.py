@@ -16,6 +16,7 @@ import re
 import sys
 import tempfile
 import traceback
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -106,6 +107,8 @@ def setup(seed: int = 0, *, backend: str | None = None, onednn: bool = True) -> 
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     # JAX tells of each kind of accelerator that is not there.
     logging.getLogger("jax").setLevel(logging.WARNING)
+    # In a notebook tqdm, which Optuna imports, asks for widgets that the course has no use for.
+    warnings.filterwarnings("ignore", message="IProgress not found")
 
     try:
         with _without_start_up_messages():

@@ -28,6 +28,7 @@ from utils import records, runtime
 TIMED = {
     "augmentation": parts.augmentation,
     "inference": parts.inference,
+    "use": parts.use,
     "loading": parts.loading,
     "training": parts.training_steps,
     "normalization": parts.normalization,

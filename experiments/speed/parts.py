@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import gc
 import multiprocessing
@@ -15,12 +16,25 @@ from typing import Any
 
 import numpy as np
 
-from utils import augment, balance, datasets, faces, models, runtime, training
+from utils import (
+    augment,
+    balance,
+    datasets,
+    faces,
+    films,
+    models,
+    photos,
+    runtime,
+    training,
+)
 from utils.datasets import FaceDataset
 
 FER2013_ROWS, FER2013_TRAINING = 35_887, 28_709
 #: Seconds, and megabytes held beyond the start, None where the system does not tell.
 Cost = tuple[float, float | None]
+
+#: How faces are given to a network: many in a call, or one.
+HOW = ("together", "singly")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -355,6 +369,78 @@ def inference(sizes: Sizes, data: str) -> list[dict]:
         compared = [(f"{name} / two lines", name, usual) for name in (predict, call)]
         case = f"inference, {count} faces"
         found.append(timed(case, ways, compared, sizes.repeats, **options))
+    return found
+
+
+def use(sizes: Sizes, data: str) -> list[dict]:
+    """Time what a user waits for, with ONNX Runtime, with Keras and mtcnn, and with `fer`.
+
+    Photos and film are of one portrait. ``taskset -c 0`` before the command gives one core to all;
+    `fer` (its own Haar cascade and LiteRT network) takes part where that package is installed.
+    """
+    import cv2
+
+    file = models.find(models.DEFAULT)
+    quick, whole = photos.load(models.DEFAULT)[0], models.load(file)
+    path = runtime.DATA / "photos" / "astronaut.jpg"
+    few = max(1, sizes.calls // 10)
+    ours, before = "ONNX Runtime", "Keras and mtcnn"
+    asked = {
+        ours: lambda: photos.read(path, quick),
+        before: lambda: photos.read(path, whole, detector="mtcnn"),
+    }
+    with contextlib.suppress(ImportError):
+        from fer.fer import FER
+
+        other = FER()
+        asked["fer"] = lambda: other.detect_emotions(cv2.imread(str(path)))
+
+    def times(count: int, ask: Callable) -> Callable:
+        return lambda: [ask() for _ in range(count)]
+
+    ways = {name: (few, times(few, ask)) for name, ask in asked.items()}
+    compared = [(f"{ours} / {name}", ours, name) for name in asked if name != ours]
+    options = {"network": models.DEFAULT, "size": quick.input_shape[0]}
+    found = [timed("a photo", ways, compared, sizes.repeats, unit="photos", **options)]
+
+    crops = _noise(max(sizes.batches), quick.input_shape[0])[0]
+    count, one = len(crops), crops[:1]
+    usual = lambda: whole.model.predict(one, verbose=0)  # noqa: E731  in a table of calls
+    ways = {
+        "ONNX Runtime, together": (count, lambda: quick.predict(crops)),
+        "Keras, together": (count, lambda: whole.predict(crops)),
+        "ONNX Runtime, singly": (sizes.calls, times(sizes.calls, lambda: quick.predict(one))),
+        "Keras, singly": (few, times(few, usual)),
+    }
+    compared = [(f"{ours} / Keras, {how}", f"{ours}, {how}", f"Keras, {how}") for how in HOW]
+    found.append(timed("crops", ways, compared, sizes.repeats, **options))
+
+    class Nowhere:
+        def add(self, rows: list) -> None:
+            """Keep nothing: writing is no part of this."""
+
+    portrait = faces.resize(faces.read_photo(path)[None], (480, 640))[0]
+
+    def film(name: str, frames: int) -> str:
+        writer = cv2.VideoWriter(name, cv2.VideoWriter_fourcc(*"MJPG"), 25, (640, 480))
+        for at in range(frames):
+            writer.write(np.ascontiguousarray(np.roll(portrait, at, axis=1)[..., ::-1]))
+        writer.release()
+        return name
+
+    def follow(name: str, *how: Any) -> Callable:
+        return lambda: films.Film(name, how[0], Nowhere(), detector=how[1]).follow()
+
+    with tempfile.TemporaryDirectory() as folder:
+        long, short = 2 * sizes.calls, few
+        ways = {
+            ours: (long, follow(film(f"{folder}/long.avi", long), quick, "centerface")),
+            before: (short, follow(film(f"{folder}/short.avi", short), whole, "mtcnn")),
+        }
+        compared = [(f"{ours} / {before}", ours, before)]
+        found.append(
+            timed("a film, 640×480", ways, compared, sizes.repeats, unit="frames", **options)
+        )
     return found
 
 

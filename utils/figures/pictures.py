@@ -236,3 +236,37 @@ def annotated_photo(photo: np.ndarray, boxes: Sequence[Any], captions: Sequence[
         dark = np.dot(ImageColor.getrgb(color), (0.299, 0.587, 0.114)) < 100
         draw.text((x + (line + 1) // 2, y), caption, fill="white" if dark else "black", font=font)
     return np.asarray(image)
+
+
+@styled
+def timeline(times: np.ndarray, probabilities: np.ndarray, expressions: Sequence[str]) -> Figure:
+    """Draw how the probabilities of a face change through a film, stacked: their sum is 100 %.
+
+    Parameters
+    ----------
+    times : (n,) array
+        Seconds, rising; two or more.
+    probabilities : (n, k) array
+        0 … 1, a column an expression.
+    expressions : sequence of str
+        The k names.
+    """
+    style.require_some(times, "times")
+    style.require_same_length(len(times), probabilities=probabilities)
+    figure, ((axes,),) = style.sheet(9.5, 3.2)
+    shares = 100 * np.asarray(probabilities, dtype=float)
+    colors = [color_of(name) for name in expressions]
+    areas = axes.stackplot(times, shares.T, colors=colors, edgecolor="white", linewidth=0.5)
+    tops = shares.cumsum(axis=1)
+    for at, name in enumerate(expressions):  # in the area where it is thickest, if it fits
+        most = int(shares[:, at].argmax())
+        if shares[most, at] > 12:
+            dark = np.dot(ImageColor.getrgb(colors[at]), (0.299, 0.587, 0.114)) < 100
+            x = np.clip(times[most], *np.quantile(times, [0.06, 0.94]))
+            y = tops[np.abs(times - x).argmin(), at] - shares[np.abs(times - x).argmin(), at] / 2
+            color = "white" if dark else "black"
+            axes.text(x, y, name, ha="center", va="center", color=color, fontsize=9)
+    axes.set(xlabel="time (s)", ylabel="probability (%)", ylim=(0, 100))
+    axes.set_xlim(times[0], times[-1])
+    style.legend_below(figure, areas, list(expressions), ncols=len(expressions))
+    return figure
