@@ -4,6 +4,7 @@ import base64
 import copy
 import io
 import json
+import re
 import subprocess
 
 import pytest
@@ -90,6 +91,22 @@ def test_committed_notebook_is_in_form(path):
 def test_the_course_is_there_and_numbered_once():
     numbers = [path.name[:2] for path in COMMITTED]
     assert numbers == [f"{number:02d}" for number in range(1, 15)]
+
+
+def test_the_glossary_names_notebooks_that_use_the_term():
+    prose = {
+        path.name: "".join("".join(cell["source"]) for cell in notebooks.read(path)["cells"])
+        for path in COMMITTED
+    }
+    rows = (notebooks.NOTEBOOKS / "glossary.md").read_text("utf-8").splitlines()[6:]
+    terms = [row.strip("| ").split(" | ") for row in rows]
+    assert [term.casefold() for term, *_ in terms] == sorted(
+        (term.casefold() for term, *_ in terms), key=lambda term: term.replace("-", " ")
+    )
+    for term, _, link in terms:
+        name = link.split("(")[1].rstrip(")")
+        for word in re.findall(r"\w{2,}", term.split(" (")[0].casefold()):
+            assert word.rstrip("s") in prose[name].casefold(), f"{term}: no {word} in {name}"
 
 
 def test_no_large_file_and_no_data_are_tracked(root):
