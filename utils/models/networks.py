@@ -111,7 +111,7 @@ def cnn5(
 ):
     """Build the five-convolution network, the course's own; parameters as in `cnn3`.
 
-    Five blocks of convolution, batch normalization, max-pooling and dropout, then one dense layer
+    Five blocks of convolution, max-pooling, batch normalization and dropout, then one dense layer
     of 1,024 units and softmax. Notebook 01 writes it out layer by layer.
     """
     inputs, values = _pixels("cnn5", input_shape, 2 ** len(filters))
