@@ -45,6 +45,14 @@ data: $(installed)  ## fetch FER2013 into data/raw; or take a copy: make data FR
 lab: $(installed)  ## open the notebooks in JupyterLab
 	@$(VENV)/bin/jupyter lab notebooks
 
+.PHONY: app
+app: $(installed)  ## serve the page on this machine: photo, film, camera (http://127.0.0.1:5000)
+	@$(run) app.py
+
+.PHONY: site
+site: $(installed)  ## build the page that needs no server into site/ (npm fetches onnxruntime-web)
+	@$(run) -m web.site
+
 .PHONY: lint
 lint: $(installed)  ## check code, notebooks and their form
 	@$(run) -m ruff check .
@@ -73,7 +81,7 @@ env: $(installed)  ## make the environment only (.venv)
 
 .PHONY: clean
 clean:  ## remove what these commands made: environment, caches, live runs; never data/raw
-	rm -rf $(VENV) runs figures/course data/cache data/sample build dist *.egg-info
+	rm -rf $(VENV) runs figures/course site data/cache data/sample build dist *.egg-info
 	rm -rf .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +
 

@@ -10,6 +10,7 @@ pixels, so that the face stays in the middle and keeps its proportions.
 from __future__ import annotations
 
 import functools
+import io
 import math
 import warnings
 from collections.abc import Iterable, Sequence
@@ -275,7 +276,9 @@ def resize(images: np.ndarray, size: int | tuple[int, int]) -> np.ndarray:
     return resized
 
 
-def read_photo(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
+def read_photo(
+    path: str | Path, *, max_pixels: int = MAX_PIXELS, content: bytes | None = None
+) -> np.ndarray:
     """Read a photo as a camera or a browser wrote it, the way a viewer shows it.
 
     EXIF orientation is applied; gray, palette, CMYK and 16-bit pictures become 8-bit RGB;
@@ -288,6 +291,8 @@ def read_photo(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
         A file in one of `PHOTO_FORMATS`.
     max_pixels : int
         The most pixels to decode.
+    content : bytes, optional
+        The file's bytes where they are in memory already; ``path`` then only names them.
 
     Returns
     -------
@@ -305,14 +310,15 @@ def read_photo(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     path = Path(path)
     expected = f"expected a picture ({', '.join(PHOTO_FORMATS)}) of at most {max_pixels:,} pixels"
     try:
-        if not path.is_file():
+        if content is None and not path.is_file():
             raise DataError("not a file" if path.exists() else "no such file")
-        if path.stat().st_size == 0:
+        if (path.stat().st_size if content is None else len(content)) == 0:
             raise DataError("the file is empty")
         with warnings.catch_warnings():
             # Our own bound is the tighter one, and odd metadata leave the pixels as they are.
             warnings.simplefilter("ignore")
-            with Image.open(path, formats=PHOTO_FORMATS) as image:
+            file = path if content is None else io.BytesIO(content)
+            with Image.open(file, formats=PHOTO_FORMATS) as image:
                 width, height = image.size
                 if width * height > max_pixels:
                     raise DataError(f"{width:,} × {height:,} pixels")

@@ -1,0 +1,301 @@
+"""``app.py``: its own page is answered, other sites are not, and no upload does harm."""
+
+import io
+import json
+import re
+import struct
+import subprocess
+import sys
+import urllib.request
+import zlib
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import app
+from utils import faces
+from utils.expressions import EXPRESSIONS
+from utils.faces import Box, Detection
+
+HOME = "http://127.0.0.1:5000"
+
+
+@pytest.fixture
+def client(monkeypatch):
+    """Ask a server whose network answers the same for each of a photo's two faces."""
+    answer = np.full((2, 7), 0.1, np.float32) + 0.3 * (np.arange(7) == 3)
+    network = SimpleNamespace(
+        expressions=EXPRESSIONS,
+        input_shape=(64, 64, 1),
+        predict=lambda crops: answer[: len(crops)],
+    )
+    boxes = [Detection(Box(1, 2, 5, 6), 0.9), Detection(Box(0, 0, 7, 7), 0.6)]
+    monkeypatch.setattr(faces, "detect", lambda *_, **__: boxes)
+    about = {"name": "small", "trained_on": None, "test_accuracy": None}
+    return app.create(network, about).test_client()
+
+
+def packed(kind="PNG", size=(40, 30), mode="RGB", **options):
+    content = io.BytesIO()
+    noise = np.random.default_rng(0).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
+    Image.fromarray(noise).convert(mode).save(content, kind, **options)
+    return content.getvalue()
+
+
+def chunk(name, data):
+    return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+
+def png(width, height, *, bits=8, color=0, rows=b""):
+    """Write a PNG whose header promises a size that its rows may not have."""
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, bits, color, 0, 0, 0))
+    body = chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + header + body
+
+
+def post(client, body, kind="image/png", **headers):
+    return client.post("/api/analyze", data=body, base_url=HOME, content_type=kind, headers=headers)
+
+
+def refused(answer, code):
+    """Hold that an answer is one sentence with this code; return it."""
+    assert answer.status_code == code
+    assert list(answer.json) == ["error"]
+    sentence = answer.json["error"]
+    assert sentence
+    assert sentence.isprintable()
+    assert sentence[0].isupper() or sentence.startswith("the picture: ")
+    return sentence
+
+
+def test_a_picture_is_answered_as_predict_writes_it(client):
+    answer = post(client, packed()).json
+    assert (answer["width"], answer["height"], len(answer["faces"])) == (40, 30, 2)
+    assert answer["faces"][0]["box"] == {"left": 1, "top": 2, "right": 5, "bottom": 6}
+    assert answer["faces"][0]["expression"] == "happy"
+    assert list(answer["faces"][0]["probabilities"]) == list(EXPRESSIONS)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        packed("PNG", mode="L"),
+        packed("PNG", mode="RGBA"),
+        packed("JPEG", mode="CMYK"),
+        packed("WEBP"),
+        packed("GIF", save_all=True, append_images=[Image.new("RGB", (40, 30))]),
+        png(40, 30, bits=16, rows=(b"\0" + b"\x12\x34" * 40) * 30),
+    ],
+    ids=["gray", "transparent", "CMYK", "WebP", "animated", "16 bits"],
+)
+def test_whatever_a_camera_writes_is_taken(client, body):
+    answer = post(client, body)
+    assert (answer.status_code, answer.json["width"], answer.json["height"]) == (200, 40, 30)
+
+
+def test_a_photo_is_turned_as_its_exif_says(client):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    answer = post(client, packed("JPEG", exif=exif), "image/jpeg").json
+    assert (answer["width"], answer["height"]) == (30, 40)
+
+
+def hostile(count):
+    """Draw bodies that somebody could send: pictures that are cut, damaged, or lie."""
+    rng = np.random.default_rng(14)
+    exif = Image.Exif()
+    exif[0x010E] = "x" * 60_000
+    good = [
+        *(packed(kind) for kind in ("PNG", "JPEG", "GIF", "WEBP", "BMP", "TIFF", "PPM")),
+        packed("JPEG", exif=exif, progressive=True),
+        packed("TIFF", compression="tiff_lzw"),
+        packed("PNG", mode="P"),
+    ]
+    lies = [
+        b"",
+        png(20_000, 20_000, rows=bytes(1000)),
+        png(2**31 - 1, 2**31 - 1),
+        png(0, 5),
+        png(7_000, 7_000, bits=1, rows=bytes(876 * 7_000)),  # 49 million pixels in 6 KB
+        png(8, 8, rows=bytes(2**22)),
+        packed("PNG")[:33] + chunk(b"zTXt", b"k\0\0" + zlib.compress(bytes(2**26))) + packed()[33:],
+        b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\nshowpage\n",
+        b"<svg xmlns='http://www.w3.org/2000/svg'><script>alert(1)</script></svg>",
+        b"PK\x03\x04" + bytes(100),
+        b"P6 99999 99999 255\n" + bytes(100),
+        b"GIF89a" + b"\xff" * 500,
+        b"RIFF\xff\xff\xff\xffWEBPVP8 " + bytes(50),
+        b"II*\x00\x08\x00\x00\x00\xff\xff" + bytes(12 * 300),
+        json.dumps({"photo": "/etc/passwd"}).encode(),
+    ]
+    yield from lies
+    for _ in range(count - len(lies)):
+        body = bytearray(good[rng.integers(len(good))])
+        way = rng.integers(4)
+        if way == 0:
+            body = body[: rng.integers(1, len(body))]
+        elif way == 1:
+            for at in rng.integers(0, len(body), rng.integers(1, 60)):
+                body[at] = rng.integers(256)
+        elif way == 2:
+            at = rng.integers(0, min(len(body), 64), 6)
+            body[at.min() : at.max()] = rng.bytes(int(rng.integers(0, 40)))
+        else:
+            body = bytearray(rng.bytes(int(rng.integers(1, 3000))))
+        yield bytes(body)
+
+
+def test_200_hostile_bodies_do_no_harm(client, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    codes = {}
+    for body in hostile(200):
+        answer = post(client, body)
+        codes[answer.status_code] = codes.get(answer.status_code, 0) + 1
+        if answer.status_code != 200:
+            refused(answer, 400)
+    assert sum(codes.values()) == 200
+    assert codes[400] > 100
+    assert list(tmp_path.iterdir()) == []
+    assert post(client, packed()).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "code", "said"),
+    [
+        (b"", "image/png", 400, "the file is empty"),
+        (b"no picture", "image/png", 400, "no picture; expected a picture"),
+        (png(20_000, 20_000), "image/png", 400, "far too many pixels; expected"),
+        (packed()[:900], "image/png", 400, "cannot be decoded"),
+        (packed(), "text/plain", 415, "Expected the bytes of a picture"),
+        (packed(), "multipart/form-data; boundary=x", 415, "Expected the bytes of a picture"),
+        (bytes(app.LARGEST_UPLOAD + 1), "image/png", 413, "over 64 MB"),
+    ],
+    ids=["empty", "text", "huge", "truncated", "as text", "as a form", "too many bytes"],
+)
+def test_what_is_refused_is_named_in_a_sentence(client, body, kind, code, said):
+    assert said in refused(post(client, body, kind), code)
+
+
+def test_an_error_of_ours_tells_nothing_of_the_program(client, monkeypatch, caplog):
+    def broken(*_, **__):
+        raise RuntimeError("/home/me/secret.py")
+
+    monkeypatch.setattr(faces, "detect", broken)
+    assert "secret" not in refused(post(client, packed()), 500)
+    assert "secret" in caplog.text
+
+
+# Who is answered
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Host": "evil.example"},
+        {"Host": "127.0.0.1.evil.example:5000"},
+        {"Host": "localhost.evil.example"},
+        {"Host": ""},
+        {"Origin": "http://evil.example"},
+        {"Origin": "null"},
+        {"Origin": "http://127.0.0.1:8888"},
+        {"Origin": "https://127.0.0.1:5000"},
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site"},
+    ],
+    ids=str,
+)
+def test_other_origins_and_rebound_names_are_refused(client, headers):
+    refused(post(client, packed(), **headers), 403)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"Origin": HOME, "Sec-Fetch-Site": "same-origin"},
+        {"Host": "localhost:5000", "Origin": "http://localhost:5000"},
+        {"Host": "[::1]:5000", "Origin": "http://[::1]:5000"},
+        {"Host": "[::1]"},
+    ],
+    ids=str,
+)
+def test_our_own_page_is_answered(client, headers):
+    assert post(client, packed(), **headers).status_code == 200
+
+
+def test_a_link_from_another_site_opens_the_page(client):
+    assert (
+        client.get("/", base_url=HOME, headers={"Sec-Fetch-Site": "cross-site"}).status_code == 200
+    )
+
+
+def test_the_page_s_files_and_nothing_else_are_served(client, root):
+    for name in ("", *app.PAGE, "network.json"):
+        assert client.get(f"/{name}", base_url=HOME).status_code == 200
+    there = [file for file in app.SAMPLES if (root / "data/photos" / file).exists()]
+    for file in there:
+        assert client.get(f"/samples/{file}", base_url=HOME).status_code == 200
+    for way in ("site.py", "sw.js", "../app.py", "%2e%2e/app.py", "samples/../README.md", "x/y"):
+        refused(client.get(f"/{way}", base_url=HOME), 404)
+    refused(client.get("/api/analyze", base_url=HOME), 405)
+
+
+def test_every_answer_has_the_strict_headers(client):
+    for answer in (
+        client.get("/", base_url=HOME),
+        client.get("/nothing", base_url=HOME),
+        post(client, b""),
+        client.get("/", base_url="http://evil.example"),
+    ):
+        policy = answer.headers["Content-Security-Policy"]
+        assert "default-src 'none'" in policy
+        assert "unsafe-inline" not in policy
+        assert "'unsafe-eval'" not in policy
+        assert "frame-ancestors 'none'" in policy
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        assert answer.headers["Cache-Control"] == "no-store"
+        assert "Access-Control-Allow-Origin" not in answer.headers
+
+
+def test_the_static_page_has_the_same_policy(root):
+    html = (root / "web/index.html").read_text("utf-8")
+    policy = re.search(r'Content-Security-Policy" content="([^"]*)"', html)[1]
+    assert app.HEADERS["Content-Security-Policy"] == f"{policy}; frame-ancestors 'none'"
+    assert not re.search(r"<script(?![^>]*src)|\son\w+=|style=|https?://(?!eur-lex)", html)
+
+
+# The program
+
+
+def test_the_program_serves_and_ends(root, tmp_path):
+    command = [sys.executable, str(root / "app.py"), "--port", "0"]
+    with subprocess.Popen(
+        command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as running:
+        try:
+            address = running.stdout.readline().split()[0]
+            assert address.startswith("http://127.0.0.1:")
+            with urllib.request.urlopen(f"{address}/network.json") as answer:
+                about = json.load(answer)
+            port = address.rsplit(":", 1)[1]
+            second = subprocess.run([*command[:-1], port], capture_output=True, text=True)
+        finally:
+            running.terminate()
+    assert about["backend"] == "server"
+    assert about["test_accuracy"] > 0.5
+    assert list(about["colors"]) == about["expressions"] == list(EXPRESSIONS)
+    assert (second.returncode, second.stderr.count("\n")) == (1, 1)
+    assert "app.py: Address already in use" in second.stderr
+
+
+def test_another_address_is_named_with_a_warning(root):
+    command = [sys.executable, str(root / "app.py"), "--port", "0", "--host", "0.0.0.0"]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as running:
+        warning = running.stderr.readline()
+        running.terminate()
+    assert "app.py: warning: everyone who reaches 0.0.0.0 can use this server" in warning

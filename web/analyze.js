@@ -1,0 +1,62 @@
+// One question, two who answer it: the Python that served this page, or this browser itself.
+// analyze(canvas, live) promises {width, height, faces}, faces as utils.photos writes them. Of what
+// is not live, a photo, nothing is lost on the way, and it is turned where no face is upright.
+
+export async function prepare(network) {
+  return network.backend === "server" ? askServer : inBrowser(network);
+}
+
+async function askServer(canvas, live) {
+  const type = live ? "image/jpeg" : "image/png";
+  const body = await new Promise((done) => canvas.toBlob(done, type, 0.92));
+  if (!body) throw new Error("This browser could not pack the picture: it may be too large.");
+  let answer, told;
+  try {
+    answer = await fetch(live ? "api/analyze?frame=1" : "api/analyze", {
+      method: "POST", body, headers: { "Content-Type": type },
+    });
+    told = await answer.json();
+  } catch {
+    throw new Error("The program behind this page does not answer: is `python app.py` running?");
+  }
+  if (!answer.ok) throw new Error(told.error);
+  return told;
+}
+
+// A worker computes, so that the page stays awake meanwhile.
+async function inBrowser(network) {
+  await offline();
+  const worker = new Worker("worker.js", { type: "module" });
+  const waiting = [];
+  const answered = (settle, value) => waiting.shift()?.[settle](value);
+  worker.onmessage = ({ data }) => (
+    data.error ? answered("no", new Error(data.error)) : answered("yes", data)
+  );
+  worker.onerror = () => answered("no", new Error("This browser could not start the networks."));
+  const ask = (message, moved = []) => new Promise((yes, no) => {
+    waiting.push({ yes, no });
+    worker.postMessage(message, moved);
+  });
+  const device = new URLSearchParams(location.search).get("device");
+  const { runs } = await ask({ network, device });
+  const analyze = (canvas, live) => {
+    const { width, height } = canvas;
+    const pixels = canvas.getContext("2d").getImageData(0, 0, width, height).data;
+    return ask({ width, height, pixels, live }, [pixels.buffer]);
+  };
+  return Object.assign(analyze, { runs });
+}
+
+// From here on a service worker keeps what is fetched. Without one the page works, online.
+async function offline() {
+  if (!navigator.serviceWorker) return;
+  try {
+    await navigator.serviceWorker.register("sw.js");
+    await navigator.serviceWorker.ready;
+    if (navigator.serviceWorker.controller) return;
+    await new Promise((taken) => {
+      navigator.serviceWorker.addEventListener("controllerchange", taken, { once: true });
+      setTimeout(taken, 5000); // a reload past the cache is never taken over
+    });
+  } catch { /* a private window may refuse it */ }
+}
