@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from drawn import of_classes
 
 from utils import evaluation
 from utils.runtime import DataError
