@@ -277,16 +277,6 @@ def _some(pairs: Pairs) -> Pairs:
     return pairs
 
 
-def falls_furthest(found: pd.DataFrame) -> pd.DataFrame:
-    """Return for each network of `by_class` the row of the class whose recall falls furthest.
-
-    The intervals are wide, and the largest of seven falls was picked out: another sample may show
-    another class. Index ``network``, columns ``expression`` and those of `by_class`.
-    """
-    chosen = found["fall"].groupby(level="network", sort=False).idxmax()
-    return found.loc[chosen].reset_index("expression")
-
-
 def sureness(pairs: Pairs, names: tuple[str, str] = ("home", "away")) -> pd.DataFrame:
     """Say how sure each network of `at_home_and_away` is, and how often it is right.
 
@@ -309,26 +299,6 @@ def sureness(pairs: Pairs, names: tuple[str, str] = ("home", "away")) -> pd.Data
             row["calibration_error"] = evaluation.calibration_error(predictions)
             found.append(row)
     return pd.DataFrame(found).set_index(["network", "data"])
-
-
-def calibration_error_by_chance(predictions: Predictions) -> tuple[float, float]:
-    """Return the calibration error that a network would show if it were as right as it is sure.
-
-    With few faces no bin is exactly as right as it is sure, so the expected calibration error of
-    even a perfectly calibrated network is above 0, and the more so, the fewer faces there are.
-    Returned are the mean over 1,000 draws, in which each answer is right with the probability that
-    was given to it, and the figure that 95 % of them stay under (consistency resampling: Bröcker
-    and Smith 2007, Weather and Forecasting 22, 651-661).
-    """
-    bins, draws = 15, 1000
-    confidence = evaluation.check(predictions).confidence
-    edges = np.linspace(0, 1, bins + 1)
-    member = np.eye(bins)[np.clip(np.searchsorted(edges, confidence) - 1, 0, bins - 1)]
-    draw, n = np.random.default_rng(0), len(confidence)
-    errors = np.array(
-        [np.abs((confidence - (draw.random(n) < confidence)) @ member).sum() for _ in range(draws)]
-    )
-    return float(errors.mean() / n), float(np.quantile(errors / n, 0.95))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

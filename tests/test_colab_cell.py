@@ -1,4 +1,4 @@
-"""The setup cell, run for real as Colab would: nothing cloned yet, two packages missing.
+"""The setup cell, run for real as Colab would: nothing cloned yet, three packages missing.
 
 The environment is a new one, whose site-packages hold links to this environment's packages but
 for the course itself and the packages that Colab lacks; those are served from a folder, and the
@@ -20,7 +20,7 @@ from IPython.core.inputtransformer2 import TransformerManager
 
 from tools import notebooks
 
-LACKING = ("mtcnn", "optuna")
+LACKING = ("mtcnn", "onnxruntime", "optuna")
 VERSION = "99.0"
 #: What runs in the kernel: Colab's own module is there before the first cell.
 KERNEL = """

@@ -203,7 +203,6 @@ def test_bad_predictions_never_become_a_number(bad, says):
         evaluation.reliability_table,
         evaluation.temperature,
         evaluation.coverage_curve,
-        evaluation.bootstrap,
         lambda one: evaluation.ensemble({"one": one}),
     )
     for measure in measures:

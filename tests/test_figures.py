@@ -58,18 +58,6 @@ DIFFERENCES = pd.DataFrame(
 )
 COVERAGE = pd.DataFrame({"answered": np.arange(1, 101), "accuracy": np.linspace(1, 0.6, 100)})
 COVERAGE = COVERAGE.assign(coverage=COVERAGE["answered"] / 100, low=0.5, high=1.0)
-LEVELS = pd.DataFrame(
-    {
-        "corruption": ["blur"] * 3 + ["JPEG"] * 3,
-        "level": [0, 1, 2, 10, 40, 100],
-        "unit": "pixels",
-        "clean": [True, False, False, False, False, True],
-        "accuracy": [0.6, 0.5, 0.4, 0.3, 0.5, 0.6],
-        "low": 0.2,
-        "high": 0.7,
-    }
-)
-INTERVALS = pd.DataFrame({"accuracy": [0.6], "low": [0.5], "high": [0.7]}, index=["one"])
 
 
 @pytest.fixture(scope="module")
@@ -94,8 +82,6 @@ def every():
         "difference_forest": figures.difference_forest(DIFFERENCES),
         "top_predictions": figures.top_predictions(FACES[:3], TOP),
         "top_table": figures.top_predictions(None, TOP),
-        "accuracy_intervals": figures.accuracy_intervals(INTERVALS, reference={"people": 0.65}),
-        "robustness_curves": figures.robustness_curves({"one": LEVELS, "two": LEVELS}),
     }
 
 
@@ -276,14 +262,6 @@ def test_forest_fills_what_leaves_zero_out(every):
     assert "−1.0  (−3.0 to +1.0)   p = 0.200" in texts
     pairs = DIFFERENCES.set_index(pd.MultiIndex.from_tuples([("a", "b"), ("a", "c")]))
     assert "a − c" in said(figures.difference_forest(pairs.drop(columns="p_holm")))
-
-
-def test_the_clean_level_stands_left(every):
-    blur, jpeg = every["robustness_curves"].axes[:2]
-    assert blur.get_xlim()[0] < blur.get_xlim()[1]
-    assert jpeg.get_xlim()[0] > jpeg.get_xlim()[1]
-    with pytest.raises(DataError, match="same corruptions"):
-        figures.robustness_curves({"one": LEVELS, "two": LEVELS.iloc[:3]})
 
 
 def test_a_class_without_faces_leaves_its_row_empty():

@@ -26,7 +26,7 @@ from utils.evaluation.comparison import (
     difference,
     ensemble,
 )
-from utils.evaluation.intervals import SeedSpread, bootstrap, seeds, seeds_interval
+from utils.evaluation.intervals import SeedSpread, seeds, seeds_interval
 from utils.evaluation.metrics import (
     AVERAGES,
     BINS,

@@ -1,76 +1,15 @@
-"""How far a figure may be off: other pictures (the bootstrap), another seed (Student's t)."""
+"""How far a figure may be off where another seed trains (Student's t)."""
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 
-from utils.evaluation.metrics import in_one_order, require_share
+from utils.evaluation.metrics import in_one_order
 from utils.records import Predictions
 from utils.runtime import DataError
-
-
-def bootstrap(
-    predictions: Predictions, *, draws: int = 2000, seed: int = 0, level: float = 0.95
-) -> pd.DataFrame:
-    """Compute BCa intervals of accuracy, macro F1 and each class's F1 by `scipy.stats.bootstrap`.
-
-    The pictures are drawn again, the training is not repeated: such an interval says what other
-    pictures of the same kind might have given this very network, not what another seed would. A
-    class of 8 pictures gets an interval that holds the truth 3 times in 4, not 19 in 20; from
-    about 50 on it is right. ``draws`` is 100 or more, of two pictures or more in any order.
-
-    Returns
-    -------
-    DataFrame
-        Rows "accuracy", "macro_f1", "f1: angry" …; ``estimate`` (that of the predictions
-        themselves), ``low``, ``high``, ``standard_error``. A point where no resample differs from
-        another; NaN where BCa (Efron 1987, JASA 82) is not defined, as for a handful of pictures.
-    """
-    from scipy import stats
-
-    require_share(level, "a level")
-    checked = in_one_order([predictions])[0]
-    if draws < 100 or len(checked) < 2:
-        raise DataError(
-            f"expected 100 draws or more of two pictures or more, got {draws} of {len(checked)}"
-        )
-    classes = len(checked.expressions)
-
-    def measure(cells: np.ndarray, axis: int = -1) -> np.ndarray:
-        """Compute the (2 + k, …) figures of pictures given as cells of the matrix, (…, n)."""
-        sets = cells.reshape(-1, cells.shape[-1])
-        apart = sets + classes**2 * np.arange(len(sets))[:, None]
-        counts = np.bincount(apart.ravel(), minlength=len(sets) * classes**2)
-        counts = counts.reshape(*cells.shape[:-1], classes, classes)
-        right = np.einsum("...ii->i...", counts)
-        parts = np.moveaxis(counts.sum(axis=-1) + counts.sum(axis=-2), -1, 0)
-        f1 = 2 * right / np.maximum(parts, 1)
-        return np.stack([right.sum(axis=0) / cells.shape[-1], f1.mean(axis=0), *f1])
-
-    pictures = checked.labels * classes + checked.predicted
-    with warnings.catch_warnings(), np.errstate(all="ignore"):
-        warnings.simplefilter("ignore")  # of figures that no resample moves
-        found = stats.bootstrap(
-            (pictures,),
-            measure,
-            n_resamples=draws,
-            batch=250,
-            confidence_level=level,
-            method="BCa",
-            rng=np.random.default_rng(seed),
-        )
-    estimate, fixed = measure(pictures), np.ptp(found.bootstrap_distribution, axis=-1) == 0
-    low, high = (np.where(fixed, estimate, end) for end in found.confidence_interval)
-    names = ["accuracy", "macro_f1", *(f"f1: {name}" for name in checked.expressions)]
-    return pd.DataFrame(
-        {"estimate": estimate, "low": low, "high": high, "standard_error": found.standard_error},
-        index=pd.Index(names, name="statistic"),
-    )
 
 
 def seeds_interval(values: Sequence[float], level: float = 0.95) -> tuple[float, float, float]:

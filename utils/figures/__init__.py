@@ -11,10 +11,9 @@ draw, each raises `DataError`.
 """
 # ruff: noqa: F401, I001
 
-from utils.figures.accuracies import accuracy_intervals, coverage_curves, difference_forest
-from utils.figures.accuracies import reliability, robustness_curves
+from utils.figures.accuracies import coverage_curves, difference_forest, reliability
 from utils.figures.classes import class_counts, confusion_matrix, per_class_bars
-from utils.figures.honesty import best_correlations, claims_against_reported
+from utils.figures.honesty import claims_against_reported
 from utils.figures.honesty import mistakes_waterfall, problem_counts
 from utils.figures.network import architecture
 from utils.figures.pictures import ANNOTATED_SIDES, annotated_photo, augmentation_examples

@@ -2,42 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
-from matplotlib.lines import Line2D
 from matplotlib.ticker import PercentFormatter
 
 from utils.figures import style
 from utils.figures.style import INK, MAIN, QUIET, Figure, styled
-from utils.runtime import DataError
-
-
-@styled
-def accuracy_intervals(
-    table: pd.DataFrame, *, reference: Mapping[str, float] | None = None
-) -> Figure:
-    """Draw accuracies with their intervals, a line each.
-
-    Parameters
-    ----------
-    table : DataFrame
-        Index: names; columns ``accuracy``, ``low``, ``high``, 0 … 1.
-    reference : mapping of names to shares 0 … 1, optional
-        Marked by dotted upright lines: figures from elsewhere, to be cited in the text.
-    """
-    style.require_columns(table, ("accuracy", "low", "high"), "table")
-    named = {f"{name} {100 * one:.1f}": 100 * one for name, one in (reference or {}).items()}
-    figure, ((axes,),) = style.sheet(8, 0.44 * len(table) + 1.2 + 0.2 * len(named))
-    rows = 100 * table[["accuracy", "low", "high"]].to_numpy()
-    said = ["{:.1f}  ({:.1f} to {:.1f})".format(*row) for row in rows]
-    style.forest(axes, table.index, rows, said)
-    style.references(axes, named)
-    axes.margins(x=0.1)
-    axes.set_xlabel("accuracy (%), with its 95% interval")
-    return figure
 
 
 @styled
@@ -156,65 +128,4 @@ def coverage_curves(
     axes.set_ylim(top=min(101.0, axes.get_ylim()[1]))
     axes.grid(axis="y")
     style.legend_below(figure, axes.get_legend_handles_labels()[0], ncols=2)
-    return figure
-
-
-@styled
-def robustness_curves(
-    tables: pd.DataFrame | Mapping[str, pd.DataFrame],
-    *,
-    reference: Mapping[str, float] | None = None,
-) -> Figure:
-    """Draw accuracy against the level of each corruption, a panel a corruption, a line a network.
-
-    Parameters
-    ----------
-    tables : DataFrame, or mapping of names to DataFrames
-        From `robustness.table`, about the same corruptions: corruption, level, unit, clean
-        (bool), accuracy, low, high (0 … 1).
-    reference : mapping of names to shares 0 … 1, optional
-        Marked by dotted level lines: what naming the commonest class alone would get, say.
-
-    All panels have one scale of accuracy; levels stand at equal distances. The clean level has a
-    ring, and stands left where levels go one way from it; bands are 95 % intervals.
-    """
-    needed = ("corruption", "level", "unit", "clean", "accuracy", "low", "high")
-    tables, reference = style.several(tables, needed, "tables"), reference or {}
-    first = next(iter(tables.values()))
-    kinds = list(first["corruption"].unique())
-    if any(list(table["corruption"].unique()) != kinds for table in tables.values()):
-        raise DataError("tables: expected the same corruptions in each")
-    columns = min(4, len(kinds))
-    rows = math.ceil(len(kinds) / columns)
-    figure, cells = style.sheet(2.4 * columns + 0.6, 2.5 * rows + 1.1, rows, columns, sharey=True)
-    for axes, kind in zip(cells.flat, kinds, strict=False):
-        for place, (name, table) in enumerate(tables.items()):
-            look, part = style.look(place), table[table["corruption"] == kind].reset_index()
-            shares = 100 * part[["accuracy", "low", "high"]]
-            band = {"color": look["color"], "alpha": 0.18, "linewidth": 0}
-            axes.fill_between(part.index, shares["low"], shares["high"], **band)
-            label = name or "accuracy"
-            axes.plot(part.index, shares["accuracy"], markersize=5, label=label, **look)
-            ring = style.mark("o", look["color"], False)
-            clean = part["clean"].astype(bool)
-            axes.plot(part.index[clean], shares["accuracy"][clean], clip_on=False, zorder=3, **ring)
-        ticks = [f"{level:g}".replace("-", "−") for level in part["level"]]
-        axes.set_xticks(part.index, ticks, fontsize=10 if len(ticks) < 7 else 8)
-        axes.set_xlabel(part["unit"].iloc[0], fontsize=10.5)
-        if len(part) > 1 and clean.iloc[-1]:
-            axes.invert_xaxis()
-        axes.set_title(kind)
-        axes.grid(axis="y")
-        for name, share in reference.items():
-            label = f"{name} {100 * share:.1f}"
-            axes.axhline(100 * share, color=QUIET, linestyle=style.DOTTED, zorder=0.5, label=label)
-    for axes in cells.flat[len(kinds) :]:
-        axes.set_visible(False)
-    for axes in cells[:, 0]:
-        axes.set_ylabel("accuracy (%)")
-    top = max(table["high"].max() for table in tables.values())
-    cells[0, 0].set_ylim(0, min(100.0, 10 * math.ceil(10 * top)))
-    handles, _ = cells[0, 0].get_legend_handles_labels()
-    handles.append(Line2D([], [], label="faces as they are", **style.mark("o", QUIET, False)))
-    style.legend_below(figure, handles)
     return figure

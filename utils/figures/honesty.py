@@ -55,63 +55,6 @@ def problem_counts(table: pd.DataFrame) -> Figure:
 
 
 @styled
-def best_correlations(
-    correlation: np.ndarray,
-    exact: np.ndarray,
-    *,
-    threshold: float = 0.95,
-    mirrored: np.ndarray | None = None,
-) -> Figure:
-    """Draw how well each picture correlates with its nearest, and the threshold of a near copy.
-
-    Parameters
-    ----------
-    correlation : (m,) float
-        Each compared picture's best correlation, -1 … 1; NaN (flat pictures) is left out, and
-        counted in the axis's label.
-    exact : (m,) bool
-        Exact copies: drawn as a bar of their own, right of 1.
-    threshold : float
-        Marked by a line, with the number of pictures right of it, exact copies included.
-    mirrored : (m,) bool, optional
-        Whose mirror image correlates best: bars of another color, from the same ground.
-    """
-    style.require_some(correlation, "correlation")
-    style.require_same_length(len(correlation), exact=exact, mirrored=mirrored)
-    correlation, exact = np.asarray(correlation, dtype=float), np.asarray(exact, dtype=bool)
-    mirrored = np.zeros(len(exact), bool) if mirrored is None else np.asarray(mirrored)
-    flat = np.isnan(correlation)
-    drawn = ~exact & ~flat
-    lowest = min(0.3, float(np.floor(correlation[drawn].min(initial=1) * 20) / 20))
-    edges = np.linspace(lowest, 1, round((1 - lowest) / 0.0125) + 1)  # 0.9 and 0.95 are edges
-    figure, ((axes,),) = style.sheet(8.5, 4.2)
-    bars = {"bins": edges, "rwidth": 0.92}
-    counts, *_ = axes.hist(correlation[drawn], color=MAIN, label="pictures", **bars)
-    if mirrored.any():
-        bars |= {"color": "#DDAA33", "label": "of these, the mirror image fits better"}
-        axes.hist(correlation[drawn & mirrored], **bars)
-    width = edges[1] - edges[0]
-    if exact.any():
-        bar = axes.bar(1 + 2 * width, exact.sum(), 0.92 * width, color=WRONG, label="exact copy")
-        axes.bar_label(bar, fmt="{:,.0f}", padding=4, fontweight="bold", color=WRONG)
-    axes.axvline(threshold, color=INK, linestyle=style.DASHED, linewidth=1.5)
-    found = int((exact | (correlation >= threshold)).sum())
-    said = f"{found:,} of {len(correlation):,}\nat {threshold:g} or more"
-    where = {"xycoords": axes.get_xaxis_transform(), "textcoords": "offset points"}
-    font = {"ha": "right", "va": "top", "fontweight": "bold"}
-    axes.annotate(said, (threshold, 1), (-6, -4), **where, **font)
-    top = max(counts.max(), exact.sum(), 1)
-    axes.set(yscale="log", ylim=(0.7, 4 * top), xlim=(lowest, 1 + 3.5 * width))
-    axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
-    left_out = f"; {flat.sum():,} flat left out" if flat.any() else ""
-    axes.set_xlabel(f"correlation with the nearest picture of training (no unit{left_out})")
-    axes.set_ylabel("pictures (logarithmic)")
-    axes.grid(axis="y")
-    style.legend_below(figure, axes.get_legend_handles_labels()[0])
-    return figure
-
-
-@styled
 def mistakes_waterfall(table: pd.DataFrame, *, claims: Mapping[str, float] | None = None) -> Figure:
     """Draw what each mistake adds to the honest figure, a bar each, the largest below.
 
