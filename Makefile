@@ -20,7 +20,7 @@ help:  ## list these commands
 	@awk -F ':.*##' '/^[a-z-]+:.*##/ { printf "  make %-12s%s\n", $$1, $$2 }' Makefile
 
 .PHONY: course
-course: $(installed)  ## run notebooks 01–07 on the rendered sample faces (8 minutes on two cores)
+course: $(installed)  ## run notebooks 01–07 on the rendered sample faces (6 minutes on two cores)
 	@$(run) -m tools.course
 
 .PHONY: test
