@@ -89,20 +89,9 @@ def test_agreement_is_the_share_of_equal_answers():
     assert np.diag(errors) == pytest.approx([2 / 5, 3 / 5, 3 / 5])
 
 
-def test_counts_say_how_many_runs_are_right_by_class():
-    table = evaluation.agreement_counts(RUNS)
-    assert list(table.columns) == [0, 1, 2, 3]
-    assert list(table.index) == [*EXPRESSIONS, "all"]
-    assert table.loc["angry"].tolist() == [0, 0, 1, 1]
-    assert table.loc["disgust"].tolist() == [1, 0, 1, 0]
-    assert table.loc["fear"].tolist() == [1, 0, 0, 0]
-    assert table.loc["neutral"].sum() == 0
-    assert table.loc["all"].tolist() == [2, 0, 2, 1]
-
-
 def test_the_order_of_the_rows_makes_no_difference():
     mixed = {name: shuffled(one, seed) for seed, (name, one) in enumerate(RUNS.items())}
-    for table in (evaluation.agreement, evaluation.agreement_counts, evaluation.compare_all):
+    for table in (evaluation.agreement, evaluation.compare_all):
         pd.testing.assert_frame_equal(table(mixed), table(RUNS))
     table = evaluation.compare(mixed)
     pd.testing.assert_frame_equal(table, evaluation.compare(RUNS))
@@ -118,7 +107,6 @@ def test_the_order_of_the_rows_makes_no_difference():
     "compare",
     [
         evaluation.agreement,
-        evaluation.agreement_counts,
         evaluation.compare_all,
         evaluation.ensemble,
         evaluation.seeds,
@@ -139,7 +127,7 @@ def test_other_pictures_are_refused(compare):
 
 @pytest.mark.parametrize(
     "compare",
-    [evaluation.agreement, evaluation.agreement_counts, evaluation.compare_all, evaluation.seeds],
+    [evaluation.agreement, evaluation.compare_all, evaluation.seeds],
 )
 def test_one_run_is_not_compared(compare):
     for runs in ({}, {"one": RUNS["one"]}):

@@ -68,7 +68,6 @@ def every():
     return {
         "face_sheet": figures.face_sheet(FACES, LABELS, per_class=3, title="sample faces"),
         "class_counts": figures.class_counts(COUNTS, title="counts"),
-        "photo_with_boxes": figures.photo_with_boxes(PHOTO, BOXES, ["angry", "2"]),
         "picture_row": figures.picture_row([PHOTO, FACES[0], FACES[1, :, :, 0]], ["a", "b", "c"]),
         "timeline": figures.timeline(np.arange(3.0), np.full((3, 7), 1 / 7), EXPRESSIONS),
         "smote_parents": figures.smote_parents(*parents),
@@ -290,7 +289,7 @@ def test_what_is_no_picture_is_refused(image):
     [
         (lambda: figures.face_sheet(FACES, LABELS[:-1]), "one each"),
         (lambda: figures.picture_row(FACES, ["one"]), "one each"),
-        (lambda: figures.photo_with_boxes(PHOTO, BOXES, ["one"]), "one each"),
+        (lambda: figures.annotated_photo(PHOTO, BOXES, ["one"]), "one each"),
         (lambda: figures.top_predictions(FACES[:2], TOP), "one each"),
         (lambda: figures.face_sheet(FACES[:0], []), "got none"),
         (lambda: figures.picture_row([]), "got none"),

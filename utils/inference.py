@@ -71,11 +71,7 @@ class Classifier:
         shape = self.input_shape
         if images.ndim == 3 and shape[2] == 1:
             images = images[..., None]
-        if images.ndim != 4 or tuple(images.shape[1:]) != shape:
-            raise ModelError(
-                f"the network takes faces of shape (n, {', '.join(map(str, shape))}), "
-                f"and was given {images.shape}"
-            )
+        require_faces(images, shape)
         name = self.session.get_inputs()[0].name
         answers = [np.empty((0, len(self.expressions)), np.float32)]
         for start in range(0, len(images), BATCH):
@@ -84,6 +80,15 @@ class Classifier:
         found = np.concatenate(answers)
         require_probabilities(found, (len(images), len(self.expressions)))
         return found
+
+
+def require_faces(images: np.ndarray, shape: tuple[int, int, int]) -> None:
+    """Refuse faces that are no (n, height, width, channels) array of the network's ``shape``."""
+    if images.ndim != 4 or tuple(images.shape[1:]) != shape:
+        raise ModelError(
+            f"the network takes faces of shape (n, {', '.join(map(str, shape))}), "
+            f"and was given {images.shape}"
+        )
 
 
 def require_probabilities(answers: np.ndarray, shape: tuple[int, int]) -> None:

@@ -359,7 +359,7 @@ async function useCamera(deviceId) {
   )));
   if (mine !== turn) return stream.getTracks().forEach((one) => one.stop());
   open("camera", cameras);
-  // One sees oneself as in a mirror; what a phone's back camera sees is not mirrored.
+  // People expect to see themselves as in a mirror; a phone's back camera is not mirrored.
   const mirrored = settings.facingMode !== "environment";
   start({ kind: "camera", video: newVideo({ srcObject: stream }), stream, mirrored });
 }

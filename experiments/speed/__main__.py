@@ -38,7 +38,6 @@ TIMED = {
 }
 #: Each with a record of its own below ``results/``.
 COUNTED = {
-    "latency": (counts.latency, "benchmarks/latency.json"),
     "detectors": (counts.detectors, "detectors/detectors.json"),
     "margin": (counts.margin, "photos/margin.json"),
 }

@@ -1,4 +1,4 @@
-"""Networks one face at a time, and what detectors find: parts with a record of their own each."""
+"""What detectors find, and how wide to crop: parts with a record of their own each."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from experiments.speed.parts import QUICK, Sizes, compiled
+from experiments.speed.parts import QUICK, Sizes
 from utils import datasets, faces, inference, models, photos, records, runtime
 from utils.datasets import expw
 from utils.expressions import EXPRESSIONS
@@ -19,47 +19,6 @@ OVERLAP = 0.4
 MARGINS = (0.0, 0.05, 0.1, 0.2, 0.3)
 #: Longer sides of the photos that CenterFace is shown.
 SIDES = (256, 320, 416, 640)
-
-
-def latency(sizes: Sizes, data: str) -> dict[str, Any]:
-    """Time single faces: the five networks at their own sizes, in float32, networks in turns.
-
-    A network's time does not depend on its weights. Each is asked by a compiled call, which a
-    program that answers faces one by one would use, by ``predict_on_batch``, and by ``predict``,
-    which is made for many.
-    """
-    table = models.networks_table()
-    table = table.iloc[:1] if sizes is QUICK else table
-    rounds, calls = (1, 2) if sizes is QUICK else (10, 50)
-    counts = {"compiled": calls, "predict_on_batch": calls // 2, "predict": max(1, calls // 5)}
-    asked, one = {}, {}
-    for name in table.index:
-        model = models.build(name)
-        one[name] = np.random.default_rng(0).random((1, *model.input_shape[1:]), np.float32)
-        asked[name, "compiled"] = compiled(model)
-        asked[name, "predict_on_batch"] = model.predict_on_batch
-        asked[name, "predict"] = lambda face, model=model: model.predict(face, verbose=0)
-    seconds: dict[tuple[str, str], list[float]] = {key: [] for key in asked}
-    for (name, way), ask in [*asked.items()] * rounds:
-        for call in range(-2, counts[way]):  # the first two compile, and touch the memory
-            start = time.perf_counter()
-            ask(one[name])
-            if call >= 0:
-                seconds[name, way].append(time.perf_counter() - start)
-    networks: dict[str, Any] = {}
-    for name, row in table.iterrows():
-        costs = {}
-        for way in counts:
-            found = (1000 * np.quantile(seconds[name, way], [0.1, 0.5, 0.9])).round(3).tolist()
-            costs[way] = dict(zip(("p10", "median", "p90"), found, strict=True))
-        known = {one: int(row[one]) for one in ("parameters", "multiply_adds")}
-        networks[str(name)] = {"input": row["input"], **known, "milliseconds": costs}
-    medians = {name: one["milliseconds"]["compiled"]["median"] for name, one in networks.items()}
-    fastest = min(medians, key=medians.__getitem__)
-    slower = {name: round(median / medians[fastest], 2) for name, median in medians.items()}
-    calls = {way: rounds * count for way, count in counts.items()}
-    known = {"batch": 1, "calls": calls, "rounds": rounds, "precision": "float32"}
-    return {**known, "networks": networks, "fastest": fastest, "times_the_fastest": slower}
 
 
 def _expw():

@@ -20,7 +20,6 @@ from utils.evaluation.calibration import (
 from utils.evaluation.comparison import (
     Difference,
     agreement,
-    agreement_counts,
     compare,
     compare_all,
     difference,

@@ -104,20 +104,6 @@ def agreement(runs: Mapping[str, Predictions], *, errors: bool = False) -> pd.Da
     return pd.DataFrame(same.mean(axis=2), index=names, columns=names.rename(None))
 
 
-def agreement_counts(runs: Mapping[str, Predictions]) -> pd.DataFrame:
-    """Count the pictures that none, one, two … all of m runs name rightly.
-
-    A row an expression and the row "all", columns 0 … m: a row sums to its pictures.
-    """
-    ordered = in_one_order(runs.values(), least=2)
-    labels, names = ordered[0].labels, ordered[0].expressions
-    table = pd.crosstab(labels, np.sum([one.correct for one in ordered], axis=0))
-    table = table.reindex(index=range(len(names)), columns=range(len(runs) + 1), fill_value=0)
-    table.index, table.columns = pd.Index(names, name="expression"), table.columns.rename("right")
-    table.loc["all"] = table.sum()
-    return table
-
-
 def ensemble(runs: Mapping[str, Predictions]) -> Predictions:
     """Average what one or more networks say of the same pictures, each network counting alike.
 

@@ -17,7 +17,7 @@ from utils.figures.honesty import claims_against_reported
 from utils.figures.honesty import mistakes_waterfall, problem_counts
 from utils.figures.network import architecture
 from utils.figures.pictures import ANNOTATED_SIDES, annotated_photo, augmentation_examples
-from utils.figures.pictures import face_sheet, photo_with_boxes, picture_row, smote_parents
+from utils.figures.pictures import face_sheet, picture_row, smote_parents
 from utils.figures.pictures import timeline, top_predictions
 from utils.figures.style import STYLE, Figure, quantized, save
 from utils.figures.training import accuracy_by_time, growth_curves, learning_curves, speed_ratios

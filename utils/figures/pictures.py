@@ -181,19 +181,6 @@ def top_predictions(images: Sequence[np.ndarray] | None, table: pd.DataFrame) ->
     return figure
 
 
-@styled
-def photo_with_boxes(
-    photo: np.ndarray, boxes: Sequence[Any], captions: Sequence[str] | None = None
-) -> Figure:
-    """Show a photo with boxes, numbered from 1 or with captions, as `annotated_photo` draws it."""
-    captions = [str(at) for at in range(1, len(boxes) + 1)] if captions is None else captions
-    drawn = annotated_photo(photo, boxes, captions)
-    high, wide = 7 * np.array(drawn.shape[:2]) / max(drawn.shape)
-    figure, ((axes,),) = style.sheet(max(3.5, wide), max(2.5, high) + 0.4)
-    style.show(axes, drawn)
-    return figure
-
-
 def annotated_photo(photo: np.ndarray, boxes: Sequence[Any], captions: Sequence[str]) -> np.ndarray:
     """Draw boxes with captions into a photo's own pixels: a picture to keep, not a figure.
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from utils import runtime
 from utils.expressions import EXPRESSIONS
-from utils.inference import require_probabilities
+from utils.inference import require_faces, require_probabilities
 from utils.runtime import ModelError
 
 #: The member of a ``.keras`` archive that holds what Keras itself has no place for.
@@ -80,11 +80,7 @@ class Classifier:
             When the faces have another size than the network takes, or its answers are no
             probabilities.
         """
-        if images.ndim != 4 or tuple(images.shape[1:]) != self.input_shape:
-            raise ModelError(
-                f"the network takes faces of shape (n, {', '.join(map(str, self.input_shape))}), "
-                f"and was given {images.shape}"
-            )
+        require_faces(images, self.input_shape)
         count = len(images)
         if count == 0:
             return np.empty((0, len(self.expressions)), np.float32)
