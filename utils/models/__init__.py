@@ -1,7 +1,7 @@
 """The networks, found by name; saving and loading them with their class names."""
 
 from utils.inference import DEFAULT
-from utils.models import networks  # noqa: F401  registers them
+from utils.models import dlib_face, networks  # noqa: F401  registers them
 from utils.models.files import (
     CARD,
     Classifier,
