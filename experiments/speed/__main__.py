@@ -1,6 +1,6 @@
 """Measure, as ratios in one run, what this project's ways are worth against the usual ones.
 
-    python -m experiments.speed                    # all but growth, detectors and margin
+    python -m experiments.speed                    # all but recipes, growth, detectors, margin
     python -m experiments.speed growth --record    # the longest
     KERAS_BACKEND=jax python -m experiments.speed --record h100
     python -m experiments.speed --tables           # what is recorded, and the figures of it
@@ -31,6 +31,7 @@ TIMED = {
     "use": parts.use,
     "loading": parts.loading,
     "training": parts.training_steps,
+    "recipes": parts.recipes,
     "normalization": parts.normalization,
     "arithmetic": parts.arithmetic,
     "smote": parts.smote,
@@ -73,7 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     else:
         path = speed.record_path(asked.record or "", asked.results)
         names = asked.part or [
-            name for name in NAMES if name not in ("growth", "detectors", "margin")
+            name for name in NAMES if name not in ("recipes", "growth", "detectors", "margin")
         ]
         # Both backends would take the whole of an accelerator's memory, and leave none to a child.
         os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")

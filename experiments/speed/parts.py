@@ -51,6 +51,7 @@ class Sizes:
     normalized: str = "best"  # whose batch normalization is timed
     operations: float = 1.5e12  # a repetition of those networks
     product: int = 2048  # side of the square matrices
+    recipe: dict[str, Any] = dataclasses.field(default_factory=dict)  # changes to each
     calls: int = 50  # single faces a repetition of inference
     batches: tuple[int, ...] = (32, 256)  # faces a call
     rows: int = FER2013_ROWS  # that are loaded; growth takes multiples of them
@@ -69,6 +70,7 @@ QUICK = Sizes(
     networks=("cnn5",),
     normalized="cnn5",
     operations=1e6,
+    recipe={"model": "cnn3", "network": {"filters": (4, 4, 4), "dense": 8}, "size": 16},
     product=64,
     calls=2,
     batches=(4,),
@@ -454,6 +456,18 @@ def _trained(model, settings: training.Settings, *inputs: Any, **options: Any) -
     """Compile a model; return a call that trains an epoch and returns its seconds."""
     import keras
 
+    model.compile(
+        keras.optimizers.AdamW(settings.learning_rate, weight_decay=settings.weight_decay),
+        keras.losses.CategoricalCrossentropy(label_smoothing=settings.label_smoothing),
+        metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")],
+    )
+    return _epoch(model, *inputs, **options)
+
+
+def _epoch(model, *inputs: Any, **options: Any) -> Callable[[], float]:
+    """Return a call that trains a compiled model for an epoch and returns its seconds."""
+    import keras
+
     class Clock(keras.callbacks.Callback):
         def on_epoch_begin(self, epoch, logs=None):
             self.start = time.perf_counter()
@@ -462,11 +476,6 @@ def _trained(model, settings: training.Settings, *inputs: Any, **options: Any) -
             float(logs["loss"])  # a number by now, so the last step is done
             self.seconds = time.perf_counter() - self.start
 
-    model.compile(
-        keras.optimizers.AdamW(settings.learning_rate, weight_decay=settings.weight_decay),
-        keras.losses.CategoricalCrossentropy(label_smoothing=settings.label_smoothing),
-        metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")],
-    )
     clock = Clock()
 
     def epoch() -> float:
@@ -524,6 +533,35 @@ def training_steps(sizes: Sizes, data: str) -> list[dict]:
     compared = [(name, ours, usual), (wild, ours, wild)]
     compared += [("training.train / arrays in memory", ours, arrays)]
     return [timed("training cnn5", ways, compared, sizes.repeats, aimed=name, **_about(told))]
+
+
+def recipes(sizes: Sizes, data: str) -> list[dict]:
+    """Time the training step of each run recorded on FER2013, as its own settings have it.
+
+    A record's seconds hold whatever else its machine did; these, on one machine at one time, say
+    what an epoch costs (`speed.accuracy_by_time`).
+    """
+    from utils import records
+    from utils.training.fit import compile_model
+    from utils.training.model import Batches, TrainingModel
+
+    found = []
+    for name in records.names(runtime.RESULTS):
+        info = records.load(name).info
+        told = training.settings_from_record(info["settings"])
+        if info["dataset"] != "fer2013" or told.teachers:
+            continue
+        told = dataclasses.replace(told, initial_weights="", **sizes.recipe)
+        count = max(sizes.faces // 2, told.batch_size)
+        batches = Batches(*_noise(count, told.size), batch_size=told.batch_size, seed=0)
+        mixing = augment.mixing_layer(mixup=told.mixup, cutmix=told.cutmix)
+        layers = augment.layers_before(**told.augmentation())
+        model = TrainingModel(_network(told, fused=True), layers, mixing)
+        model({key: value[:2] for key, value in batches[0][0].items()}, training=True)
+        compile_model(model, told, len(batches), epochs=2, fine_tuning=False)
+        ways = {name: (len(batches) * told.batch_size, _epoch(model, batches))}
+        found.append(timed(f"{name}, its recipe", ways, [], sizes.loads, **_about(told)))
+    return found
 
 
 def normalization(sizes: Sizes, data: str) -> list[dict]:

@@ -257,7 +257,7 @@ def _fit(
         goes_on = len(history) > first
         if not goes_on:  # a phase of its own: the weights alone, before there is an optimizer
             _restore(model, folder)
-        _compile(model, settings, len(batches), epochs=last - first, fine_tuning=first > 0)
+        compile_model(model, settings, len(batches), epochs=last - first, fine_tuning=first > 0)
         if goes_on:
             model.optimizer.build(model.trainable_variables)
             _restore(model, folder)
@@ -314,8 +314,8 @@ def _phases(settings: Settings) -> list[tuple[int, int]]:
     return list(itertools.pairwise(ends))
 
 
-def _compile(model, settings: Settings, steps: int, *, epochs: int, fine_tuning: bool) -> None:
-    """Give a model its loss and, for one phase, its optimizer and schedule."""
+def compile_model(model, settings: Settings, steps: int, *, epochs: int, fine_tuning: bool) -> None:
+    """Give a `TrainingModel` its loss and, for one phase of so many epochs, its optimizer."""
     import keras
 
     total = epochs * steps
