@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import zlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import compress
 
@@ -191,16 +191,3 @@ def named(corruption: str) -> Corruption:
         known = ", ".join(CORRUPTIONS)
         raise DataError(f"unknown corruption {corruption!r}: expected one of {known}")
     return CORRUPTIONS[corruption]
-
-
-def examples(image: np.ndarray, corruptions: Iterable[str]) -> dict[str, dict[float, np.ndarray]]:
-    """Corrupt one picture, (height, width, 1 or 3) uint8: corruption → level, rising → picture.
-
-    The level at which the picture is as it was is among them.
-    """
-    strips = {}
-    for name in corruptions:
-        one = named(name).fitted(image.shape)
-        levels = sorted((one.clean, *one.levels))
-        strips[name] = {level: corrupt(image[None], name, level)[0] for level in levels}
-    return strips

@@ -3,8 +3,8 @@
     python -m experiments.robustness cnn5-fer2013-smote --data fer2013 --record
 
 With --record the answers are kept in results/robustness/NETWORK-on-DATASET-SPLIT.json and .npz.
-`table` computes accuracy from them; `by_class` and `sureness` set a network's recorded answers on
-its own data set beside those on another one.
+`table` computes accuracy from them; `sureness` sets a network's recorded answers on its own data
+set beside those on another one.
 """
 
 from __future__ import annotations
@@ -139,10 +139,10 @@ def table(answers: Answers) -> pd.DataFrame:
     return pd.DataFrame(found)
 
 
-def _interval(correct: int, n: int, before: str = "") -> dict[str, float]:
+def _interval(correct: int, n: int) -> dict[str, float]:
     """Compute Wilson's 95 % interval; NaN where there is nothing to count."""
     low, high = evaluation.accuracy_interval(correct, n) if n else (np.nan, np.nan)
-    return {f"{before}low": low, f"{before}high": high}
+    return {"low": low, "high": high}
 
 
 def write(answers: Answers, folder: Path) -> Path:
@@ -225,50 +225,6 @@ def at_home_and_away(
                 if (one.dataset, one.split) == (away, "test"):
                     pairs[name] = (run.test, one.predictions)
     return pairs
-
-
-def by_class(pairs: Pairs) -> pd.DataFrame:
-    """Set each class's recall at home and away side by side.
-
-    Returns
-    -------
-    DataFrame
-        A row a network and class (index ``network``, ``expression``), and for "home" and "away"
-        each ``n_…`` (faces of the class), ``recall_…`` with Wilson's 95 % interval ``…_low`` and
-        ``…_high``, ``named_…`` (how many faces were taken for the class); then ``fall`` (recall at
-        home less that away) with Newcombe's interval for two independent samples (1998, Statistics
-        in Medicine 17, 873-890, method 10), ``fall_low`` and ``fall_high``. NaN without faces.
-
-    Raises
-    ------
-    DataError
-        When there is no network, or the two do not have the same classes.
-    """
-    from statsmodels.stats.proportion import confint_proportions_2indep
-
-    found = []
-    for network, (home, away) in _some(pairs).items():
-        if home.expressions != away.expressions:
-            raise DataError(
-                f"{network}: its classes at home are {', '.join(home.expressions)}, "
-                f"and away {', '.join(away.expressions)}; expected the same"
-            )
-        counts = {"home": evaluation.confusion(home), "away": evaluation.confusion(away)}
-        for index, expression in enumerate(home.expressions):
-            row: dict[str, Any] = {"network": network, "expression": expression}
-            samples = []
-            for place, matrix in counts.items():
-                right, n = int(matrix[index, index]), int(matrix[index].sum())
-                samples += [right, n]
-                row |= {f"n_{place}": n, f"recall_{place}": right / n if n else np.nan}
-                row |= _interval(right, n, f"recall_{place}_")
-                row[f"named_{place}"] = int(matrix[:, index].sum())
-            low = high = np.nan
-            if samples[1] and samples[3]:
-                low, high = confint_proportions_2indep(*samples, method="newcomb", compare="diff")
-            fall = row["recall_home"] - row["recall_away"]
-            found.append({**row, "fall": fall, "fall_low": low, "fall_high": high})
-    return pd.DataFrame(found).set_index(["network", "expression"])
 
 
 def _some(pairs: Pairs) -> Pairs:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from experiments import speed
 from experiments.speed import __main__ as command
 from experiments.speed import parts
-from utils import datasets, records, runtime, sample
+from utils import datasets, runtime, sample
 from utils.runtime import DataError, ModelError
 
 SECONDS = st.floats(1e-6, 1e6)
@@ -133,19 +133,12 @@ def history(seconds, accuracies):
     return pd.DataFrame({"seconds": seconds, "val_accuracy": accuracies})
 
 
-def test_the_first_epoch_that_reaches_a_level_counts():
-    def run(name, **info):
-        known = {"model": "cnn3", "hardware": "two cores", **info}
-        epochs = history([30.0, 10.0, 10.0, 10.0], [0.2, 0.60, 0.59, 0.71])
-        return records.Run(runtime.RESULTS / name, known, epochs, None, None)
-
-    table = speed.seconds_to_accuracy_table([run("old"), run("new", start_up_seconds=4.0)])
-    assert table["60 %"].tolist() == [40.0, 44.0]
-    assert table["65 %"].tolist() == [60.0, 64.0]
-    assert table["72 %"].isna().all()
-    assert table["start_up"].isna().tolist() == [True, False]
-    curve = speed.accuracy_by_time(history([1.0, 2.0, 3.0], [0.5, 0.4, 0.6]))
+def test_an_epoch_takes_what_its_history_or_the_recipe_says():
+    run = history([30.0, 10.0, 20.0], [0.5, 0.4, 0.6])
+    curve = speed.accuracy_by_time(run, start_up=4.0)
+    assert curve["seconds"].tolist() == [34.0, 44.0, 64.0]
     assert curve["best"].tolist() == [0.5, 0.5, 0.6]
+    assert speed.accuracy_by_time(run, epoch=5.0)["seconds"].tolist() == [5.0, 10.0, 15.0]
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""How fast: timings taken in turns and their ratios, growth with the rows, seconds to an accuracy.
+"""How fast: timings taken in turns and their ratios, growth with the rows, accuracy by time.
 
 ``python -m experiments.speed`` measures (`parts`, `counts`) and records seconds; every number that
 is shown is computed here, from the record.
@@ -7,14 +7,13 @@ is shown is computed here, from the record.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from utils import records, runtime
+from utils import runtime
 from utils.runtime import DataError
 
 #: What the comparisons marked with an aim are to reach: by part, on a processor and on an
@@ -27,8 +26,6 @@ AIMS: dict[str, dict[str, float]] = {
 }
 #: A cost that grows with a higher power of the rows than this grows faster than they do.
 FASTER = 1.1
-#: Validation accuracies whose time is looked up, 0 … 1.
-LEVELS = (0.60, 0.65, 0.70, 0.72)
 
 
 def record_path(name: str = "", results: Path | None = None) -> Path:
@@ -257,56 +254,13 @@ def accuracy_by_time(
     )
 
 
-def seconds_to_accuracy_table(
-    runs: Sequence[records.Run], levels: Sequence[float] = LEVELS
-) -> pd.DataFrame:
-    """Set recorded runs of one data set beside each other: how long until each level.
-
-    Returns
-    -------
-    DataFrame
-        Index "run"; columns "network", "hardware", "start_up" (seconds, NaN where the record does
-        not say: then they are not in the times either), "first_epoch" (seconds), "best" (the
-        highest validation accuracy), and the seconds to the end of the first epoch that reaches
-        each level, named "60 %" and so on, NaN where none does.
-    """
-    rows = []
-    for run in runs:
-        start_up = run.info.get("start_up_seconds")
-        curve = accuracy_by_time(run.history, start_up=start_up or 0.0)
-        row = {
-            "run": run.name,
-            "network": run.info["model"],
-            "hardware": run.info.get("hardware", ""),
-            "start_up": float("nan") if start_up is None else float(start_up),
-            "first_epoch": float(run.history["seconds"].iloc[0]),
-            "best": float(curve["best"].iloc[-1]),
-        }
-        for level in levels:
-            reached = curve.loc[curve["best"] >= level, "seconds"]
-            row[f"{100 * level:g} %"] = float(reached.min())  # NaN of none
-        rows.append(row)
-    fixed = ["run", "network", "hardware", "start_up", "first_epoch", "best"]
-    columns = [*fixed, *(f"{100 * level:g} %" for level in levels)]
-    return pd.DataFrame(rows, columns=columns).set_index("run")
-
-
 def draw(results: Path | None = None, folder: Path | None = None) -> list[Path]:
-    """Draw every figure about speed for which there is a record.
+    """Draw ``speed.png`` and ``growth.png`` of each machine's record, and return their paths.
 
     Parameters
     ----------
-    results : path, optional
-        Where the records lie; by default ``results/``.
-    folder : path, optional
-        Where the PNG files go; by default ``figures/``.
-
-    Returns
-    -------
-    list of Path
-        ``speed.png`` with the ratios of ``speed.json``, ``growth.png`` where it holds growth; the
-        same of other machines, with their name; and ``seconds-to-accuracy.png`` of the finished
-        runs on FER2013.
+    results, folder : path, optional
+        Where the records lie and where the figures go; by default ``results/`` and ``figures/``.
     """
     from utils import figures
 
@@ -322,12 +276,4 @@ def draw(results: Path | None = None, folder: Path | None = None) -> list[Path]:
         if len(points):
             figure = figures.growth_curves(points, title=f"How cost grows with the rows\n{where}")
             written.append(figures.save(figure, name.replace("speed", "growth"), folder))
-    curves = {
-        run.name: accuracy_by_time(run.history, start_up=run.info.get("start_up_seconds") or 0.0)
-        for run in (records.load(name, results) for name in records.names(results))
-        if run.info["dataset"] == "fer2013"
-    }
-    if curves:
-        figure = figures.accuracy_by_time(curves, LEVELS, title="Seconds to accuracy on FER2013")
-        written.append(figures.save(figure, "seconds-to-accuracy", folder))
     return written

@@ -68,9 +68,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if asked.tables:
         for record in speed.recorded(asked.results).values():
             _print(record)
-        runs = [records.load(name, asked.results) for name in records.names(asked.results)]
-        runs = [run for run in runs if run.info["dataset"] == "fer2013"]
-        print(speed.seconds_to_accuracy_table(runs).round(2).to_string())
     else:
         path = speed.record_path(asked.record or "", asked.results)
         names = asked.part or [
