@@ -7,6 +7,7 @@ import io
 from collections.abc import Sequence
 
 import numpy as np
+import pandas as pd
 
 from utils import datasets, runtime
 
@@ -35,6 +36,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     target = runtime.RESULTS / "data" / f"{chosen.name}.json"
     runtime.write_json(target, datasets.summary(dataset))
     print(f"wrote {target.relative_to(runtime.RESULTS.parent).as_posix()}")
+    if chosen.name == "expw":  # a photo's name begins with the word that it was searched by
+        words = [name.split("_")[0] for name in dataset.photos]
+        labels = [dataset.expressions[label] for label in dataset.labels]
+        table = pd.DataFrame({"row": dataset.rows, "label": labels, "searched": words})
+        beside = target.with_name("expw-searches.csv")
+        runtime.write_atomically(beside, table.to_csv(index=False).encode())
+        print(f"wrote {beside.name}")
     if chosen.name == "ferplus":
         faces = datasets.beside_fer2013(chosen.path)
         table = datasets.label_agreement(faces.labels, faces.votes, faces.split)
