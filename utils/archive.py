@@ -1,16 +1,12 @@
 """An archive of photos in, a folder of Parquet files out: ``predict.py --engine``.
 
-A worker holds the network once and takes `PART` photos at a time; what it found becomes one file,
-which gets its name when it is whole. So the folder itself says which photos are done, and the same
-command goes on after whatever stopped it. The engines differ in who starts the workers: the
-standard library's processes, or Ray Data's actors, on one machine or more.
+Workers hold the network once and take `PART` photos at a time. What was found becomes one file,
+which gets its name when it is whole: so the folder itself says which photos are done, and the same
+command goes on after whatever stopped it. The engines differ in who starts the workers.
 """
-
-from __future__ import annotations
 
 import functools
 import hashlib
-import json
 import logging
 import multiprocessing
 import os
@@ -18,44 +14,46 @@ import signal
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from utils import photos, runtime
 from utils.runtime import DataError, ModelError
 
-#: The most photos a file: what a killed worker's successor reads again.
+#: The most photos a file: what is read again where a worker was killed.
 PART = 500
+_load = functools.cache(photos.load)
 
 
-class Worker:
-    """A network, held once, that reads photos by name into files of a folder."""
+class Worker(NamedTuple):
+    """What reads photos into files of the folder `table`, for a command started in `started`."""
 
-    def __init__(self, started: str, table: Path, model: str, how: tuple) -> None:
-        os.chdir(started)  # names are as the command line gave them, and Ray starts elsewhere
-        self.table, self.how = table, dict(how)
-        self.classifier, _ = photos.load(model)
+    started: str
+    table: Path
+    model: str
+    how: dict[str, Any]
 
-    def __call__(self, task: dict[str, bytes]) -> dict[str, int]:
-        """Read "photos", whose names have a zero byte between, and count them."""
-        columns = (*self.classifier.expressions, "error")
+    def __call__(self, task: dict[str, bytes]) -> dict[str, str]:
+        """Read "photos", a zero byte between their names; say what was "unread", a line each."""
+        os.chdir(self.started)  # names are as the command line gave them; Ray starts elsewhere
+        classifier, _ = _load(self.model)
+        columns = (*classifier.expressions, "error")
         empty = (None,) * (len(photos.Table.COLUMNS) + len(columns) - 2)
-        read, unread = [], []
-        names = task["photos"].split(b"\0")
-        for name in map(os.fsdecode, names):
+        rows: dict[str, list[tuple]] = {"unread": [], "photos": []}
+        for name in map(os.fsdecode, task["photos"].split(b"\0")):
             try:
-                found = photos.rows(photos.read(name, self.classifier, **self.how))
-                read += [(*row, None) for row in found] or [(photos.shown(name), *empty, None)]
+                found = photos.rows(photos.read(name, classifier, **self.how))
+                rows["photos"] += [(*row, None) for row in found or [(photos.shown(name), *empty)]]
             except (DataError, OSError) as error:
-                unread.append((photos.shown(name), *empty, " ".join(str(error).split())))
-        digest = hashlib.sha256(task["photos"]).hexdigest()[:16]  # tried again, it is the same file
-        for kind, rows in {"unread": unread, "photos": read}.items():
-            if rows:
-                part = self.table / "_parts" / f"{kind}-{digest}.parquet"
-                part.unlink(missing_ok=True)  # of a worker that was killed here
-                with photos.Table(part, columns) as file:
-                    file.add(rows)
-                runtime.move_into_place(part, self.table / part.name)
-        return {"photos": len(names)}
+                line = photos.shown(" ".join(str(error).split()))
+                rows["unread"].append((photos.shown(name), *empty, line))
+        digest = hashlib.sha256(task["photos"]).hexdigest()[:16]  # the same where it is tried again
+        for kind in filter(rows.get, rows):
+            part = self.table / "_parts" / f"{kind}-{digest}.parquet"
+            part.unlink(missing_ok=True)  # of a worker that was killed here
+            with photos.Table(part, columns) as file:
+                file.add(rows[kind])
+            runtime.move_into_place(part, self.table / part.name)
+        return {"unread": "\n".join(row[-1] for row in rows["unread"])}
 
 
 def predict(
@@ -66,108 +64,87 @@ def predict(
     Parameters
     ----------
     sources : sequence of str
-        Photos' names, which are what the table knows them by.
+        Photos' names, by which the table knows them.
     table : Path
-        A new folder, or an earlier run's. Its rows are those of `photos.Table` with a column
-        "error": one a face, and one of nulls for a photo without a face. A photo that could not
-        be read has one too, which says why, and is tried again by the next run.
-    engine : {"processes", "ray"}
-        Who starts the workers.
-    workers : int or None
-        How many; None is one a core of this machine.
+        A new folder, or an earlier run's. Its rows are those of `photos.Table` and "error": one a
+        face, one of nulls for a photo without a face, and one that says why for a photo that could
+        not be read, which the next run tries again.
+    engine, workers : {"processes", "ray"} and int or None
+        Who starts the workers, and how many: None is one a core of this machine.
     model, **how
         As `photos.load` and `photos.read` take them.
 
     Raises
     ------
-    DataError
-        When the table was made with another network or other settings; when workers are killed.
-    ModelError
-        When the folder is no such table, the network cannot be loaded, or Ray is not installed.
+    DataError, ModelError
+        When the folder holds something else, or a worker was killed; without a network, or Ray.
     """
     import filelock
     from pyarrow import dataset
     from tqdm import tqdm
 
-    classifier, network = photos.load(model)
-    settings = {"network": network, "expressions": classifier.expressions, **how}
-    settings = json.loads(runtime.as_json(settings))
-    record = table / "_predict.json"  # DuckDB's *.parquet and Arrow pass over such a name
+    classifier, network = _load(model)
+    settings = runtime.as_json({"network": network, "expressions": classifier.expressions, **how})
+    record = table / "_predict.json"  # a name that DuckDB's *.parquet and Arrow pass over
     if not table.exists() or not any(table.iterdir()):
-        runtime.write_json(record, settings)
-    if (found := runtime.read_json(record)) != settings:
-        raise DataError(f"{photos.shown(table)}: was made with {found}, expected {settings}")
+        runtime.write_atomically(record, settings)
+    if not record.is_file() or record.read_bytes() != settings:
+        what = f"expected a new folder, or one begun with these options ({record.name})"
+        raise DataError(f"{photos.shown(table)}: {what}")
     (table / "_parts").mkdir(exist_ok=True)
-
-    def column(name: str, kind: str) -> list[str]:
-        parts = list(map(str, table.glob(f"{kind}-*.parquet")))
-        return dataset.dataset(parts).to_table([name])[name].unique().to_pylist() if parts else []
-
     with filelock.FileLock(table / "_lock", timeout=5):
         for unread in table.glob("unread-*.parquet"):
             unread.unlink()
-        done = set(column("file", "photos"))
-        waiting = [name for name in dict.fromkeys(sources) if photos.shown(name) not in done]
-        names, workers = list(map(os.fsencode, waiting)), workers or os.cpu_count() or 1
+        parts = list(map(str, table.glob("photos-*.parquet")))
+        done = set(dataset.dataset(parts).to_table(["file"])["file"].to_pylist() if parts else ())
+        names = [os.fsencode(n) for n in dict.fromkeys(sources) if photos.shown(n) not in done]
+        workers = workers or os.cpu_count() or 1
         size = max(1, min(PART, len(names) // (4 * workers)))  # a few tasks for each worker
-        shares = (names[at : at + size] for at in range(0, len(names), size))
-        tasks = [{"photos": b"\0".join(share)} for share in shares]
-        args = (os.getcwd(), table, model, tuple(how.items()))
-        with tqdm(total=len(names), unit=" photos", disable=None) as bar:
-            for count in {"processes": _processes, "ray": _ray}[engine](tasks, workers, args):
-                bar.update(count)
+        tasks = [{"photos": b"\0".join(names[n : n + size])} for n in range(0, len(names), size)]
+        run = _ray if engine == "ray" else _processes
+        answers = run(Worker(os.getcwd(), table, model, how), tasks, workers) if tasks else []
+        bar = tqdm(answers, total=len(tasks), unit=f" × {size} photos", disable=None)
+        errors = [DataError(line) for answer in bar for line in answer["unread"].splitlines()]
         print(f"{photos.shown(table)}: photos read: {len(names):,}, there before: {len(done):,}")
-        return list(map(DataError, column("error", "unread")))
+        return errors
 
 
-def _processes(tasks: list[dict[str, bytes]], workers: int, args: tuple) -> Iterator[int]:
+def _processes(worker: Worker, tasks: list[dict], workers: int) -> Iterator[Any]:
     from concurrent import futures
 
     context = multiprocessing.get_context("spawn")
     with futures.ProcessPoolExecutor(workers, context, initializer=_start) as pool:
         try:
-            for one in futures.as_completed([pool.submit(_work, args, task) for task in tasks]):
-                yield one.result()["photos"]
-        except BaseException as error:  # Ctrl-C too: nobody waits for photos that are half read
+            for one in futures.as_completed([pool.submit(worker, task) for task in tasks]):
+                yield one.result()
+        except futures.BrokenExecutor:
+            raise DataError("a worker was killed: the same command goes on") from None
+        finally:  # after Ctrl-C nobody waits for photos that are half read
             for process in multiprocessing.active_children():
                 process.kill()
-            if isinstance(error, futures.BrokenExecutor):
-                raise DataError("a worker was killed: the same command goes on") from None
-            raise
 
 
 def _start() -> None:
-    """Leave Ctrl-C to the process that started this one, and end when it ends."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = multiprocessing.parent_process()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that started this one
+    parent = multiprocessing.parent_process()  # and this one ends when that does, however it ends
     threading.Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()
 
 
-def _work(args: tuple, task: dict[str, bytes]) -> dict[str, int]:
-    return _worker(*args)(task)
-
-
-_worker = functools.cache(Worker)
-
-
-def _ray(tasks: list[dict[str, bytes]], workers: int, args: tuple) -> Iterator[int]:
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
+def _ray(worker: Worker, tasks: list[dict], workers: int) -> Iterator[Any]:
+    os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_BACKEND_LOG_LEVEL": "fatal"}
     try:
         import ray.data
     except ImportError:
         raise ModelError("--engine ray needs Ray Data: pip install '.[cluster]'") from None
     logging.getLogger("ray.data").setLevel(logging.ERROR)
-    own = {"address": "local", "num_cpus": workers, "object_store_memory": 10**8}
-    own |= {"_node_ip_address": "127.0.0.1", "include_dashboard": False}
+    own = {"address": "local", "_node_ip_address": "127.0.0.1", "include_dashboard": False}
+    own |= {"num_cpus": workers, "object_store_memory": 10**8}
     joined = {} if os.environ.get("RAY_ADDRESS") else own
     with ray.init(**joined, log_to_driver=False, logging_level=logging.ERROR):
         ray.data.DataContext.get_current().enable_progress_bars = False
-        # A block a task: what is tried again is then one file. Ray replaces an actor that dies.
-        given = ray.data.from_items(tasks, override_num_blocks=max(1, len(tasks)))
-        pool = ray.data.ActorPoolStrategy(size=workers)
+        given = ray.data.from_items(tasks, override_num_blocks=len(tasks))  # each tried again alone
+        by = {"compute": ray.data.ActorPoolStrategy(size=workers)}
         try:
-            for row in given.map(Worker, fn_constructor_args=args, compute=pool).iter_rows():
-                yield row["photos"]
+            yield from given.map(Worker, fn_constructor_kwargs=worker._asdict(), **by).iter_rows()
         except ray.exceptions.RayError as error:
-            raise DataError(f"Ray stopped: {error}; the same command goes on") from error
+            raise DataError(f"the same command goes on where Ray stopped: {error}") from error
