@@ -30,6 +30,7 @@ the command line is wrong.
 import argparse
 import contextlib
 import json
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -153,7 +154,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for film in filter(photos.is_film, sources):
             complain(DataError(f"{photos.shown(film)}: a film, and --engine reads photos"))
         sources = [name for name in sources if not photos.is_film(name)]
-        by = {"engine": asked.engine, "workers": asked.workers, "model": asked.model}
+        by = {"engine": asked.engine, "workers": asked.workers or os.cpu_count() or 1}
+        by["model"] = asked.model
         for error in archive.predict(sources, asked.table, **by, **how) if sources else ():
             complain(error)
         return code

@@ -13,8 +13,9 @@ import os
 import signal
 import threading
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from utils import photos, runtime
 from utils.runtime import DataError, ModelError
@@ -24,7 +25,8 @@ PART = 500
 _load = functools.cache(photos.load)
 
 
-class Worker(NamedTuple):
+@dataclass(frozen=True)
+class Worker:
     """What reads photos into files of the folder `table`, for a command started in `started`."""
 
     started: str
@@ -57,7 +59,7 @@ class Worker(NamedTuple):
 
 
 def predict(
-    sources: Sequence[str], table: Path, *, engine: str, workers: int | None, model: str, **how: Any
+    sources: Sequence[str], table: Path, *, engine: str, workers: int, model: str, **how: Any
 ) -> list[DataError]:
     """Read those photos that a table does not hold yet, each once; return what went wrong.
 
@@ -69,8 +71,8 @@ def predict(
         A new folder, or an earlier run's. Its rows are those of `photos.Table` and "error": one a
         face, one of nulls for a photo without a face, and one that says why for a photo that could
         not be read, which the next run tries again.
-    engine, workers : {"processes", "ray"} and int or None
-        Who starts the workers, and how many: None is one a core of this machine.
+    engine, workers : {"processes", "ray"} and int
+        Who starts the workers, and how many.
     model, **how
         As `photos.load` and `photos.read` take them.
 
@@ -89,8 +91,7 @@ def predict(
     if not table.exists() or not any(table.iterdir()):
         runtime.write_atomically(record, settings)
     if not record.is_file() or record.read_bytes() != settings:
-        what = f"expected a new folder, or one begun with these options ({record.name})"
-        raise DataError(f"{photos.shown(table)}: {what}")
+        raise DataError(f"{photos.shown(table)}: expected a new folder, or one these options began")
     (table / "_parts").mkdir(exist_ok=True)
     with filelock.FileLock(table / "_lock", timeout=5):
         for unread in table.glob("unread-*.parquet"):
@@ -98,7 +99,6 @@ def predict(
         parts = list(map(str, table.glob("photos-*.parquet")))
         done = set(dataset.dataset(parts).to_table(["file"])["file"].to_pylist() if parts else ())
         names = [os.fsencode(n) for n in dict.fromkeys(sources) if photos.shown(n) not in done]
-        workers = workers or os.cpu_count() or 1
         size = max(1, min(PART, len(names) // (4 * workers)))  # a few tasks for each worker
         tasks = [{"photos": b"\0".join(names[n : n + size])} for n in range(0, len(names), size)]
         run = _ray if engine == "ray" else _processes
@@ -136,7 +136,7 @@ def _ray(worker: Worker, tasks: list[dict], workers: int) -> Iterator[Any]:
         import ray.data
     except ImportError:
         raise ModelError("--engine ray needs Ray Data: pip install '.[cluster]'") from None
-    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # what goes wrong is raised
     own = {"address": "local", "_node_ip_address": "127.0.0.1", "include_dashboard": False}
     own |= {"num_cpus": workers, "object_store_memory": 10**8}
     joined = {} if os.environ.get("RAY_ADDRESS") else own
@@ -145,6 +145,7 @@ def _ray(worker: Worker, tasks: list[dict], workers: int) -> Iterator[Any]:
         given = ray.data.from_items(tasks, override_num_blocks=len(tasks))  # each tried again alone
         by = {"compute": ray.data.ActorPoolStrategy(size=workers)}
         try:
-            yield from given.map(Worker, fn_constructor_kwargs=worker._asdict(), **by).iter_rows()
+            yield from given.map(Worker, fn_constructor_kwargs=vars(worker), **by).iter_rows()
         except ray.exceptions.RayError as error:
-            raise DataError(f"the same command goes on where Ray stopped: {error}") from error
+            last = str(error).strip().splitlines()[-1]
+            raise DataError(f"Ray stopped ({last}): the same command goes on") from error
