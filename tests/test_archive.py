@@ -224,11 +224,11 @@ def test_without_ray_one_sentence_says_what_to_install(shot, tmp_path):
 
 @pytest.fixture(scope="module")
 def many(shot, tmp_path_factory):
-    """Three hundred photos: long enough to be killed in the middle of."""
+    """A hundred photos, read long enough to be killed in the middle of."""
     folder = tmp_path_factory.mktemp("many") / "archive"
     folder.mkdir()
     with Image.open(shot / "younger" / "0.png") as portrait:
-        for at in range(300):
+        for at in range(100):
             portrait.rotate(at % 20).save(folder / f"{at}.png")
     return folder
 
@@ -267,9 +267,9 @@ def assert_goes_on(folder, table, **how):
     out, err = again.communicate()
     assert again.returncode == 0, err
     read, before = map(int, re.search(r"read: (\d+), there before: (\d+)", out).groups())
-    assert (before > 0, read + before) == (True, 300)
+    assert (before > 0, read + before) == (True, 100)
     names = [row[0] for row in rows(table)]
-    assert len(names) == 300  # each has one face
+    assert len(names) == 100  # each has one face
     assert set(names) == set(map(str, folder.iterdir()))
     return read
 
