@@ -15,16 +15,16 @@ often it is wrong on the pictures that it was tested on; on photos of another ki
 Of a film or a camera each face in each frame is a row of a table: of --table's file, or CSV on
 stdout. Ctrl-C stops; the rows so far are whole.
 
-With --engine, --table names a folder of Parquet files, for an archive of photos: a row a face, and
-one of nulls for a photo without a face or, with the reason in column error, one that could not be
-read. Whatever stops it, the same command goes on: photos in the table are passed over, those that
-could not be read are tried again. "processes" works on this machine; "ray" too, or on the cluster
-that RAY_ADDRESS names, where each machine must see photos, table, and this project at one path.
+With --engine, for an archive of photos, --table names a folder of Parquet files. Besides a row a
+face it holds one of nulls for each photo without a face, and one for each that could not be read,
+with the reason in its column error. Whatever stops it, the same command goes on: photos in the
+table are passed over, those that could not be read are tried again. "processes" works on this
+machine; "ray" on Ray Data (pip install '.[cluster]'), here or on the cluster that RAY_ADDRESS
+names, whose machines must all see the photos, the table and this project under the same paths.
 
-A photo without a face says so, and is no error. A
-file that cannot be read is named on stderr, and the others are read all the same. Exit code 0:
-everything was read; 1: a file could not be read to its end, or the network could not be loaded; 2:
-the command line is wrong.
+A photo without a face says so, and is no error. A file that cannot be read is named on stderr, and
+the others are read all the same. Exit code 0: everything was read; 1: a file could not be read to
+its end, or the network could not be loaded; 2: the command line is wrong.
 """
 
 import argparse

@@ -68,9 +68,8 @@ def predict(
     sources : sequence of str
         Photos' names, by which the table knows them.
     table : Path
-        A new folder, or an earlier run's. Its rows are those of `photos.Table` and "error": one a
-        face, one of nulls for a photo without a face, and one that says why for a photo that could
-        not be read, which the next run tries again.
+        A new folder, or an earlier run's. Its rows are those of `photos.Table` and "error": a face,
+        nulls for a photo without one, or why a photo was not read; the next run tries it again.
     engine, workers : {"processes", "ray"} and int
         Who starts the workers, and how many.
     model, **how
