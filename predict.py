@@ -6,21 +6,31 @@
     python predict.py portrait.png --json > portrait.json
     python predict.py film.mp4 --save marked --table film.parquet
     python predict.py --camera 0 > rows.csv
+    python predict.py archive --engine processes --table faces
 
 A face is a line: its expression, how probable that is, and its box. What the network names is what
 a few labelers would see in the face, not what the person feels. Its model card (models/) says how
 often it is wrong on the pictures that it was tested on; on photos of another kind expect worse.
 
 Of a film or a camera each face in each frame is a row of a table: of --table's file, or CSV on
-stdout. Ctrl-C stops; the rows so far are whole. A photo without a face says so, and is no error. A
-file that cannot be read is named on stderr, and the others are read all the same. Exit code 0:
-everything was read; 1: a file could not be read to its end, or the network could not be loaded; 2:
-the command line is wrong.
+stdout. Ctrl-C stops; the rows so far are whole.
+
+With --engine, for an archive of photos, --table names a folder of Parquet files. Besides a row a
+face it holds one of nulls for each photo without a face, and one for each that could not be read,
+with the reason in its column error. Whatever stops it, the same command goes on: photos in the
+table are passed over, those that could not be read are tried again. "processes" works on this
+machine; "ray" on Ray Data (pip install '.[cluster]'), here or on the cluster that RAY_ADDRESS
+names, whose machines must all see the photos, the table and this project under the same paths.
+
+A photo without a face says so, and is no error. A file that cannot be read is named on stderr, and
+the others are read all the same. Exit code 0: everything was read; 1: a file could not be read to
+its end, or the network could not be loaded; 2: the command line is wrong.
 """
 
 import argparse
 import contextlib
 import json
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -100,7 +110,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--table",
         type=Path,
         metavar="FILE",
-        help="write a row a face: .csv or .parquet, a new file",
+        help="write a row a face: .csv or .parquet, a new file; with --engine a folder",
+    )
+    add(
+        "--engine",
+        choices=("processes", "ray"),
+        help="read photos alone, with several workers, into a --table that can be gone on with",
+    )
+    add(
+        "--workers",
+        type=between(1, 4096, int),
+        metavar="N",
+        help="how many, with --engine (default: one a core)",
     )
     add("--json", action="store_true", help="print one JSON object instead (photos)")
     given = sys.argv[1:] if arguments is None else list(arguments)
@@ -108,6 +129,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     asked = (parser.parse_args if "--" in given else parser.parse_intermixed_args)(given)
     if not asked.files and asked.camera is None:
         parser.error("expected a FILE or --camera N")
+    if asked.workers and not asked.engine:
+        parser.error("--workers needs --engine processes or --engine ray")
+    if asked.engine and (not asked.table or asked.save or asked.json or asked.camera is not None):
+        parser.error("--engine needs --table FOLDER, and takes no --save, --json, --camera")
     sources, wrong = photos.listed(asked.files)
     filmed = asked.camera is not None or any(map(photos.is_film, sources))
     if asked.json and filmed:
@@ -122,8 +147,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     for error in wrong:
         complain(error)
-    classifier, network = photos.load(asked.model)
     how = {"detector": asked.detector, "margin": asked.margin, "side": asked.side}
+    if asked.engine:
+        from utils import archive
+
+        for film in filter(photos.is_film, sources):
+            complain(DataError(f"{photos.shown(film)}: a film, and --engine reads photos"))
+        sources = [name for name in sources if not photos.is_film(name)]
+        by = {"engine": asked.engine, "workers": asked.workers or os.cpu_count() or 1}
+        by["model"] = asked.model
+        for error in archive.predict(sources, asked.table, **by, **how) if sources else ():
+            complain(error)
+        return code
+    classifier, network = photos.load(asked.model)
     with contextlib.ExitStack() as stack:
         table = None
         if asked.table or filmed:

@@ -298,7 +298,8 @@ class Table:
             import pyarrow
             from pyarrow import parquet
 
-            kinds = {"file": "string", "frame": "int64", "track": "int64", "expression": "string"}
+            kinds = {"frame": "int64", "track": "int64"}
+            kinds |= dict.fromkeys(("file", "expression", "error"), "string")
             fields = [(name, kinds.get(name, "float64")) for name in self.columns]
             self._schema = pyarrow.schema(
                 [(name, pyarrow.type_for_alias(kind)) for name, kind in fields]
