@@ -18,6 +18,8 @@ import io
 import json
 import math
 import os
+import random
+import re
 import shlex
 import shutil
 import time
@@ -45,6 +47,7 @@ SPACE: dict[str, Any] = {
 STUDIES = runtime.RUNS / "search"
 RANDOM_TRIALS = 6  # before TPE models where the good ones lie
 UNPRUNED_TRIALS = 4  # complete ones, before another one can be pruned
+RETRIES = 3  # of a trial whose process was killed or ended by an error
 TABLE = ["trial", "state", "val_accuracy", "epochs", "seconds", "worker"]
 
 
@@ -139,7 +142,8 @@ def masked(url: str) -> str:
     import sqlalchemy
 
     try:
-        return sqlalchemy.make_url(url).set(query={}).render_as_string(hide_password=True)
+        shown = sqlalchemy.make_url(url).set(query={}).render_as_string(hide_password=True)
+        return "URL" if shown.count("@") > 1 else shown  # a password may hold one, unescaped
     except (sqlalchemy.exc.ArgumentError, ValueError):
         return "URL"
 
@@ -150,48 +154,45 @@ def open_study(name: str, url: str = "", *, heartbeat: int = 20):
     A worker that gives no sign of life for three ``heartbeat`` (seconds) is taken for dead.
     A `ModelError` says what cannot be opened.
     """
-    import filelock
-    from sqlalchemy import event
+    from sqlalchemy import event, exc
 
     if not name or name != Path(name).name or name.startswith("."):
         raise ModelError(f"study {name!r}: expected a name without a folder")
     STUDIES.mkdir(parents=True, exist_ok=True)
     url = url or f"sqlite:///{STUDIES / name}.db"
-    sqlite = url.startswith("sqlite")
-    # Two processes cannot make the tables of one database.
-    with _optuna() as optuna, filelock.FileLock(STUDIES / f".{name}.lock"):
-        try:
-            database = optuna.storages.RDBStorage(
-                url,
-                engine_kwargs={"connect_args": {"timeout": 120}} if sqlite else {},
-                heartbeat_interval=heartbeat,
-                grace_period=3 * heartbeat,
-                heartbeat_stale_trial_callback=_retry,
-            )
-            if sqlite:
-                # SQLAlchemy's recipe: unless a transaction begins with the write lock, two
-                # processes can both read that a trial is waiting, and both begin it.
-                @event.listens_for(database.engine, "connect")
-                def leave_transactions_to_us(connection, _):
-                    connection.isolation_level = None
+    if (shown := masked(url)) == "URL":
+        raise ModelError("the database URL cannot be opened: expected postgresql://USER@HOST/NAME")
+    engine: dict[str, Any] = {"pool_pre_ping": True}  # a network drops connections that idle
+    if sqlite := url.startswith("sqlite"):
+        engine = {"connect_args": {"timeout": 120}, "isolation_level": "AUTOCOMMIT"}
+    # Psycopg 3 by its name: SQLAlchemy 2.0 would look for its predecessor.
+    address = re.sub("^postgresql://", "postgresql+psycopg://", url)
+    end = time.monotonic() + 10
 
-                @event.listens_for(database.engine, "begin")
-                def begin_with_the_write_lock(connection):
-                    connection.exec_driver_sql("BEGIN IMMEDIATE")
+    def take_the_write_lock(connection):  # or two processes both read that a trial is waiting
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
 
-                database.engine.dispose()
-            return optuna.create_study(
-                study_name=name, storage=database, direction="maximize", load_if_exists=True
-            )
-        except Exception as error:  # whose own words may hold the address
-            reason = type(error.__cause__ or error).__name__
-            raise ModelError(f"the database {masked(url)} cannot be opened: {reason}") from None
-
-
-def _retry(study, trial) -> None:
-    """Queue a trial once more that was ended from outside, three times at most."""
     with _optuna() as optuna:
-        optuna.storages.RetryHeartbeatStaleTrialCallback(max_retry=3)(study, trial)
+        heart = {"heartbeat_interval": heartbeat, "grace_period": 3 * heartbeat}
+        retry = optuna.storages.RetryHeartbeatStaleTrialCallback(RETRIES)
+        while True:
+            try:
+                database = optuna.storages.RDBStorage(
+                    address, dict(engine), **heart, heartbeat_stale_trial_callback=retry
+                )
+                if sqlite:
+                    event.listen(database.engine, "begin", take_the_write_lock)
+                how = {"direction": "maximize", "load_if_exists": True}
+                return optuna.create_study(study_name=name, storage=database, **how)
+            except Exception as error:  # whose own words may hold the address
+                told = isinstance(error, exc.OperationalError | ImportError)
+                reason = str(error.__cause__) if told else type(error.__cause__ or error).__name__
+                # Another process may be making the same tables at this moment.
+                race = isinstance(error, exc.DatabaseError) and (not told or "exists" in reason)
+                if not race or time.monotonic() > end:
+                    reason = " ".join(reason.split())
+                    raise ModelError(f"the database {shown} cannot be opened: {reason}") from None
+                time.sleep(random.random())
 
 
 def _trials(study) -> list:
@@ -294,7 +295,11 @@ def run_search(
             optuna.storages.fail_stale_trials(study)
             states = {one.state.name for one in _trials(study)}
             if "WAITING" in states or len(counted()) < trials:
-                study.optimize(objective, n_trials=1)
+                try:
+                    study.optimize(objective, n_trials=1)
+                except ValueError as error:  # after a laptop's sleep another process has the trial
+                    if not str(error).startswith("Cannot tell a FAIL trial"):
+                        raise
             elif "RUNNING" in states:
                 time.sleep(1)  # another process is at it; if it dies, its trial comes back
             else:
@@ -308,8 +313,8 @@ def _train(study, trial, dataset, settings: training.Settings) -> float:
     import optuna
 
     everyone = study.get_trials(deepcopy=False)
-    retried = optuna.storages.RetryHeartbeatStaleTrialCallback.retried_trial_number
-    number = retried(everyone[trial.number])
+    retry = optuna.storages.RetryHeartbeatStaleTrialCallback(RETRIES)
+    number = retry.retried_trial_number(everyone[trial.number])
     number = trial.number if number is None else number
     # With the time, because a study that is deleted and begun again has the same numbers.
     begun = f"{number:03d}-{everyone[number].datetime_start:%Y%m%d%H%M%S}"
@@ -334,8 +339,8 @@ def _train(study, trial, dataset, settings: training.Settings) -> float:
         if isinstance(error, optuna.TrialPruned):
             shutil.rmtree(folder.parent, ignore_errors=True)
         elif not isinstance(error, optuna.exceptions.UpdateFinishedTrialError):
-            _retry(study, study.get_trials()[trial.number])
-        raise error  # after a laptop's sleep another process has this trial: no retry then
+            retry(study, study.get_trials()[trial.number])
+        raise error
     right = run.validation.predicted == run.validation.labels
     trial.set_user_attr("right", np.packbits(right).tobytes().hex())
     shutil.rmtree(folder.parent, ignore_errors=True)
@@ -490,6 +495,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     add("--minutes", type=float, default=math.inf, help="after so long, begin no further trial")
     add("--study", help="its name (default: MODEL-DATA); one of this name goes on")
     add("--storage", metavar="URL", default="", help="a database that several machines reach")
+    add("--heartbeat", type=int, default=20, help="seconds; silent for three, a worker is dead")
     add("--record", action="store_true", help="write the search to results/search-NAME/")
     for name, values in SPACE.items():
         kind, words = (float, "low high") if isinstance(values, dict) else (int, "values")
@@ -515,7 +521,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     runtime.setup(settings.seed)
     dataset = commands.load_data(asked).leave_out(asked.without)
     seen = draw_rows(dataset, asked.rows, seed=settings.seed)
-    study = open_study(asked.study or f"{asked.model}-{asked.data}", asked.storage)
+    name = asked.study or f"{asked.model}-{asked.data}"
+    study = open_study(name, asked.storage, heartbeat=asked.heartbeat)
     how = {"sampler": asked.sampler, "trials": asked.trials, "minutes": asked.minutes}
     search = run_search(study, seen, settings, space, **how)
 
