@@ -19,7 +19,6 @@ import json
 import math
 import os
 import random
-import re
 import shlex
 import shutil
 import time
@@ -165,8 +164,10 @@ def open_study(name: str, url: str = "", *, heartbeat: int = 20):
     engine: dict[str, Any] = {"pool_pre_ping": True}  # a network drops connections that idle
     if sqlite := url.startswith("sqlite"):
         engine = {"connect_args": {"timeout": 120}, "isolation_level": "AUTOCOMMIT"}
-    # Psycopg 3 by its name: SQLAlchemy 2.0 would look for its predecessor.
-    address = re.sub("^postgresql://", "postgresql+psycopg://", url)
+    address = url
+    if url.startswith("postgresql://"):  # SQLAlchemy 2.0 would look for Psycopg 2
+        address = url.replace("://", "+psycopg://", 1)
+        engine["connect_args"] = {"client_encoding": "utf8"}  # Debian's C locale has none
     end = time.monotonic() + 10
 
     def take_the_write_lock(connection):  # or two processes both read that a trial is waiting
