@@ -3,9 +3,10 @@
     python -m experiments.search --model cnn3 --data fer2013 --rows 6000 --epochs 8 --trials 20
 
 The validation split chooses; the test split is taken out of the data before the first trial. The
-same command started twice, or on two machines with one --storage, works on one study; started
-again later, it goes on. A killed process's trial is taken over when its heartbeat stops; one that
-Ctrl-C or an error ended waits for the next start.
+same command started twice, or on machines with one --storage postgresql://USER@HOST/NAME (password
+in PGPASSWORD or ~/.pgpass: a command line is public), works on one study; later, it goes on. A
+killed process's trial is taken over when its heartbeat stops, from its last epoch where its folder
+in runs/ can be seen; one that Ctrl-C or an error ended waits for the next start.
 """
 
 from __future__ import annotations
@@ -18,7 +19,6 @@ import io
 import json
 import math
 import os
-import random
 import shlex
 import shutil
 import time
@@ -140,11 +140,11 @@ def masked(url: str) -> str:
     """Return a database's address without its password and options; "URL" if it is none."""
     import sqlalchemy
 
-    try:
-        shown = sqlalchemy.make_url(url).set(query={}).render_as_string(hide_password=True)
-        return "URL" if shown.count("@") > 1 else shown  # a password may hold one, unescaped
-    except (sqlalchemy.exc.ArgumentError, ValueError):
-        return "URL"
+    with contextlib.suppress(sqlalchemy.exc.ArgumentError, ValueError):
+        address = sqlalchemy.make_url(url).set(query={})
+        if "@" not in (address.host or ""):  # where a password holds one that is not escaped
+            return address.render_as_string(hide_password=True)
+    return "URL"
 
 
 def open_study(name: str, url: str = "", *, heartbeat: int = 20):
@@ -164,42 +164,35 @@ def open_study(name: str, url: str = "", *, heartbeat: int = 20):
     engine: dict[str, Any] = {"pool_pre_ping": True}  # a network drops connections that idle
     if sqlite := url.startswith("sqlite"):
         engine = {"connect_args": {"timeout": 120}, "isolation_level": "AUTOCOMMIT"}
-    address = url
     if url.startswith("postgresql://"):  # SQLAlchemy 2.0 would look for Psycopg 2
-        address = url.replace("://", "+psycopg://", 1)
+        url = url.replace("://", "+psycopg://", 1)
         engine["connect_args"] = {"client_encoding": "utf8"}  # Debian's C locale has none
-    end = time.monotonic() + 10
-
-    def take_the_write_lock(connection):  # or two processes both read that a trial is waiting
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
-
+    end, begin = time.monotonic() + 10, "BEGIN IMMEDIATE"
     with _optuna() as optuna:
-        heart = {"heartbeat_interval": heartbeat, "grace_period": 3 * heartbeat}
         retry = optuna.storages.RetryHeartbeatStaleTrialCallback(RETRIES)
+        heart = {"heartbeat_interval": heartbeat, "grace_period": 3 * heartbeat}
+        heart["heartbeat_stale_trial_callback"] = retry
         while True:
             try:
-                database = optuna.storages.RDBStorage(
-                    address, dict(engine), **heart, heartbeat_stale_trial_callback=retry
-                )
-                if sqlite:
-                    event.listen(database.engine, "begin", take_the_write_lock)
+                database = optuna.storages.RDBStorage(url, engine, **heart)
+                if sqlite:  # without its lock two processes both read that a trial is waiting
+                    event.listen(database.engine, "begin", lambda one: one.exec_driver_sql(begin))
                 how = {"direction": "maximize", "load_if_exists": True}
                 return optuna.create_study(study_name=name, storage=database, **how)
             except Exception as error:  # whose own words may hold the address
                 told = isinstance(error, exc.OperationalError | ImportError)
                 reason = str(error.__cause__) if told else type(error.__cause__ or error).__name__
-                # Another process may be making the same tables at this moment.
                 race = isinstance(error, exc.DatabaseError) and (not told or "exists" in reason)
                 if not race or time.monotonic() > end:
-                    reason = " ".join(reason.split())
-                    raise ModelError(f"the database {shown} cannot be opened: {reason}") from None
-                time.sleep(random.random())
+                    reason = f"cannot be opened: {' '.join(reason.split())}"
+                    raise ModelError(f"the database {shown} {reason}") from None
+                time.sleep(1)  # another process makes the same tables at this moment
 
 
 def _trials(study) -> list:
     """List the trials, without one that was begun when there were enough (it has no settings)."""
     trials = study.get_trials(deepcopy=False)
-    return [one for one in trials if one.params or one.state.name in ("RUNNING", "WAITING")]
+    return [one for one in trials if one.params or one.state.name != "PRUNED"]
 
 
 def run_search(
@@ -271,8 +264,10 @@ def run_search(
             study.sampler = optuna.samplers.GridSampler(space, seed=settings.seed)
             study.pruner = optuna.pruners.NopPruner()
 
-        def counted() -> list[int]:
-            return [one.number for one in _trials(study) if one.state.name != "FAIL"]
+        retry = optuna.storages.RetryHeartbeatStaleTrialCallback(RETRIES)
+
+        def counted() -> list[int]:  # without repetitions
+            return [one.number for one in _trials(study) if retry.retried_trial_number(one) is None]
 
         def objective(trial) -> float:
             if trial.number in counted()[trials:]:  # two processes began the last one
@@ -280,16 +275,14 @@ def run_search(
             trial.set_user_attr("worker", str(os.getpid()))
             if sampler == "tpe":  # with one seed a process, two processes would draw the same
                 seed = (settings.seed + trial.number) % 2**32
-                study.sampler = optuna.samplers.TPESampler(
-                    n_startup_trials=RANDOM_TRIALS, multivariate=False, seed=seed
-                )
-            chosen = {
-                one: trial.suggest_float(one, **values)
-                if one in intervals
-                else trial.suggest_categorical(one, values)
-                for one, values in space.items()
-            }
-            return _train(study, trial, dataset, settings_with(settings, chosen))
+                how = {"n_startup_trials": RANDOM_TRIALS, "multivariate": False}
+                study.sampler = optuna.samplers.TPESampler(**how, seed=seed)
+            for one, values in space.items():
+                if one in intervals:
+                    trial.suggest_float(one, **values)
+                else:
+                    trial.suggest_categorical(one, values)
+            return _train(study, trial, retry, dataset, settings_with(settings, trial.params))
 
         end = time.monotonic() + 60 * minutes
         while time.monotonic() < end:
@@ -308,13 +301,12 @@ def run_search(
     return read(study)
 
 
-def _train(study, trial, dataset, settings: training.Settings) -> float:
+def _train(study, trial, retry, dataset, settings: training.Settings) -> float:
     """Train one trial in a folder of its own, and return its best validation accuracy."""
     import keras
     import optuna
 
     everyone = study.get_trials(deepcopy=False)
-    retry = optuna.storages.RetryHeartbeatStaleTrialCallback(RETRIES)
     number = retry.retried_trial_number(everyone[trial.number])
     number = trial.number if number is None else number
     # With the time, because a study that is deleted and begun again has the same numbers.
@@ -529,8 +521,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     counts = search.trials["state"].value_counts().sort_index()
     print(", ".join(f"{count} {state}" for state, count in counts.items()))
-    faces = f"{search.info['rows']['validation']:,} validation faces"
-    best = search.best
+    best, faces = search.best, f"{search.info['rows']['validation']:,} validation faces"
     print(f"{search.name}: trial {best['trial']} is best, {best['val_accuracy']:.1%} of {faces}")
     wanted, usual = dataclasses.asdict(winner(search)), training.recipe(asked.model)
     other = {one: value for one, value in wanted.items() if value != getattr(usual, one)}

@@ -25,11 +25,11 @@ from utils.runtime import ModelError
 pytestmark = pytest.mark.slow
 
 PASSWORD = secrets.token_urlsafe(24)
-EPOCHS = 30
+EPOCHS = 12
 MARK = 0.123456  # no accuracy of 200 validation faces
 COMMAND = (
     f"-m experiments.search --study shared --data sample --rows 70 --size 16 --epochs {EPOCHS} "
-    "--trials 6 --batch-size 35 --filters 2 4 --heartbeat 5 --record"
+    "--trials 6 --batch-size 35 --filters 2 4 --heartbeat 10 --record"
 ).split()
 
 
@@ -138,9 +138,15 @@ def test_four_workers_on_two_machines_lose_no_trial_when_two_are_killed(machines
     trials = found.trials.set_index("trial")
     ended = trials[trials["state"].isin(["complete", "pruned"])]
     assert len(ended) == 6
-    assert sorted(trials.index[trials["state"] == "failed"]) == sorted([first, second])
-    assert len(trials) == 8
-    assert set(trials.loc[[first, second], "worker"]) == {str(workers[0].pid), str(workers[3].pid)}
+    assert not ended[[*search.SPACE]].duplicated().any()
+    lost = trials[trials["state"] == "failed"]  # on a busy machine a late heartbeat loses one too
+    assert {first, second} <= set(lost.index)
+    assert set(trials["state"]) == {"failed", *ended["state"]}
+    assert len(lost.merge(ended[[*search.SPACE]])) == len(lost)
+    assert trials.loc[[first, second], "worker"].tolist() == [
+        str(workers[0].pid),
+        str(workers[3].pid),
+    ]
     for number, goes_on in ((first, True), (second, False)):
         chosen = trials.loc[number, [*search.SPACE]].tolist()
         (again,) = ended.index[(ended[[*search.SPACE]] == chosen).all(axis=1)]
@@ -150,17 +156,15 @@ def test_four_workers_on_two_machines_lose_no_trial_when_two_are_killed(machines
         assert (reached["val_accuracy"].iloc[0] == MARK) == goes_on
     complete = ended[ended["state"] == "complete"]
     assert set(complete["epochs"]) == {EPOCHS}
-    assert not (here / "runs/search/shared").exists() or not any(
-        (here / "runs/search/shared").iterdir()
-    )
+    assert list((here / "runs/search/shared").iterdir()) == []
+    assert lost_folder.is_dir()
 
     recorded = search.load("shared", folder=here / "results")
     pd.testing.assert_frame_equal(recorded.trials, found.trials, check_dtype=False)
-    assert "***@127.0.0.1" in recorded.info["command"] or "course@" in recorded.info["command"]
+    assert "--storage postgresql://course" in recorded.info["command"]
     files = [file for one in machines for file in one.rglob("*") if file.is_file()]
     assert {"search.json", "worker-2.txt", "history.csv"} <= {file.name for file in files}
     assert [file for file in files if PASSWORD.encode() in file.read_bytes()] == []
-    assert lost_folder.is_dir()
 
 
 RACE = """
