@@ -3,9 +3,10 @@
     python -m experiments.search --model cnn3 --data fer2013 --rows 6000 --epochs 8 --trials 20
 
 The validation split chooses; the test split is taken out of the data before the first trial. The
-same command started twice, or on two machines with one --storage, works on one study; started
-again later, it goes on. A killed process's trial is taken over when its heartbeat stops; one that
-Ctrl-C or an error ended waits for the next start.
+same command started twice, or on machines with one --storage postgresql://USER@HOST/NAME (password
+in PGPASSWORD or ~/.pgpass: a command line is public), works on one study; later, it goes on. A
+killed process's trial is taken over when its heartbeat stops, from its last epoch where its folder
+in runs/ can be seen; one that Ctrl-C or an error ended waits for the next start.
 """
 
 from __future__ import annotations
@@ -45,6 +46,7 @@ SPACE: dict[str, Any] = {
 STUDIES = runtime.RUNS / "search"
 RANDOM_TRIALS = 6  # before TPE models where the good ones lie
 UNPRUNED_TRIALS = 4  # complete ones, before another one can be pruned
+RETRIES = 3  # of a trial whose process was killed or ended by an error
 TABLE = ["trial", "state", "val_accuracy", "epochs", "seconds", "worker"]
 
 
@@ -138,10 +140,11 @@ def masked(url: str) -> str:
     """Return a database's address without its password and options; "URL" if it is none."""
     import sqlalchemy
 
-    try:
-        return sqlalchemy.make_url(url).set(query={}).render_as_string(hide_password=True)
-    except (sqlalchemy.exc.ArgumentError, ValueError):
-        return "URL"
+    with contextlib.suppress(sqlalchemy.exc.ArgumentError, ValueError):
+        address = sqlalchemy.make_url(url).set(query={})
+        if "@" not in (address.host or ""):  # where a password holds one that is not escaped
+            return address.render_as_string(hide_password=True)
+    return "URL"
 
 
 def open_study(name: str, url: str = "", *, heartbeat: int = 20):
@@ -150,54 +153,46 @@ def open_study(name: str, url: str = "", *, heartbeat: int = 20):
     A worker that gives no sign of life for three ``heartbeat`` (seconds) is taken for dead.
     A `ModelError` says what cannot be opened.
     """
-    import filelock
-    from sqlalchemy import event
+    from sqlalchemy import event, exc
 
     if not name or name != Path(name).name or name.startswith("."):
         raise ModelError(f"study {name!r}: expected a name without a folder")
     STUDIES.mkdir(parents=True, exist_ok=True)
     url = url or f"sqlite:///{STUDIES / name}.db"
-    sqlite = url.startswith("sqlite")
-    # Two processes cannot make the tables of one database.
-    with _optuna() as optuna, filelock.FileLock(STUDIES / f".{name}.lock"):
-        try:
-            database = optuna.storages.RDBStorage(
-                url,
-                engine_kwargs={"connect_args": {"timeout": 120}} if sqlite else {},
-                heartbeat_interval=heartbeat,
-                grace_period=3 * heartbeat,
-                heartbeat_stale_trial_callback=_retry,
-            )
-            if sqlite:
-                # SQLAlchemy's recipe: unless a transaction begins with the write lock, two
-                # processes can both read that a trial is waiting, and both begin it.
-                @event.listens_for(database.engine, "connect")
-                def leave_transactions_to_us(connection, _):
-                    connection.isolation_level = None
-
-                @event.listens_for(database.engine, "begin")
-                def begin_with_the_write_lock(connection):
-                    connection.exec_driver_sql("BEGIN IMMEDIATE")
-
-                database.engine.dispose()
-            return optuna.create_study(
-                study_name=name, storage=database, direction="maximize", load_if_exists=True
-            )
-        except Exception as error:  # whose own words may hold the address
-            reason = type(error.__cause__ or error).__name__
-            raise ModelError(f"the database {masked(url)} cannot be opened: {reason}") from None
-
-
-def _retry(study, trial) -> None:
-    """Queue a trial once more that was ended from outside, three times at most."""
+    if (shown := masked(url)) == "URL":
+        raise ModelError("the database URL cannot be opened: expected postgresql://USER@HOST/NAME")
+    engine: dict[str, Any] = {"pool_pre_ping": True}  # a network drops connections that idle
+    if sqlite := url.startswith("sqlite"):
+        engine = {"connect_args": {"timeout": 120}, "isolation_level": "AUTOCOMMIT"}
+    if url.startswith("postgresql://"):  # SQLAlchemy 2.0 would look for Psycopg 2
+        url = url.replace("://", "+psycopg://", 1)
+        engine["connect_args"] = {"client_encoding": "utf8"}  # Debian's C locale has none
+    end, begin = time.monotonic() + 10, "BEGIN IMMEDIATE"
     with _optuna() as optuna:
-        optuna.storages.RetryHeartbeatStaleTrialCallback(max_retry=3)(study, trial)
+        retry = optuna.storages.RetryHeartbeatStaleTrialCallback(RETRIES)
+        heart = {"heartbeat_interval": heartbeat, "grace_period": 3 * heartbeat}
+        heart["heartbeat_stale_trial_callback"] = retry
+        while True:
+            try:
+                database = optuna.storages.RDBStorage(url, engine, **heart)
+                if sqlite:  # without its lock two processes both read that a trial is waiting
+                    event.listen(database.engine, "begin", lambda one: one.exec_driver_sql(begin))
+                how = {"direction": "maximize", "load_if_exists": True}
+                return optuna.create_study(study_name=name, storage=database, **how)
+            except Exception as error:  # whose own words may hold the address
+                told = isinstance(error, exc.OperationalError | ImportError)
+                reason = str(error.__cause__) if told else type(error.__cause__ or error).__name__
+                race = isinstance(error, exc.DatabaseError) and (not told or "exists" in reason)
+                if not race or time.monotonic() > end:
+                    reason = f"cannot be opened: {' '.join(reason.split())}"
+                    raise ModelError(f"the database {shown} {reason}") from None
+                time.sleep(1)  # another process makes the same tables at this moment
 
 
 def _trials(study) -> list:
     """List the trials, without one that was begun when there were enough (it has no settings)."""
     trials = study.get_trials(deepcopy=False)
-    return [one for one in trials if one.params or one.state.name in ("RUNNING", "WAITING")]
+    return [one for one in trials if one.params or one.state.name != "PRUNED"]
 
 
 def run_search(
@@ -269,8 +264,10 @@ def run_search(
             study.sampler = optuna.samplers.GridSampler(space, seed=settings.seed)
             study.pruner = optuna.pruners.NopPruner()
 
-        def counted() -> list[int]:
-            return [one.number for one in _trials(study) if one.state.name != "FAIL"]
+        retry = optuna.storages.RetryHeartbeatStaleTrialCallback(RETRIES)
+
+        def counted() -> list[int]:  # without repetitions
+            return [one.number for one in _trials(study) if retry.retried_trial_number(one) is None]
 
         def objective(trial) -> float:
             if trial.number in counted()[trials:]:  # two processes began the last one
@@ -278,23 +275,25 @@ def run_search(
             trial.set_user_attr("worker", str(os.getpid()))
             if sampler == "tpe":  # with one seed a process, two processes would draw the same
                 seed = (settings.seed + trial.number) % 2**32
-                study.sampler = optuna.samplers.TPESampler(
-                    n_startup_trials=RANDOM_TRIALS, multivariate=False, seed=seed
-                )
-            chosen = {
-                one: trial.suggest_float(one, **values)
-                if one in intervals
-                else trial.suggest_categorical(one, values)
-                for one, values in space.items()
-            }
-            return _train(study, trial, dataset, settings_with(settings, chosen))
+                how = {"n_startup_trials": RANDOM_TRIALS, "multivariate": False}
+                study.sampler = optuna.samplers.TPESampler(**how, seed=seed)
+            for one, values in space.items():
+                if one in intervals:
+                    trial.suggest_float(one, **values)
+                else:
+                    trial.suggest_categorical(one, values)
+            return _train(study, trial, retry, dataset, settings_with(settings, trial.params))
 
         end = time.monotonic() + 60 * minutes
         while time.monotonic() < end:
             optuna.storages.fail_stale_trials(study)
             states = {one.state.name for one in _trials(study)}
             if "WAITING" in states or len(counted()) < trials:
-                study.optimize(objective, n_trials=1)
+                try:
+                    study.optimize(objective, n_trials=1)
+                except ValueError as error:  # after a laptop's sleep another process has the trial
+                    if not str(error).startswith("Cannot tell a FAIL trial"):
+                        raise
             elif "RUNNING" in states:
                 time.sleep(1)  # another process is at it; if it dies, its trial comes back
             else:
@@ -302,14 +301,13 @@ def run_search(
     return read(study)
 
 
-def _train(study, trial, dataset, settings: training.Settings) -> float:
+def _train(study, trial, retry, dataset, settings: training.Settings) -> float:
     """Train one trial in a folder of its own, and return its best validation accuracy."""
     import keras
     import optuna
 
     everyone = study.get_trials(deepcopy=False)
-    retried = optuna.storages.RetryHeartbeatStaleTrialCallback.retried_trial_number
-    number = retried(everyone[trial.number])
+    number = retry.retried_trial_number(everyone[trial.number])
     number = trial.number if number is None else number
     # With the time, because a study that is deleted and begun again has the same numbers.
     begun = f"{number:03d}-{everyone[number].datetime_start:%Y%m%d%H%M%S}"
@@ -334,8 +332,8 @@ def _train(study, trial, dataset, settings: training.Settings) -> float:
         if isinstance(error, optuna.TrialPruned):
             shutil.rmtree(folder.parent, ignore_errors=True)
         elif not isinstance(error, optuna.exceptions.UpdateFinishedTrialError):
-            _retry(study, study.get_trials()[trial.number])
-        raise error  # after a laptop's sleep another process has this trial: no retry then
+            retry(study, study.get_trials()[trial.number])
+        raise error
     right = run.validation.predicted == run.validation.labels
     trial.set_user_attr("right", np.packbits(right).tobytes().hex())
     shutil.rmtree(folder.parent, ignore_errors=True)
@@ -490,6 +488,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     add("--minutes", type=float, default=math.inf, help="after so long, begin no further trial")
     add("--study", help="its name (default: MODEL-DATA); one of this name goes on")
     add("--storage", metavar="URL", default="", help="a database that several machines reach")
+    add("--heartbeat", type=int, default=20, help="seconds; silent for three, a worker is dead")
     add("--record", action="store_true", help="write the search to results/search-NAME/")
     for name, values in SPACE.items():
         kind, words = (float, "low high") if isinstance(values, dict) else (int, "values")
@@ -515,14 +514,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     runtime.setup(settings.seed)
     dataset = commands.load_data(asked).leave_out(asked.without)
     seen = draw_rows(dataset, asked.rows, seed=settings.seed)
-    study = open_study(asked.study or f"{asked.model}-{asked.data}", asked.storage)
+    name = asked.study or f"{asked.model}-{asked.data}"
+    study = open_study(name, asked.storage, heartbeat=asked.heartbeat)
     how = {"sampler": asked.sampler, "trials": asked.trials, "minutes": asked.minutes}
     search = run_search(study, seen, settings, space, **how)
 
     counts = search.trials["state"].value_counts().sort_index()
     print(", ".join(f"{count} {state}" for state, count in counts.items()))
-    faces = f"{search.info['rows']['validation']:,} validation faces"
-    best = search.best
+    best, faces = search.best, f"{search.info['rows']['validation']:,} validation faces"
     print(f"{search.name}: trial {best['trial']} is best, {best['val_accuracy']:.1%} of {faces}")
     wanted, usual = dataclasses.asdict(winner(search)), training.recipe(asked.model)
     other = {one: value for one, value in wanted.items() if value != getattr(usual, one)}

@@ -1,9 +1,11 @@
 """A search chooses on the validation split alone, with as many processes as come."""
 
+import contextlib
 import dataclasses
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -247,6 +249,30 @@ def test_a_killed_process_leaves_its_trial_to_another(quick, tmp_path):
     assert again["epochs"] == 4
     calls = begun(tmp_path)
     assert [epoch > 1 for trial, epoch in calls if trial == calls[0][0]] == [False, True]
+
+
+@pytest.mark.slow
+def test_a_process_that_slept_too_long_leaves_its_trial_and_goes_on(quick, tmp_path):
+    sleeps = worker(tmp_path, 2, "1")
+    deadline, database = time.monotonic() + 120, tmp_path / "found.db"
+    while not any(len(pd.read_csv(file)) for file in tmp_path.rglob("history.csv")):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    locked = True
+    while locked:  # it must not take the database's write lock into its sleep
+        sleeps.send_signal(signal.SIGSTOP)
+        with contextlib.closing(sqlite3.connect(database, timeout=0)) as connection:
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+                locked = False
+            except sqlite3.OperationalError:
+                sleeps.send_signal(signal.SIGCONT)
+    done = run(tmp_path, trials=2, heartbeat=1)
+    assert done.complete["worker"].tolist() == [str(os.getpid())] * 2
+    sleeps.send_signal(signal.SIGCONT)
+    assert sleeps.wait(timeout=120) == 0
+    again = run(tmp_path, trials=2)
+    pd.testing.assert_frame_equal(again.trials, done.trials)
 
 
 # ---------------------------------------------------------------------------- records and figures
