@@ -17,7 +17,7 @@ ROOMS = [
     *("utils.sample", "utils.faces"),
     *("utils.datasets", "utils.balance", "utils.layers", "utils.augment", "utils.models"),
     *("utils.records", "utils.training", "utils.evaluation", "utils.explain", "utils.figures"),
-    *("utils.honesty", "utils.photos", "utils.films", "utils.export"),
+    *("utils.honesty", "utils.photos", "utils.archive", "utils.films", "utils.export"),
     *("utils.commands", "utils.assessment"),
     *("experiments", "tools", "train", "evaluate", "predict", "app", "web"),
 ]
