@@ -1,10 +1,8 @@
 """Folders of more faces than memory should hold: read into a file once, and from it since."""
 
 import errno
-import re
 import shutil
 import types
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -12,8 +10,8 @@ import pytest
 from PIL import Image
 
 from utils import balance, datasets, runtime, training
-from utils.datasets import mapped, sources
-from utils.datasets.mapped import Mapped
+from utils.datasets import ondisk, sources
+from utils.datasets.ondisk import OnDisk
 from utils.expressions import EXPRESSIONS
 from utils.runtime import DataError
 
@@ -25,7 +23,7 @@ def own_folders(tmp_path, monkeypatch):
     """No test reads or writes the repository's cache, and some 40 faces are many."""
     monkeypatch.setattr(runtime, "ROOT", tmp_path)
     monkeypatch.setattr(runtime, "CACHE", tmp_path / "data" / "cache")
-    monkeypatch.setattr(mapped, "LARGEST_IN_MEMORY", 40 * 48**2)
+    monkeypatch.setattr(ondisk, "LARGEST_IN_MEMORY", 40 * 48**2)
 
 
 def write_faces(root, count=90, side=48):
@@ -47,12 +45,12 @@ def root(tmp_path):
 def in_memory(root, monkeypatch, **options):
     """The same faces as an array."""
     with monkeypatch.context() as patch:
-        patch.setattr(mapped, "LARGEST_IN_MEMORY", 1 << 28)
+        patch.setattr(ondisk, "LARGEST_IN_MEMORY", 1 << 28)
         return datasets.load("folder", root, cache=False, **options)
 
 
 def assert_same(dataset, expected):
-    assert isinstance(dataset.images, Mapped)
+    assert isinstance(dataset.images, OnDisk)
     np.testing.assert_array_equal(np.asarray(dataset.images), expected.images)
     for field in FIELDS:
         np.testing.assert_array_equal(getattr(dataset, field), getattr(expected, field))
@@ -95,14 +93,14 @@ def test_what_is_taken_and_resized_is_what_an_array_gives(root, monkeypatch):
 
 def test_pieces_are_all_faces_in_their_order(root, monkeypatch):
     images = datasets.load("folder", root).images
-    monkeypatch.setattr(mapped, "PIECE", 7 * 48**2)
+    monkeypatch.setattr(ondisk, "PIECE", 7 * 48**2)
     sizes = {1: [7] * 12 + [6], 4: [4] * 22 + [2], 256: [90]}
     for multiple, expected in sizes.items():
-        found = list(mapped.pieces(images, multiple=multiple))
+        found = list(ondisk.pieces(images, multiple=multiple))
         assert [len(piece) for piece in found] == expected
         np.testing.assert_array_equal(np.concatenate(found), np.asarray(images))
-    assert [len(piece) for piece in mapped.pieces(images.take([]))] == [0]
-    assert {len(piece) for piece in mapped.pieces(images, face=1 << 40)} == {1}
+    assert [len(piece) for piece in ondisk.pieces(images.take([]))] == [0]
+    assert {len(piece) for piece in ondisk.pieces(images, face=1 << 40)} == {1}
 
 
 def test_a_first_reading_that_is_killed_begins_anew(root, monkeypatch):
@@ -145,28 +143,13 @@ def test_a_disk_without_room_is_refused_with_the_bytes_that_it_takes(root, monke
     needed = f"expected {91 * 48**2:,} bytes of disk"
     for place, name, stand_in in (
         (shutil, "disk_usage", lambda _: types.SimpleNamespace(free=1000)),
-        (Mapped, "__init__", full),
+        (OnDisk, "__init__", full),
     ):
         with monkeypatch.context() as patch:
             patch.setattr(place, name, stand_in)
             with pytest.raises(DataError, match=needed):
                 datasets.load("folder", root)
         assert not list(runtime.CACHE.iterdir())
-
-
-def test_what_was_read_does_not_stay_in_the_process_s_memory(tmp_path):
-    status = Path("/proc/self/status")
-    if not status.is_file() or "RssFile" not in status.read_text():
-        pytest.skip("this system does not tell how many of a process's pages are a file's")
-
-    def resident():
-        return int(re.search(r"RssFile:\s+(\d+)", status.read_text())[1])
-
-    file = tmp_path / "pixels"
-    file.write_bytes(bytes(64 << 20))
-    images, before = Mapped(file, (1 << 14, 64, 64, 1)), resident()
-    assert sum(int(images[[place]].sum()) for place in range(len(images))) == 0
-    assert resident() - before < 16 << 10  # kB
 
 
 def test_smote_is_refused_with_the_reason_and_weights_are_not(root, tmp_path):

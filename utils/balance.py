@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from utils.datasets import FaceDataset
-from utils.datasets.mapped import Mapped
+from utils.datasets.ondisk import OnDisk
 from utils.runtime import DataError
 
 
@@ -55,7 +55,7 @@ def require_training(dataset: FaceDataset, doing: str) -> None:
 
 def require_memory(dataset: FaceDataset) -> None:
     """Raise `DataError` where the faces are too many for SMOTE, which needs them all in memory."""
-    if isinstance(dataset.images, Mapped):
+    if isinstance(dataset.images, OnDisk):
         raise DataError(
             f"{dataset.name}: SMOTE needs its faces in memory, and {len(dataset):,} of them take "
             f"{4 * dataset.images.nbytes:,} bytes in float32: weigh the classes instead "

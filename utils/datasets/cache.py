@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from utils import runtime
-from utils.datasets import mapped, sources
+from utils.datasets import ondisk, sources
 from utils.datasets.dataset import ROW_FIELDS, FaceDataset
 from utils.runtime import DataError
 
@@ -37,7 +37,7 @@ def remember(
     times of change of `paths` tell whether the source has changed; its content is not read for
     that. `build` is called when the cache has nothing, or something old or damaged.
 
-    Where there are more bytes of `pixels` than `mapped.LARGEST_IN_MEMORY`, `build` is given a file
+    Where there are more bytes of `pixels` than `ondisk.LARGEST_IN_MEMORY`, `build` is given a file
     to write them to: beside the other arrays, or (without a cache) a temporary one.
 
     Raises
@@ -45,7 +45,7 @@ def remember(
     DataError
         When the disk has no room for such a file.
     """
-    large = pixels > mapped.LARGEST_IN_MEMORY
+    large = pixels > ondisk.LARGEST_IN_MEMORY
     if not cache:
         return _build_large(None, build, pixels) if large else build()
     paths = sorted(paths)
@@ -103,8 +103,8 @@ def _read(path: Path, stamp: str) -> FaceDataset | None:
             about["expressions"] = tuple(about["expressions"])
             about["skipped"] = tuple((reason, count) for reason, count in about["skipped"])
             arrays = {name: file[name] for name in ROW_FIELDS if name in file}
-            if shape := about.pop("mapped", None):
-                arrays["images"] = mapped.Mapped(path.with_suffix(".pixels"), shape)
+            if shape := about.pop("on_disk", None):
+                arrays["images"] = ondisk.OnDisk(path.with_suffix(".pixels"), shape)
             return FaceDataset(**arrays, **about)
     except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile, DataError):
         return None  # nothing there, or damaged: the source is read again
@@ -115,8 +115,8 @@ def _write(path: Path, stamp: str, dataset: FaceDataset) -> None:
     about = {"stamp": stamp, **{field: getattr(dataset, field) for field in kept}}
     arrays = {name: getattr(dataset, name) for name in ROW_FIELDS}
     arrays = {name: array for name, array in arrays.items() if array is not None}
-    if isinstance(dataset.images, mapped.Mapped):
-        about["mapped"] = arrays.pop("images").shape
+    if isinstance(dataset.images, ondisk.OnDisk):
+        about["on_disk"] = arrays.pop("images").shape
     temporary = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

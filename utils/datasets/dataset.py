@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from utils.datasets.mapped import Mapped, pieces
+from utils.datasets.ondisk import OnDisk, pieces
 from utils.expressions import EXPRESSIONS
 from utils.runtime import DataError
 
@@ -29,9 +29,9 @@ class FaceDataset:
 
     Attributes
     ----------
-    images : (n, height, width, 1 or 3) uint8 array, or Mapped
+    images : (n, height, width, 1 or 3) uint8 array, or OnDisk
         Pixels as a camera gives them, 0 … 255; scaling belongs to the model. More of them than
-        `mapped.LARGEST_IN_MEMORY` lie in a file.
+        `ondisk.LARGEST_IN_MEMORY` lie in a file.
     labels : (n,) int64 array
         Index into `expressions`.
     split : (n,) str array
@@ -61,7 +61,7 @@ class FaceDataset:
         When the arrays do not fit together, or a label or split is unknown.
     """
 
-    images: np.ndarray | Mapped
+    images: np.ndarray | OnDisk
     labels: np.ndarray
     split: np.ndarray
     rows: np.ndarray
@@ -109,7 +109,7 @@ class FaceDataset:
             indices = indices.astype(np.int64)
         fields = {name: getattr(self, name) for name in ROW_FIELDS}
         taken = {
-            name: array.take(indices) if isinstance(array, Mapped) else array[indices]
+            name: array.take(indices) if isinstance(array, OnDisk) else array[indices]
             for name, array in fields.items()
             if array is not None
         }

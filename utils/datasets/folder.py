@@ -16,7 +16,7 @@ import numpy as np
 from utils.datasets import cache as caching
 from utils.datasets import sources, splits
 from utils.datasets.dataset import USAGES, FaceDataset
-from utils.datasets.mapped import Mapped
+from utils.datasets.ondisk import OnDisk
 from utils.datasets.registry import loader
 from utils.datasets.sources import refuse
 from utils.expressions import FERPLUS_EXPRESSIONS, RAFDB_EXPRESSIONS, meaning
@@ -78,7 +78,7 @@ def load(
     "3_happy"), and stand in that order; else they stay as they are, sorted. A picture may have any
     size and any format of `sources.picture_formats`; it becomes gray and `size` × `size`. Splits
     that are missing are drawn by `splits.complete`. Of more faces than
-    `mapped.LARGEST_IN_MEMORY` the pixels are kept in a file, at the first reading.
+    `ondisk.LARGEST_IN_MEMORY` the pixels are kept in a file, at the first reading.
 
     Parameters
     ----------
@@ -190,7 +190,7 @@ def read(
     resized = f"resized from {' … '.join(dict.fromkeys(ends))}" if sizes != {(size, size)} else ""
     skipped = [(f"{why}, first {names[0]}", len(names)) for why, names in listing.skipped.items()]
     return FaceDataset(
-        images=Mapped(file, (len(kept), size, size, 1)) if file else images[: len(kept)],
+        images=OnDisk(file, (len(kept), size, size, 1)) if file else images[: len(kept)],
         labels=labels,
         split=split,
         rows=np.array(kept, dtype=np.int64),

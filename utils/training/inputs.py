@@ -5,19 +5,19 @@ from __future__ import annotations
 import numpy as np
 
 from utils import balance, datasets, faces
-from utils.datasets.mapped import Mapped
+from utils.datasets.ondisk import OnDisk
 from utils.runtime import DataError
 from utils.training.settings import Settings
 
 
-def of_size(images: np.ndarray | Mapped, size: int) -> np.ndarray | Mapped:
+def of_size(images: np.ndarray | OnDisk, size: int) -> np.ndarray | OnDisk:
     """Resize faces as `faces.resize` does; those that lie in a file, whenever they are read."""
-    return images.resized(size) if isinstance(images, Mapped) else faces.resize(images, size)
+    return images.resized(size) if isinstance(images, OnDisk) else faces.resize(images, size)
 
 
 def training_faces(
     dataset: datasets.FaceDataset, settings: Settings
-) -> tuple[np.ndarray | Mapped, np.ndarray, np.ndarray | None]:
+) -> tuple[np.ndarray | OnDisk, np.ndarray, np.ndarray | None]:
     """Prepare the training split: resized, and balanced as the settings say.
 
     Parameters
@@ -29,7 +29,7 @@ def training_faces(
 
     Returns
     -------
-    images : numpy.ndarray or Mapped
+    images : numpy.ndarray or OnDisk
         (m, size, size, channels) uint8.
     labels : numpy.ndarray
         (m,) int64.

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 import keras
 import numpy as np
 
-from utils.datasets.mapped import Mapped
+from utils.datasets.ondisk import OnDisk
 
 
 class TrainingModel(keras.Model):
@@ -82,7 +82,7 @@ class Batches(keras.utils.PyDataset):
 
     Parameters
     ----------
-    faces : numpy.ndarray or Mapped
+    faces : numpy.ndarray or OnDisk
         (n, height, width, channels) uint8.
     targets : numpy.ndarray
         (n, k) float32, rows that sum to one.
@@ -125,7 +125,7 @@ class HeldOut(keras.utils.PyDataset):
 
     Parameters
     ----------
-    faces : numpy.ndarray or Mapped
+    faces : numpy.ndarray or OnDisk
         (n, height, width, channels) uint8.
     targets : numpy.ndarray
         (n, k) float32.
@@ -155,7 +155,7 @@ class HeldOut(keras.utils.PyDataset):
 
 def held_out(faces, targets, *, devices: int, batch_size: int) -> tuple | HeldOut:
     """Make the validation data of `fit`: arrays where the faces are in memory, else batches."""
-    if isinstance(faces, Mapped):
+    if isinstance(faces, OnDisk):
         return HeldOut(faces, targets, devices=devices, batch_size=batch_size)
     return HeldOut(faces, targets, devices=devices, batch_size=devices * len(targets))[0]
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from utils import datasets, faces, models, records
-from utils.datasets.mapped import pieces
+from utils.datasets.ondisk import pieces
 from utils.runtime import ModelError
 
 #: Faces that the network is asked about at a time.

@@ -7,8 +7,10 @@ Pictures are decoded once. A training that decodes them anew in each epoch waits
 
 from __future__ import annotations
 
+import io
 import math
-import mmap
+import os
+import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
@@ -22,8 +24,13 @@ LARGEST_IN_MEMORY = 1 << 28
 PIECE = 1 << 26
 
 
-class Mapped:
-    """Rows of pictures in a file: as much of an array as `FaceDataset` and the training need.
+class _File(io.FileIO):
+    def __del__(self) -> None:
+        self.close()  # without a warning: it is open as long as anybody may read from it
+
+
+class OnDisk:
+    """Pictures in a file, with as much of an array as `FaceDataset` and the training need.
 
     Indexed, it reads those faces and gives an ordinary array; `take` and `resized` read nothing.
     ``numpy.asarray`` reads all of it into memory.
@@ -44,23 +51,21 @@ class Mapped:
     dtype, ndim = np.dtype(np.uint8), 4
 
     def __init__(self, file: Path | BinaryIO, shape: Sequence[int]) -> None:
-        if isinstance(file, Path):
-            with file.open("rb") as opened:
-                self._map = mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ)
-        else:
-            self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        self._pixels = np.frombuffer(self._map, np.uint8).reshape(shape)
-        self._rows, self._sides = np.arange(len(self._pixels)), self._pixels.shape[1:3]
+        self._file = _File(file if isinstance(file, Path) else os.dup(file.fileno()))
+        self._face, self._lock = tuple(shape[1:]), threading.Lock()
+        self._rows, self._sides = np.arange(shape[0]), self._face[:2]
+        if os.fstat(self._file.fileno()).st_size != self.nbytes:
+            raise ValueError(f"expected {self.nbytes:,} bytes of pixels")
 
-    def _like(self, rows: np.ndarray, sides: tuple[int, int]) -> Mapped:
-        other = object.__new__(Mapped)
+    def _like(self, rows: np.ndarray, sides: tuple[int, int]) -> OnDisk:
+        other = object.__new__(OnDisk)
         other.__dict__.update(self.__dict__, _rows=rows, _sides=sides)
         return other
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
         """Faces, height, width, channels."""
-        return (len(self._rows), *self._sides, self._pixels.shape[3])
+        return (len(self._rows), *self._sides, self._face[2])
 
     @property
     def nbytes(self) -> int:
@@ -71,39 +76,43 @@ class Mapped:
         return len(self._rows)
 
     def __getitem__(self, index) -> np.ndarray:
-        read = self._pixels[self._rows[index]]
-        if hasattr(mmap, "MADV_DONTNEED"):
-            # The pages stay in the system's cache, and count as this process's no longer.
-            self._map.madvise(mmap.MADV_DONTNEED)
-        if read.shape[-3:-1] == self._sides:
-            return read
         from utils import faces  # below this module in the order of the data
 
-        one = read.ndim == 3
-        resized = faces.resize(read[None] if one else read, self._sides)
-        return resized[0] if one else resized
+        chosen = self._rows[index]
+        rows = np.atleast_1d(chosen)
+        read = np.empty((len(rows), *self._face), np.uint8)
+        # Not by a memory map: what it has shown would count as the process's memory, and to give
+        # that back takes ten times as long as this.
+        with self._lock:
+            for face, row in zip(read, rows.tolist(), strict=True):
+                self._file.seek(row * face.nbytes)
+                if self._file.readinto(face) != face.nbytes:
+                    raise OSError(f"{self._file.name}: the pixels of face {row} are gone")
+        if self._face[:2] != self._sides:
+            read = faces.resize(read, self._sides)
+        return read[0] if chosen.ndim == 0 else read
 
     def __array__(self, dtype=None, copy=None) -> np.ndarray:
         return np.asarray(self[:], dtype=dtype)
 
-    def take(self, indices: np.ndarray) -> Mapped:
+    def take(self, indices: np.ndarray) -> OnDisk:
         """Choose faces, (m,) positions or (n,) bool."""
         return self._like(self._rows[indices], self._sides)
 
-    def resized(self, size: int | tuple[int, int]) -> Mapped:
+    def resized(self, size: int | tuple[int, int]) -> OnDisk:
         """Give the faces another size, each when it is read, as `faces.resize` does."""
         sides = tuple(size) if isinstance(size, (tuple, list)) else (size, size)
         return self._like(self._rows, sides)
 
 
 def pieces(
-    images: np.ndarray | Mapped, *, face: int = 0, multiple: int = 1
+    images: np.ndarray | OnDisk, *, face: int = 0, multiple: int = 1
 ) -> Iterator[np.ndarray]:
     """Give faces in pieces of about `PIECE` bytes, in their order; of none, one empty piece.
 
     Parameters
     ----------
-    images : (n, height, width, channels) uint8 array or Mapped
+    images : (n, height, width, channels) uint8 array or OnDisk
     face : int
         Bytes that a face takes, where it is more than its pixels here.
     multiple : int
