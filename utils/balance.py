@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from utils.datasets import FaceDataset
+from utils.datasets.ondisk import OnDisk
 from utils.runtime import DataError
 
 
@@ -52,6 +53,16 @@ def require_training(dataset: FaceDataset, doing: str) -> None:
         )
 
 
+def require_memory(dataset: FaceDataset) -> None:
+    """Raise `DataError` where the faces are too many for SMOTE, which needs them all in memory."""
+    if isinstance(dataset.images, OnDisk):
+        raise DataError(
+            f"{dataset.name}: SMOTE needs its faces in memory, and {len(dataset):,} of them take "
+            f"{4 * dataset.images.nbytes:,} bytes in float32: weigh the classes instead "
+            "(--balance weights)"
+        )
+
+
 def smote(dataset: FaceDataset, *, neighbours: int = 5, seed: int = 0) -> Balanced:
     """Bring every class to the size of the largest with synthetic faces.
 
@@ -77,11 +88,13 @@ def smote(dataset: FaceDataset, *, neighbours: int = 5, seed: int = 0) -> Balanc
     Raises
     ------
     DataError
-        When a row is not training data, a class has a single face, or ``neighbours`` is below 1.
+        When a row is not training data, a class has a single face, ``neighbours`` is below 1, or
+        the faces are too many (see `require_memory`).
     """
     if neighbours < 1:
         raise DataError(f"neighbours: expected 1 or more, not {neighbours}")
     require_training(dataset, "SMOTE")
+    require_memory(dataset)
     present, counts = np.unique(dataset.labels, return_counts=True)
     if counts.min() < 2 and counts.max() > counts.min():
         lonely = dataset.expressions[present[counts.argmin()]]

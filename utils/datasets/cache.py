@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
+import shutil
 import tempfile
 import zipfile
 from collections.abc import Callable, Iterable
@@ -13,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from utils import runtime
+from utils.datasets import ondisk, sources
 from utils.datasets.dataset import ROW_FIELDS, FaceDataset
 from utils.runtime import DataError
 
@@ -21,27 +24,65 @@ VERSION = 2
 
 
 def remember(
-    key: str, paths: Iterable[Path], build: Callable[[], FaceDataset], *, cache: bool = True
+    key: str,
+    paths: Iterable[Path],
+    build: Callable[..., FaceDataset],
+    *,
+    cache: bool = True,
+    pixels: int = 0,
 ) -> FaceDataset:
     """Give `build`'s data set, from the cache if the same source was built before.
 
     `key` says what is loaded, with every option that changes the result. The paths, sizes and
     times of change of `paths` tell whether the source has changed; its content is not read for
     that. `build` is called when the cache has nothing, or something old or damaged.
+
+    Where there are more bytes of `pixels` than `ondisk.LARGEST_IN_MEMORY`, `build` is given a file
+    to write them to: beside the other arrays, or (without a cache) a temporary one.
+
+    Raises
+    ------
+    DataError
+        When the disk has no room for such a file.
     """
+    large = pixels > ondisk.LARGEST_IN_MEMORY
     if not cache:
-        return build()
+        return _build_large(None, build, pixels) if large else build()
     paths = sorted(paths)
     name = hashlib.sha256(f"{VERSION} {key}".encode("utf-8", "surrogatepass")).hexdigest()[:16]
     path = runtime.CACHE / f"{key.split()[0]}-{name}.npz"
     before = _stamp(paths)
     dataset = _read(path, before)
     if dataset is None:
-        dataset = build()
+        dataset = _build_large(path, build, pixels) if large else build()
         # A source that changed while it was read is not cached under either state.
         if _stamp(paths) == before:
             _write(path, before, dataset)
     return dataset
+
+
+def _build_large(path: Path | None, build: Callable[..., FaceDataset], pixels: int) -> FaceDataset:
+    """Let `build` write to a file, which counts as whole once the arrays beside it are written."""
+    folder = Path(tempfile.gettempdir()) if path is None else path.parent
+    logging.getLogger(__name__).info(
+        "reading the pictures once, into %s (%s MB)", sources.shown(folder), f"{pixels >> 20:,}"
+    )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if shutil.disk_usage(folder).free < pixels:
+            raise OSError("the disk has less free")
+        if path is None:
+            with tempfile.TemporaryFile(dir=folder) as file:
+                return build(file)
+        # Removed, not written over: a training may be reading what another state left.
+        path.with_suffix(".pixels").unlink(missing_ok=True)
+        with open(path.with_suffix(".pixels"), "x+b") as file:
+            return build(file)
+    except OSError as error:
+        if path is not None:
+            path.with_suffix(".pixels").unlink(missing_ok=True)
+        found = f"no place for the pixels ({error.strerror or error})"
+        sources.refuse(sources.shown(folder), found, f"{pixels:,} bytes of disk")
 
 
 def _stamp(paths: list[Path]) -> str:
@@ -61,7 +102,10 @@ def _read(path: Path, stamp: str) -> FaceDataset | None:
                 return None
             about["expressions"] = tuple(about["expressions"])
             about["skipped"] = tuple((reason, count) for reason, count in about["skipped"])
-            return FaceDataset(**{name: file[name] for name in ROW_FIELDS if name in file}, **about)
+            arrays = {name: file[name] for name in ROW_FIELDS if name in file}
+            if shape := about.pop("on_disk", None):
+                arrays["images"] = ondisk.OnDisk(path.with_suffix(".pixels"), shape)
+            return FaceDataset(**arrays, **about)
     except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile, DataError):
         return None  # nothing there, or damaged: the source is read again
 
@@ -71,6 +115,8 @@ def _write(path: Path, stamp: str, dataset: FaceDataset) -> None:
     about = {"stamp": stamp, **{field: getattr(dataset, field) for field in kept}}
     arrays = {name: getattr(dataset, name) for name in ROW_FIELDS}
     arrays = {name: array for name, array in arrays.items() if array is not None}
+    if isinstance(dataset.images, ondisk.OnDisk):
+        about["on_disk"] = arrays.pop("images").shape
     temporary = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

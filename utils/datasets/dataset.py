@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from utils.datasets.ondisk import OnDisk, pieces
 from utils.expressions import EXPRESSIONS
 from utils.runtime import DataError
 
@@ -28,8 +29,9 @@ class FaceDataset:
 
     Attributes
     ----------
-    images : (n, height, width, 1 or 3) uint8 array
-        Pixels as a camera gives them, 0 … 255; scaling belongs to the model.
+    images : (n, height, width, 1 or 3) uint8 array, or OnDisk
+        Pixels as a camera gives them, 0 … 255; scaling belongs to the model. More of them than
+        `ondisk.LARGEST_IN_MEMORY` lie in a file.
     labels : (n,) int64 array
         Index into `expressions`.
     split : (n,) str array
@@ -59,7 +61,7 @@ class FaceDataset:
         When the arrays do not fit together, or a label or split is unknown.
     """
 
-    images: np.ndarray
+    images: np.ndarray | OnDisk
     labels: np.ndarray
     split: np.ndarray
     rows: np.ndarray
@@ -101,12 +103,16 @@ class FaceDataset:
         return f"<FaceDataset {self.describe()}>"
 
     def take(self, indices: np.ndarray | Sequence[int]) -> FaceDataset:
-        """Copy the faces at `indices`, (m,) positions or (n,) bool, in that order."""
+        """Take the faces at `indices`, (m,) positions or (n,) bool, in that order: a copy."""
         indices = np.asarray(indices)
         if indices.size == 0 and indices.dtype != bool:
             indices = indices.astype(np.int64)
         fields = {name: getattr(self, name) for name in ROW_FIELDS}
-        taken = {name: array[indices] for name, array in fields.items() if array is not None}
+        taken = {
+            name: array.take(indices) if isinstance(array, OnDisk) else array[indices]
+            for name, array in fields.items()
+            if array is not None
+        }
         return dataclasses.replace(self, **taken)
 
     def part(self, split: str) -> FaceDataset:
@@ -171,7 +177,8 @@ class FaceDataset:
     def fingerprint(self) -> str:
         """Hash pixels, labels and splits: SHA-256, 64 hexadecimal digits, the same anywhere."""
         digest = hashlib.sha256(repr(self.images.shape).encode())
-        digest.update(np.ascontiguousarray(self.images))
+        for piece in pieces(self.images):
+            digest.update(np.ascontiguousarray(piece))
         digest.update(np.ascontiguousarray(self.labels, dtype="<i8"))
         digest.update("\n".join(self.split.tolist()).encode())
         return digest.hexdigest()
@@ -197,10 +204,16 @@ def first_copies(dataset: FaceDataset) -> np.ndarray:
     (n,) int64 array
         Positions in `dataset`; ``first_copies(d)[i] == i`` where a picture appears first.
     """
-    seen: dict[bytes, int] = {}
-    digests = (hashlib.blake2b(image.tobytes(), digest_size=16) for image in dataset.images)
-    found = (seen.setdefault(digest.digest(), place) for place, digest in enumerate(digests))
-    return np.fromiter(found, dtype=np.int64, count=len(dataset))
+    digests = np.array(
+        [
+            hashlib.blake2b(image.tobytes(), digest_size=16).digest()
+            for piece in pieces(dataset.images)
+            for image in piece
+        ],
+        dtype="S16",
+    )
+    _, first, picture = np.unique(digests, return_index=True, return_inverse=True)
+    return first[picture].astype(np.int64)
 
 
 def copies_in_training(dataset: FaceDataset) -> np.ndarray:
@@ -235,7 +248,7 @@ def summary(dataset: FaceDataset) -> dict:
         stands in training), ``contradictions`` (groups of identical pictures with different
         labels), ``flat`` (pictures of one color), ``fingerprint``.
     """
-    pixels = dataset.images.reshape(len(dataset), -1)
+    ranges = [np.ptp(piece, axis=(1, 2, 3)) for piece in pieces(dataset.images)]
     copies = copies_in_training(dataset)
     counts = dataset.counts()
     return {
@@ -247,6 +260,6 @@ def summary(dataset: FaceDataset) -> dict:
         "repeats": int(np.count_nonzero(first_copies(dataset) != np.arange(len(dataset)))),
         "copies": {s: int(np.count_nonzero(copies & (dataset.split == s))) for s in SPLITS[1:]},
         "contradictions": len(contradictions(dataset)),
-        "flat": int(np.count_nonzero((pixels == pixels[:, :1]).all(axis=1))),
+        "flat": int(np.count_nonzero(np.concatenate(ranges) == 0)),
         "fingerprint": dataset.fingerprint(),
     }

@@ -9,12 +9,14 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
 from utils.datasets import cache as caching
 from utils.datasets import sources, splits
 from utils.datasets.dataset import USAGES, FaceDataset
+from utils.datasets.ondisk import OnDisk
 from utils.datasets.registry import loader
 from utils.datasets.sources import refuse
 from utils.expressions import FERPLUS_EXPRESSIONS, RAFDB_EXPRESSIONS, meaning
@@ -22,8 +24,8 @@ from utils.runtime import DataError, printable
 
 #: RAF-DB's list: spelled the first way by its authors.
 RAFDB_LISTS = ("list_patition_label.txt", "list_partition_label.txt")
-#: What a data set may hold: faces, bytes of pixels once resized, bytes of a parquet row group.
-MOST_FACES, MOST_PIXELS, LARGEST_GROUP = 2_000_000, 1 << 33, 1 << 32
+#: What a data set may hold: faces (their names alone take 1 GB), bytes of a parquet row group.
+MOST_FACES, LARGEST_GROUP = 2_000_000, 1 << 32
 
 _DEEPEST = 32
 _IMAGE_COLUMNS = ("image", "img", "picture", "pixels", "file", "bytes")
@@ -75,7 +77,8 @@ def load(
     Names are matched to FER+'s eight expressions when all of them mean one ("happy", "Happiness",
     "3_happy"), and stand in that order; else they stay as they are, sorted. A picture may have any
     size and any format of `sources.picture_formats`; it becomes gray and `size` × `size`. Splits
-    that are missing are drawn by `splits.complete`.
+    that are missing are drawn by `splits.complete`. Of more faces than
+    `ondisk.LARGEST_IN_MEMORY` the pixels are kept in a file, at the first reading.
 
     Parameters
     ----------
@@ -98,7 +101,7 @@ def load(
     ------
     DataError
         When there are no faces; when numbered classes have no names; for a list or a parquet file
-        that is malformed.
+        that is malformed; when the disk has no room for so many faces.
     """
     if path is None:
         raise DataError("own faces need a path (--path FOLDER): there is none by default")
@@ -107,9 +110,12 @@ def load(
     path = sources.named_or_default(path, "folder", "a folder of faces, or a parquet file", "")
     listing = _find(path, classes)
     key = f"folder {path.absolute()} size={size} seed={seed} classes={classes}"
-    return caching.remember(
-        key, listing.files, lambda: read(listing, classes, size=size, seed=seed), cache=cache
-    )
+
+    def build(file: BinaryIO | None = None) -> FaceDataset:
+        return read(listing, classes, size=size, seed=seed, file=file)
+
+    pixels = len(listing.faces) * size**2
+    return caching.remember(key, listing.files, build, cache=cache, pixels=pixels)
 
 
 def _find(path: Path, classes: Sequence[str] | None) -> Listing:
@@ -135,19 +141,22 @@ def read(
     size: int = 48,
     seed: int = 0,
     strict: bool = False,
+    file: BinaryIO | None = None,
 ) -> FaceDataset:
-    """Read a listing's pictures; `strict` refuses what is damaged or of another size."""
+    """Read a listing's pictures, into a `file` where one is given.
+
+    `strict` refuses what is damaged or of another size.
+    """
     from utils import faces  # below this module in the order of the data
 
     count = len(listing.faces)
     if not count:
         left_out = "; ".join(f"{len(names):,} {why}" for why, names in listing.skipped.items())
         refuse(listing.title, f"no faces ({left_out or 'nothing'})", _EXPECTED)
-    if count > MOST_FACES or count * size**2 > MOST_PIXELS:
-        bound = f"at most {min(MOST_FACES, MOST_PIXELS // size**2):,} of {size}×{size}"
-        refuse(listing.title, f"{count:,} faces", bound)
+    if count > MOST_FACES:
+        refuse(listing.title, f"{count:,} faces", f"at most {MOST_FACES:,}")
     expressions, numbers = _name_classes(listing, classes)
-    images = np.empty((count, size, size, 1), dtype=np.uint8)
+    images = np.empty((0 if file else count, size, size, 1), dtype=np.uint8)
     kept, sizes = [], set()
     pictures = listing.pictures() if listing.pictures else listing.files
     for row, (picture, (_, _, title)) in enumerate(zip(pictures, listing.faces, strict=True)):
@@ -161,11 +170,18 @@ def read(
                 raise
             listing.skip("unreadable pictures", title)
             continue
-        images[len(kept), ..., 0] = faces.resize(gray[None], size)[0]
+        face = faces.resize(gray[None], size)[0]
+        if file:
+            file.write(face)
+        else:
+            images[len(kept), ..., 0] = face
         sizes.add(gray.shape)
         kept.append(row)
     if not kept:
         refuse(listing.title, "no picture that can be read", _EXPECTED)
+    if file:
+        file.flush()
+        os.fsync(file.fileno())
     split, written, files = (np.array(column) for column in zip(*listing.faces, strict=True))
     labels = np.array([numbers[label] for label in written[kept].tolist()], dtype=np.int64)
     split, drawn = splits.complete(split[kept], labels, seed=seed)
@@ -174,7 +190,7 @@ def read(
     resized = f"resized from {' … '.join(dict.fromkeys(ends))}" if sizes != {(size, size)} else ""
     skipped = [(f"{why}, first {names[0]}", len(names)) for why, names in listing.skipped.items()]
     return FaceDataset(
-        images=images[: len(kept)],
+        images=OnDisk(file, (len(kept), size, size, 1)) if file else images[: len(kept)],
         labels=labels,
         split=split,
         rows=np.array(kept, dtype=np.int64),

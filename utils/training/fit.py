@@ -19,11 +19,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from utils import augment, datasets, faces, models, records, runtime
+from utils import augment, balance, datasets, models, records, runtime
 from utils.runtime import DataError, ModelError
 from utils.training import transfer
 from utils.training.devices import Devices
-from utils.training.inputs import training_faces, training_targets
+from utils.training.inputs import of_size, training_faces, training_targets
 from utils.training.predict import predict
 from utils.training.settings import Settings, course_settings, settings_from_record
 
@@ -145,6 +145,8 @@ def _begin(
     _network(dataset, settings, folder)
     transfer.teachers(dataset, settings, folder.parent)
     training_targets(dataset, dataset.part("training").labels, settings)
+    if settings.balance == "smote":
+        balance.require_memory(dataset.part("training"))
     info = {
         **asked,
         "expressions": list(dataset.expressions),
@@ -222,9 +224,10 @@ def _fit(
     targets = training_targets(dataset, labels, settings)
     validation = dataset.part("validation")
     validation_data = held_out(
-        faces.resize(validation.images, settings.size),
+        of_size(validation.images, settings.size),
         np.eye(len(dataset.expressions), dtype=np.float32)[validation.labels],
-        devices.count,
+        devices=devices.count,
+        batch_size=VALIDATION_BATCH * devices.count,
     )
     info["rows"]["training_balanced"] = len(labels)
 

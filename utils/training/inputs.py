@@ -5,13 +5,19 @@ from __future__ import annotations
 import numpy as np
 
 from utils import balance, datasets, faces
+from utils.datasets.ondisk import OnDisk
 from utils.runtime import DataError
 from utils.training.settings import Settings
 
 
+def of_size(images: np.ndarray | OnDisk, size: int) -> np.ndarray | OnDisk:
+    """Resize faces as `faces.resize` does; those that lie in a file, whenever they are read."""
+    return images.resized(size) if isinstance(images, OnDisk) else faces.resize(images, size)
+
+
 def training_faces(
     dataset: datasets.FaceDataset, settings: Settings
-) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+) -> tuple[np.ndarray | OnDisk, np.ndarray, np.ndarray | None]:
     """Prepare the training split: resized, and balanced as the settings say.
 
     Parameters
@@ -23,7 +29,7 @@ def training_faces(
 
     Returns
     -------
-    images : numpy.ndarray
+    images : numpy.ndarray or OnDisk
         (m, size, size, channels) uint8.
     labels : numpy.ndarray
         (m,) int64.
@@ -31,7 +37,7 @@ def training_faces(
         (m,) float32: what each face counts, where the balance is "weights".
     """
     part = dataset.part("training")
-    part = part.with_images(faces.resize(part.images, settings.size))
+    part = part.with_images(of_size(part.images, settings.size))
     if settings.balance == "smote":
         balanced = balance.smote(part, seed=settings.seed)
         return balanced.images, balanced.labels, None

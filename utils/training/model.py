@@ -10,6 +10,8 @@ from collections.abc import Callable, Sequence
 import keras
 import numpy as np
 
+from utils.datasets.ondisk import OnDisk
+
 
 class TrainingModel(keras.Model):
     """Augmentation, mixing and teachers around a network, active in training only.
@@ -80,8 +82,8 @@ class Batches(keras.utils.PyDataset):
 
     Parameters
     ----------
-    faces : numpy.ndarray
-        (n, height, width, channels) uint8, in memory or mapped from a file.
+    faces : numpy.ndarray or OnDisk
+        (n, height, width, channels) uint8.
     targets : numpy.ndarray
         (n, k) float32, rows that sum to one.
     weights : numpy.ndarray, optional
@@ -116,27 +118,46 @@ class Batches(keras.utils.PyDataset):
         return inputs, targets, self.weights[chosen]
 
 
-def held_out(faces: np.ndarray, targets: np.ndarray, devices: int) -> tuple:
-    """Make the validation data of `fit`, for a `TrainingModel`.
+class HeldOut(keras.utils.PyDataset):
+    """Validation faces in their order, filled up with copies that count nothing.
 
-    Devices take equal parts of each batch, so the faces are filled up with copies that count
-    nothing, neither in the loss nor in the metrics.
+    Devices take equal parts of each batch; a copy counts neither in the loss nor in the metrics.
 
     Parameters
     ----------
-    faces : numpy.ndarray
+    faces : numpy.ndarray or OnDisk
         (n, height, width, channels) uint8.
     targets : numpy.ndarray
         (n, k) float32.
-    devices : int
-        How many share a batch.
+    devices, batch_size : int
+        How many share a batch, and its faces, a multiple of them.
     """
-    count = len(targets)
-    filled = -(-count // devices) * devices
-    places = np.minimum(np.arange(filled), count - 1)
-    counted = (np.arange(filled) < count).astype(np.float32)
-    inputs = {"faces": faces[places], "targets": targets[places], "counted": counted}
-    return inputs, targets[places], counted * (filled / count)
+
+    def __init__(self, faces, targets, *, devices: int, batch_size: int):
+        super().__init__()
+        self.faces, self.targets, self.batch_size = faces, targets, batch_size
+        self.filled = -(-len(targets) // devices) * devices
+
+    def __len__(self) -> int:
+        """Return the number of batches."""
+        return -(-self.filled // self.batch_size)
+
+    def __getitem__(self, index: int):
+        """Return a batch: inputs, targets, weights."""
+        count, start = len(self.targets), index * self.batch_size
+        places = np.arange(start, min(start + self.batch_size, self.filled))
+        counted = (places < count).astype(np.float32)
+        places = np.minimum(places, count - 1)
+        targets = self.targets[places]
+        inputs = {"faces": self.faces[places], "targets": targets, "counted": counted}
+        return inputs, targets, counted * (self.filled / count)
+
+
+def held_out(faces, targets, *, devices: int, batch_size: int) -> tuple | HeldOut:
+    """Make the validation data of `fit`: arrays where the faces are in memory, else batches."""
+    if isinstance(faces, OnDisk):
+        return HeldOut(faces, targets, devices=devices, batch_size=batch_size)
+    return HeldOut(faces, targets, devices=devices, batch_size=devices * len(targets))[0]
 
 
 def seed_everything(model: keras.Model, seed: int, epoch: int) -> None:

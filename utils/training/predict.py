@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
 
 from utils import datasets, faces, models, records
+from utils.datasets.ondisk import pieces
 from utils.runtime import ModelError
+
+#: Faces that the network is asked about at a time.
+BATCH = 256
 
 
 def predict(
@@ -46,10 +51,16 @@ def predict(
     check_names("the network", classifier.expressions, dataset)
     chosen = dataset.split == split
     part = dataset.part(split)
-    images = faces_for(classifier, part.images)
-    views = views_of(images, test_time_augmentation)
+
+    def answers(some: np.ndarray) -> np.ndarray:
+        views = views_of(faces_for(classifier, some), test_time_augmentation)
+        options = {"batch_size": BATCH, "verbose": verbose}
+        return np.mean([classifier.predict(one, **options) for one in views], axis=0)
+
+    # The copies of faces that views are, and Keras's own, are of one piece at a time.
+    shown = pieces(part.images, face=math.prod(classifier.input_shape), multiple=BATCH)
     return records.Predictions(
-        probabilities=np.mean([classifier.predict(one, verbose=verbose) for one in views], axis=0),
+        probabilities=np.concatenate([answers(some) for some in shown]),
         labels=part.labels,
         rows=part.rows,
         copies=datasets.copies_in_training(dataset)[chosen],
