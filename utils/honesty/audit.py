@@ -277,7 +277,8 @@ def examine(dataset: FaceDataset, *, threshold: float = THRESHOLD, within: bool 
     count = len(dataset)
     if not count:
         raise DataError(f"{dataset.name}: found no pictures, expected at least one")
-    training, images = dataset.split == "training", dataset.images
+    # All at once: every picture is compared with every other.
+    training, images = dataset.split == "training", np.asarray(dataset.images)
     across = bool(training.any() and not training.all() and not within)
     first = first_copies(dataset)
     place = _first_copy(first, training if across else None)
