@@ -1,5 +1,6 @@
 """Several machines, as network namespaces that a bridge joins: one training, one record."""
 
+import json
 import os
 import shutil
 import signal
@@ -11,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from utils import records
+from utils import records, runtime
 from utils.training import devices
 
 NUMBERS = ["loss", "accuracy", "val_loss", "val_accuracy", "learning_rate"]
@@ -169,7 +170,42 @@ def test_machines_that_were_told_different_things_refuse_together(tmp_path, host
     assert not (results / "run").exists()
 
 
+def cluster(*addresses):
+    return json.dumps({"cluster": {"worker": addresses}, "task": {"type": "worker", "index": 0}})
+
+
 def test_tensorflow_refuses_several_machines_and_says_what_to_do(monkeypatch):
-    monkeypatch.setenv("TF_CONFIG", "{}")
+    runtime.setup(0, backend="tensorflow")
+    monkeypatch.setenv("TF_CONFIG", cluster("10.0.0.1:1"))  # some clouds set it for one machine
+    assert devices.choose() == devices.Devices()
+    monkeypatch.setenv("TF_CONFIG", cluster("10.0.0.1:1", "10.0.0.2:1"))
+    with pytest.raises(ValueError, match=r"issue 20585.*KERAS_BACKEND=jax"):
+        devices.choose()
+    monkeypatch.delenv("TF_CONFIG")
+    monkeypatch.setenv("KERAS_DISTRIBUTION_NUM_PROCESSES", "2")
     with pytest.raises(ValueError, match="KERAS_BACKEND=jax"):
         devices.choose()
+
+
+def test_every_machine_makes_its_part_of_each_batch_and_of_the_validation_faces():
+    """Side by side, in the machines' order, they are what one machine makes."""
+    runtime.setup(0, backend="tensorflow")
+    from utils.training.model import Batches, held_out
+
+    faces = np.arange(50, dtype=np.uint8).reshape(50, 1, 1, 1)
+    targets, weights = np.eye(50, dtype=np.float32), np.arange(50, dtype=np.float32)
+    data = (faces, targets, weights)
+    whole = Batches(*data, batch_size=8, seed=3)
+    parts = [Batches(*data, batch_size=8, seed=3, part=(number, 4)) for number in range(4)]
+    for batch in range(len(whole)):
+        inputs, wanted, counted = whole[batch]
+        made = [part[batch] for part in parts]
+        np.testing.assert_array_equal(
+            np.concatenate([one[0]["faces"] for one in made]), inputs["faces"]
+        )
+        np.testing.assert_array_equal(np.concatenate([one[1] for one in made]), wanted)
+        np.testing.assert_array_equal(np.concatenate([one[2] for one in made]), counted)
+    shares = [held_out(faces, targets, 4, (number, 4)) for number in range(4)]
+    assert {len(one[1]) for one in shares} == {13}  # as many faces on each, for batches in step
+    seen = [one[0]["faces"][one[2] > 0].ravel() for one in shares]
+    assert sorted(np.concatenate(seen)) == list(range(50))

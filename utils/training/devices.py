@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import os
 from dataclasses import dataclass
 from typing import Any
@@ -104,8 +105,10 @@ def choose(count: int | str = 1) -> Devices:
     if count != "all" and int(count) < 1:
         raise ValueError(f"devices: expected 1 or more, or all, not {count}")
     backend = keras.backend.backend()
-    if "TF_CONFIG" in os.environ or any(name in os.environ for name in MACHINES):
-        return _machines(count, backend)
+    told = any(name in os.environ for name in MACHINES)
+    cluster = json.loads(os.environ.get("TF_CONFIG") or "{}").get("cluster", {})
+    if told or sum(map(len, cluster.values())) > 1:
+        return _machines(count, backend, told)
     if count == 1:
         return Devices()
     if backend not in ("tensorflow", "jax"):
@@ -127,7 +130,7 @@ def choose(count: int | str = 1) -> Devices:
     return Devices(len(chosen), "MirroredStrategy", plan)
 
 
-def _machines(count: int | str, backend: str) -> Devices:
+def _machines(count: int | str, backend: str, told: bool) -> Devices:
     """Join the other machines that the environment names; wait until all are there."""
     import keras
 
@@ -136,8 +139,8 @@ def _machines(count: int | str, backend: str) -> Devices:
             "several machines need JAX: Keras 3 fits no model with TensorFlow's "
             "MultiWorkerMirroredStrategy (keras-team/keras issue 20585). Set KERAS_BACKEND=jax"
         )
-    if "TF_CONFIG" in os.environ:
-        raise ValueError(f"TF_CONFIG is TensorFlow's: tell JAX who is who by {', '.join(MACHINES)}")
+    if not told:
+        raise ValueError(f"JAX reads no TF_CONFIG: tell it who is who by {', '.join(MACHINES)}")
     if count not in (1, "all"):
         raise ValueError(f"of several machines each gives all its devices, not {count}")
     import jax

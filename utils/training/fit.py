@@ -162,11 +162,8 @@ def _begin(
     done = len(records.read_history(folder))
     there = [name for name in records.FILES if (folder / name).is_file()]
     devices.agree(f"{done} epochs in {there} of {json.dumps(asked)}")
-    here = {
-        **records.surroundings(),
-        "devices": devices.count,
-        "processes": devices.processes,
-    }
+    shared = {"devices": devices.count, "processes": devices.processes}
+    here = {**records.surroundings(), **shared}
     if (folder / "run.json").is_file():
         info = records.load(folder).info
         _require_same(folder.name, info, asked)
@@ -257,12 +254,12 @@ def _fit(
     images, labels, weights = training_faces(dataset, settings)
     targets = training_targets(dataset, labels, settings)
     validation = dataset.part("validation")
+    part = (devices.process, devices.processes)
     validation_data = held_out(
         faces.resize(validation.images, settings.size),
         np.eye(len(dataset.expressions), dtype=np.float32)[validation.labels],
         devices.count,
-        devices.process,
-        devices.processes,
+        part,
     )
     info["rows"]["training_balanced"] = len(labels)
 
@@ -278,22 +275,10 @@ def _fit(
         transfer.mean_answer(transfer.teachers(dataset, settings, results), settings.precision),
         settings.distillation_weight,
     )
-    batches = Batches(
-        images,
-        targets,
-        weights,
-        batch_size=settings.batch_size,
-        seed=settings.seed,
-        process=devices.process,
-        processes=devices.processes,
-    )
-    model(
-        {
-            "faces": keras.Input(images.shape[1:], dtype=images.dtype.name),
-            "targets": keras.Input(targets.shape[1:]),
-        },
-        training=True,
-    )
+    how = {"batch_size": settings.batch_size, "seed": settings.seed, "part": part}
+    batches = Batches(images, targets, weights, **how)
+    sorts = {"faces": keras.Input(images.shape[1:], dtype="uint8")}
+    model({**sorts, "targets": keras.Input(targets.shape[1:])}, training=True)
     earlier = info.get("start_up_seconds", 0.0)
     info["start_up_seconds"] = round(earlier + time.perf_counter() - begun, 2)
     records.write_info(folder, info)

@@ -88,26 +88,14 @@ class Batches(keras.utils.PyDataset):
         (n,) float32: what each face counts.
     batch_size, seed : int
         The last batch of an epoch is filled up from its front, so that all are of one size.
-    process, processes : int
-        Which machine's part of each batch to make: of `processes` equal parts that with number
-        `process`, counted from 0.
+    part : (int, int)
+        A machine's number, counted from 0, and how many share each batch: it makes its part only.
     """
 
-    def __init__(
-        self,
-        faces,
-        targets,
-        weights=None,
-        *,
-        batch_size: int,
-        seed: int,
-        process: int = 0,
-        processes: int = 1,
-    ):
+    def __init__(self, faces, targets, weights=None, *, batch_size: int, seed: int, part=(0, 1)):
         super().__init__()
         self.faces, self.targets, self.weights = faces, targets, weights
-        self.batch_size, self.seed = batch_size, seed
-        self.process, self.processes = process, processes
+        self.batch_size, self.seed, self.part = batch_size, seed, part
         self.begin(0)
 
     def begin(self, epoch: int) -> None:
@@ -123,7 +111,7 @@ class Batches(keras.utils.PyDataset):
     def __getitem__(self, index: int):
         """Return a batch, or this machine's part: inputs, targets, and weights if there are any."""
         chosen = self.order[index * self.batch_size : (index + 1) * self.batch_size]
-        chosen = np.split(chosen, self.processes)[self.process]
+        chosen = np.split(chosen, self.part[1])[self.part[0]]
         targets = self.targets[chosen]
         inputs = {"faces": self.faces[chosen], "targets": targets}
         if self.weights is None:
@@ -131,9 +119,7 @@ class Batches(keras.utils.PyDataset):
         return inputs, targets, self.weights[chosen]
 
 
-def held_out(
-    faces: np.ndarray, targets: np.ndarray, devices: int, process: int = 0, processes: int = 1
-) -> tuple:
+def held_out(faces: np.ndarray, targets: np.ndarray, devices: int, part=(0, 1)) -> tuple:
     """Make the validation data of `fit`, for a `TrainingModel`.
 
     Devices take equal parts of each batch, so the faces are filled up with copies that count
@@ -147,12 +133,12 @@ def held_out(
         (n, k) float32.
     devices : int
         How many share a batch.
-    process, processes : int
-        Of several machines, which one's part: every so many-th face.
+    part : (int, int)
+        As in `Batches`; here it is every so many-th face.
     """
     count = len(targets)
     filled = -(-count // devices) * devices
-    own = np.arange(process, filled, processes)
+    own = np.arange(part[0], filled, part[1])
     places = np.minimum(own, count - 1)
     counted = (own < count).astype(np.float32)
     inputs = {"faces": faces[places], "targets": targets[places], "counted": counted}
