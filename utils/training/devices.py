@@ -9,8 +9,7 @@ machine. The same command is started on every machine, and JAX's environment var
 is who::
 
     export KERAS_BACKEND=jax KERAS_DISTRIBUTION_JOB_ADDRESSES=10.0.0.1:9911
-    export KERAS_DISTRIBUTION_NUM_PROCESSES=2 KERAS_DISTRIBUTION_PROCESS_ID=0
-    python train.py ...
+    KERAS_DISTRIBUTION_NUM_PROCESSES=2 KERAS_DISTRIBUTION_PROCESS_ID=0 python train.py ...
 """
 
 from __future__ import annotations
@@ -68,8 +67,7 @@ class Devices:
         Raises
         ------
         ModelError
-            On every machine, when one was started with another command, other data or another
-            results folder.
+            On every machine, when one has another command, other data or another record.
         """
         if self.processes == 1:
             return
@@ -80,9 +78,8 @@ class Devices:
             multihost_utils.assert_equal(np.frombuffer(digest, np.uint8))
         except AssertionError as error:
             raise ModelError(
-                f"machine {self.process} of {self.processes}: the machines disagree about the run; "
-                "expected the same command, the same data and one results folder that all can "
-                "read. This one has " + what
+                "the machines disagree about the run: expected the same command, data and results "
+                f"folder on all; machine {self.process} of {self.processes} has {what}"
             ) from error
 
 
@@ -141,7 +138,7 @@ def _machines(count: int | str, backend: str, told: bool) -> Devices:
         )
     if not told:
         raise ValueError(f"JAX reads no TF_CONFIG: tell it who is who by {', '.join(MACHINES)}")
-    if count not in (1, "all"):
+    if str(count) not in ("1", "all"):
         raise ValueError(f"of several machines each gives all its devices, not {count}")
     import jax
 
@@ -149,6 +146,5 @@ def _machines(count: int | str, backend: str, told: bool) -> Devices:
         keras.distribution.initialize()
     # Every process makes its own part of each batch: Keras could cut a `tf.data.Dataset` only.
     plan = keras.distribution.DataParallel(auto_shard_dataset=False)
-    return Devices(
-        jax.device_count(), "DataParallel", plan, jax.process_index(), jax.process_count()
-    )
+    part = jax.process_index(), jax.process_count()
+    return Devices(jax.device_count(), "DataParallel", plan, *part)
