@@ -1,14 +1,31 @@
 """Several devices: ``tf.distribute`` or ``keras.distribution`` around the same `model.fit`.
 
 Each device takes its share of every batch, and gradients are summed: as many faces a step as on
-one device, so the same losses up to the order in which floats are added and to what is random.
+one device, so the same losses up to the order in which floats are added and, with
+MirroredStrategy, to what is random.
+
+Several machines are several processes that run one program in step, each with the devices of its
+machine. The same command is started on every machine, and JAX's environment variables tell it who
+is who::
+
+    export KERAS_BACKEND=jax KERAS_DISTRIBUTION_JOB_ADDRESSES=10.0.0.1:9911
+    KERAS_DISTRIBUTION_NUM_PROCESSES=2 KERAS_DISTRIBUTION_PROCESS_ID=0 python train.py ...
 """
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import json
+import os
 from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
+
+from utils.runtime import ModelError
+
+MACHINES = ("KERAS_DISTRIBUTION_JOB_ADDRESSES", "KERAS_DISTRIBUTION_NUM_PROCESSES")
 
 
 @dataclass(frozen=True)
@@ -18,16 +35,20 @@ class Devices:
     Attributes
     ----------
     count : int
-        How many.
+        How many, on all machines together.
     engine : str
         "" (one device), "DataParallel" (JAX) or "MirroredStrategy" (TensorFlow).
     plan : keras.distribution.DataParallel or tf.distribute.Strategy, or None
         The engine's own object.
+    process, processes : int
+        Which of the machines this is, counted from 0, and how many there are.
     """
 
     count: int = 1
     engine: str = ""
     plan: Any = None
+    process: int = 0
+    processes: int = 1
 
     def scope(self) -> contextlib.AbstractContextManager:
         """Build, restore, train and save inside this."""
@@ -40,6 +61,27 @@ class Devices:
                 if hasattr(layer, "synchronized"):
                     layer.synchronized = on
 
+    def agree(self, what: str) -> None:
+        """Refuse to go on unless all machines say the same; each waits here for the others.
+
+        Raises
+        ------
+        ModelError
+            On every machine, when one has another command, other data or another record.
+        """
+        if self.processes == 1:
+            return
+        from jax.experimental import multihost_utils
+
+        digest = hashlib.sha256(what.encode()).digest()
+        try:
+            multihost_utils.assert_equal(np.frombuffer(digest, np.uint8))
+        except AssertionError as error:
+            raise ModelError(
+                "the machines disagree about the run: expected the same command, data and results "
+                f"folder on all; machine {self.process} of {self.processes} has {what}"
+            ) from error
+
 
 def choose(count: int | str = 1) -> Devices:
     """Choose the devices of a training.
@@ -47,20 +89,25 @@ def choose(count: int | str = 1) -> Devices:
     Parameters
     ----------
     count : int or "all"
-        How many devices of this machine.
+        How many devices of this machine. Of several machines each gives all of its own.
 
     Raises
     ------
     ValueError
-        When there are fewer devices than asked for, or the backend knows one only.
+        When there are fewer devices than asked for, or the backend knows one only, or cannot
+        train on several machines.
     """
     import keras
 
     if count != "all" and int(count) < 1:
         raise ValueError(f"devices: expected 1 or more, or all, not {count}")
+    backend = keras.backend.backend()
+    told = any(name in os.environ for name in MACHINES)
+    cluster = json.loads(os.environ.get("TF_CONFIG") or "{}").get("cluster", {})
+    if told or sum(map(len, cluster.values())) > 1:
+        return _machines(count, backend, told)
     if count == 1:
         return Devices()
-    backend = keras.backend.backend()
     if backend not in ("tensorflow", "jax"):
         raise ValueError(f"several devices need TensorFlow or JAX; the backend is {backend}")
     there = keras.distribution.list_devices()
@@ -78,3 +125,26 @@ def choose(count: int | str = 1) -> Devices:
 
     plan = tensorflow.distribute.MirroredStrategy([name.upper() for name in chosen])
     return Devices(len(chosen), "MirroredStrategy", plan)
+
+
+def _machines(count: int | str, backend: str, told: bool) -> Devices:
+    """Join the other machines that the environment names; wait until all are there."""
+    import keras
+
+    if backend != "jax":
+        raise ValueError(
+            "several machines need JAX: Keras 3 fits no model with TensorFlow's "
+            "MultiWorkerMirroredStrategy (keras-team/keras issue 20585). Set KERAS_BACKEND=jax"
+        )
+    if not told:
+        raise ValueError(f"JAX reads no TF_CONFIG: tell it who is who by {', '.join(MACHINES)}")
+    if str(count) not in ("1", "all"):
+        raise ValueError(f"of several machines each gives all its devices, not {count}")
+    import jax
+
+    if not jax.distributed.is_initialized():
+        keras.distribution.initialize()
+    # Every process makes its own part of each batch: Keras could cut a `tf.data.Dataset` only.
+    plan = keras.distribution.DataParallel(auto_shard_dataset=False)
+    part = jax.process_index(), jax.process_count()
+    return Devices(jax.device_count(), "DataParallel", plan, *part)

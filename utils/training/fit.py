@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import itertools
@@ -10,8 +11,9 @@ import math
 import shlex
 import shutil
 import sys
+import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -63,7 +65,8 @@ def train(
         Their ``on_epoch_end`` is called once the epoch is on disk. What one raises ends the
         training; the same call goes on from there.
     devices : Devices
-        As `devices.choose` returns them; by default one.
+        As `devices.choose` returns them; by default one. Of several machines each calls this, and
+        the first writes the record; to go on from it, all must be able to read its folder.
 
     Returns
     -------
@@ -74,28 +77,52 @@ def train(
     ------
     ModelError
         When the folder holds a run of other settings or data, a network that should start or
-        teach this one cannot, or the training diverges (nothing of that epoch is recorded).
+        teach this one cannot, the training diverges (nothing of that epoch is recorded), or the
+        machines disagree or cannot share the batches equally.
     DataError
         When a split is missing, or the data cannot be balanced as asked.
     """
-    import filelock
-
     folder = Path(folder)
+    results = folder.parent
     if folder.exists() and not folder.is_dir():
         raise ModelError(f"{folder}: expected a run's folder, and it is a file")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    # One process a run: a second one waits, and then finds it finished. The system lets go of
-    # the lock when its holder is killed.
-    with filelock.FileLock(folder.with_name(f".{folder.name}.lock")):
-        info = _begin(dataset, settings, folder, test, devices)
+    if settings.batch_size % devices.count and devices.engine == "DataParallel":
+        raise ModelError(
+            f"batch_size: {devices.count} devices cannot share {settings.batch_size} equally"
+        )
+    with _hold(folder, devices) as folder:
+        info = _begin(dataset, settings, folder, results, test, devices)
         if not (folder / "validation.npz").is_file():
             with devices.scope():
-                _fit(dataset, settings, folder, info, verbose, callbacks, devices)
+                _fit(dataset, settings, folder, results, info, verbose, callbacks, devices)
+            _write_predictions(dataset, settings, folder, "validation")
         shutil.rmtree(folder / "checkpoints", ignore_errors=True)
         if test and not (folder / "test.npz").is_file():
             # The test split is read here and nowhere else; its file marks the run as finished.
             _write_predictions(dataset, settings, folder, "test")
-    return records.load(folder)
+        return records.load(folder)
+
+
+@contextlib.contextmanager
+def _hold(folder: Path, devices: Devices) -> Iterator[Path]:
+    """Keep a run's folder for this process; all machines but the first work in a copy of it.
+
+    The engines let every machine do the same steps, saving included.
+    """
+    import filelock
+
+    if devices.process:
+        with tempfile.TemporaryDirectory() as place:
+            copy = Path(place) / folder.name
+            if folder.is_dir():
+                shutil.copytree(folder, copy)
+            yield copy
+        return
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    # One process a run: a second one waits, and then finds it finished. The system lets go of
+    # the lock when its holder is killed.
+    with filelock.FileLock(folder.with_name(f".{folder.name}.lock")):
+        yield folder
 
 
 def _write_predictions(
@@ -109,7 +136,12 @@ def _write_predictions(
 
 
 def _begin(
-    dataset: datasets.FaceDataset, settings: Settings, folder: Path, test: bool, devices: Devices
+    dataset: datasets.FaceDataset,
+    settings: Settings,
+    folder: Path,
+    results: Path,
+    test: bool,
+    devices: Devices,
 ) -> dict[str, Any]:
     """Write ``run.json`` at a run's first start; at a later one, check that it is the same run."""
     for split in datasets.SPLITS if test else datasets.SPLITS[:2]:
@@ -124,26 +156,26 @@ def _begin(
         "epochs": settings.epochs,
         "settings": json.loads(json.dumps(dataclasses.asdict(settings))),
         # Files may change later: a network is named by its content, and so are votes.
-        **{
-            f"{what}_sha256": _contents(names, folder.parent)
-            for what, names in named.items()
-            if names
-        },
+        **{f"{what}_sha256": _contents(names, results) for what, names in named.items() if names},
         **_votes(dataset, settings),
     }
-    here = {**records.surroundings(), "devices": devices.count}
+    done = len(records.read_history(folder))
+    there = [name for name in records.FILES if (folder / name).is_file()]
+    devices.agree(f"{done} epochs in {there} of {json.dumps(asked)}")
+    shared = {"devices": devices.count, "processes": devices.processes}
+    here = {**records.surroundings(), **shared}
     if (folder / "run.json").is_file():
         info = records.load(folder).info
         _require_same(folder.name, info, asked)
         if not (folder / "validation.npz").is_file():
             # Another machine or another commit may take over: the record names every one.
-            start = {"epoch": len(records.read_history(folder)), "at": _now(), **here}
+            start = {"epoch": done, "at": _now(), **here}
             info = {**info, "resumed": [*info.get("resumed", []), start]}
             records.write_info(folder, info)
         return info
     # What cannot be trained is refused before there is a record of it.
-    _network(dataset, settings, folder)
-    transfer.teachers(dataset, settings, folder.parent)
+    _network(dataset, settings, results)
+    transfer.teachers(dataset, settings, results)
     training_targets(dataset, dataset.part("training").labels, settings)
     if settings.balance == "smote":
         balance.require_memory(dataset.part("training"))
@@ -195,12 +227,12 @@ def _votes(dataset: datasets.FaceDataset, settings: Settings) -> dict[str, Any]:
     return {"votes_sha256": hashlib.sha256(content).hexdigest()}
 
 
-def _network(dataset: datasets.FaceDataset, settings: Settings, folder: Path):
+def _network(dataset: datasets.FaceDataset, settings: Settings, results: Path):
     """Build the network as it stands before its first epoch, in float32."""
     shape = (settings.size, settings.size, dataset.images.shape[-1])
     model = models.build(settings.model, shape, len(dataset.expressions), **settings.network)
     if settings.initial_weights:
-        start = models.load(models.find(settings.initial_weights, folder.parent))
+        start = models.load(models.find(settings.initial_weights, results))
         transfer.take_over(model, start, dataset.expressions)
     return model
 
@@ -209,6 +241,7 @@ def _fit(
     dataset: datasets.FaceDataset,
     settings: Settings,
     folder: Path,
+    results: Path,
     info: dict[str, Any],
     verbose: int | str,
     callbacks: Sequence,
@@ -223,30 +256,33 @@ def _fit(
     images, labels, weights = training_faces(dataset, settings)
     targets = training_targets(dataset, labels, settings)
     validation = dataset.part("validation")
+    part = (devices.process, devices.processes)
+    held_out_batch = VALIDATION_BATCH * devices.count // devices.processes
     validation_data = held_out(
         of_size(validation.images, settings.size),
         np.eye(len(dataset.expressions), dtype=np.float32)[validation.labels],
         devices=devices.count,
-        batch_size=VALIDATION_BATCH * devices.count,
+        batch_size=held_out_batch,
+        part=part,
     )
     info["rows"]["training_balanced"] = len(labels)
 
     keras.utils.set_random_seed(settings.seed)
     network = models.with_dtype(
-        _network(dataset, settings, folder), settings.precision, fused=_on_a_processor()
+        _network(dataset, settings, results), settings.precision, fused=_on_a_processor()
     )
     devices.synchronize(network, True)
     model = TrainingModel(
         network,
         augment.layers_before(**settings.augmentation()),
         augment.mixing_layer(mixup=settings.mixup, cutmix=settings.cutmix, seed=settings.seed),
-        transfer.mean_answer(
-            transfer.teachers(dataset, settings, folder.parent), settings.precision
-        ),
+        transfer.mean_answer(transfer.teachers(dataset, settings, results), settings.precision),
         settings.distillation_weight,
     )
-    batches = Batches(images, targets, weights, batch_size=settings.batch_size, seed=settings.seed)
-    model({"faces": images[:2], "targets": targets[:2]}, training=True)
+    how = {"batch_size": settings.batch_size, "seed": settings.seed, "part": part}
+    batches = Batches(images, targets, weights, **how)
+    sorts = {"faces": keras.Input(images.shape[1:], dtype="uint8")}
+    model({**sorts, "targets": keras.Input(targets.shape[1:])}, training=True)
     earlier = info.get("start_up_seconds", 0.0)
     info["start_up_seconds"] = round(earlier + time.perf_counter() - begun, 2)
     records.write_info(folder, info)
@@ -268,7 +304,7 @@ def _fit(
             model.fit(
                 batches,
                 validation_data=validation_data,
-                validation_batch_size=VALIDATION_BATCH * devices.count,
+                validation_batch_size=held_out_batch,
                 initial_epoch=len(history),
                 epochs=last,
                 callbacks=[
@@ -308,7 +344,6 @@ def _fit(
             "images_per_second": round(len(labels) * len(history) / max(seconds, 0.01), 1),
         },
     )
-    _write_predictions(dataset, settings, folder, "validation")
 
 
 def _phases(settings: Settings) -> list[tuple[int, int]]:

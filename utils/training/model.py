@@ -90,12 +90,14 @@ class Batches(keras.utils.PyDataset):
         (n,) float32: what each face counts.
     batch_size, seed : int
         The last batch of an epoch is filled up from its front, so that all are of one size.
+    part : (int, int)
+        A machine's number, counted from 0, and how many share each batch: it makes its part only.
     """
 
-    def __init__(self, faces, targets, weights=None, *, batch_size: int, seed: int):
+    def __init__(self, faces, targets, weights=None, *, batch_size: int, seed: int, part=(0, 1)):
         super().__init__()
         self.faces, self.targets, self.weights = faces, targets, weights
-        self.batch_size, self.seed = batch_size, seed
+        self.batch_size, self.seed, self.part = batch_size, seed, part
         self.begin(0)
 
     def begin(self, epoch: int) -> None:
@@ -109,8 +111,9 @@ class Batches(keras.utils.PyDataset):
         return -(-len(self.targets) // self.batch_size)
 
     def __getitem__(self, index: int):
-        """Return a batch: inputs, targets, and weights where there are any."""
+        """Return a batch, or this machine's part: inputs, targets, and weights if there are any."""
         chosen = self.order[index * self.batch_size : (index + 1) * self.batch_size]
+        chosen = np.split(chosen, self.part[1])[self.part[0]]
         targets = self.targets[chosen]
         inputs = {"faces": self.faces[chosen], "targets": targets}
         if self.weights is None:
@@ -129,23 +132,28 @@ class HeldOut(keras.utils.PyDataset):
         (n, height, width, channels) uint8.
     targets : numpy.ndarray
         (n, k) float32.
-    devices, batch_size : int
-        How many share a batch, and its faces, a multiple of them.
+    devices : int
+        How many share a batch, on all machines together.
+    batch_size : int
+        This machine's faces in a batch, a multiple of its devices.
+    part : (int, int)
+        As in `Batches`; here it is every so many-th face.
     """
 
-    def __init__(self, faces, targets, *, devices: int, batch_size: int):
+    def __init__(self, faces, targets, *, devices: int, batch_size: int, part=(0, 1)):
         super().__init__()
         self.faces, self.targets, self.batch_size = faces, targets, batch_size
         self.filled = -(-len(targets) // devices) * devices
+        self.own = np.arange(part[0], self.filled, part[1])
 
     def __len__(self) -> int:
         """Return the number of batches."""
-        return -(-self.filled // self.batch_size)
+        return -(-len(self.own) // self.batch_size)
 
     def __getitem__(self, index: int):
         """Return a batch: inputs, targets, weights."""
-        count, start = len(self.targets), index * self.batch_size
-        places = np.arange(start, min(start + self.batch_size, self.filled))
+        count = len(self.targets)
+        places = self.own[index * self.batch_size : (index + 1) * self.batch_size]
         counted = (places < count).astype(np.float32)
         places = np.minimum(places, count - 1)
         targets = self.targets[places]
@@ -153,11 +161,11 @@ class HeldOut(keras.utils.PyDataset):
         return inputs, targets, counted * (self.filled / count)
 
 
-def held_out(faces, targets, *, devices: int, batch_size: int) -> tuple | HeldOut:
+def held_out(faces, targets, *, devices: int, batch_size: int, part=(0, 1)) -> tuple | HeldOut:
     """Make the validation data of `fit`: arrays where the faces are in memory, else batches."""
     if isinstance(faces, OnDisk):
-        return HeldOut(faces, targets, devices=devices, batch_size=batch_size)
-    return HeldOut(faces, targets, devices=devices, batch_size=devices * len(targets))[0]
+        return HeldOut(faces, targets, devices=devices, batch_size=batch_size, part=part)
+    return HeldOut(faces, targets, devices=devices, batch_size=devices * len(targets), part=part)[0]
 
 
 def seed_everything(model: keras.Model, seed: int, epoch: int) -> None:
