@@ -205,7 +205,9 @@ def test_every_machine_makes_its_part_of_each_batch_and_of_the_validation_faces(
         )
         np.testing.assert_array_equal(np.concatenate([one[1] for one in made]), wanted)
         np.testing.assert_array_equal(np.concatenate([one[2] for one in made]), counted)
-    shares = [held_out(faces, targets, 4, (number, 4)) for number in range(4)]
+    shares = [
+        held_out(faces, targets, devices=4, batch_size=8, part=(number, 4)) for number in range(4)
+    ]
     assert {len(one[1]) for one in shares} == {13}  # as many faces on each, for batches in step
     seen = [one[0]["faces"][one[2] > 0].ravel() for one in shares]
     assert sorted(np.concatenate(seen)) == list(range(50))
