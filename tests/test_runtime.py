@@ -116,3 +116,22 @@ def test_what_is_no_record_names_itself(tmp_path, content, said):
         path.write_text(content, "utf-8")
     with pytest.raises(ModelError, match=rf"a-run/run\.json.*{said}"):
         runtime.read_json(path)
+
+
+@pytest.mark.parametrize(
+    ("word", "kept"),
+    [
+        ("postgresql://course:se:c@ret@host:5432/name", "postgresql://course:***@host:5432/name"),
+        ("--storage=postgresql://course:secret@host/n", "--storage=postgresql://course:***@host/n"),
+        ("postgresql://host/n?user=a&password=secret&x=1", "password=***&x=1"),
+        ("postgresql://course@host:5432/name", "postgresql://course@host:5432/name"),
+        ("faces of 2026: mine@home", "faces of 2026: mine@home"),
+    ],
+)
+def test_a_recorded_command_holds_no_password(monkeypatch, word, kept):
+    monkeypatch.setattr(sys, "argv", ["/somewhere/train.py", "--storage", word])
+    recorded = runtime.command_line()
+    assert recorded.startswith("train.py --storage ")
+    assert kept in recorded
+    assert "secret" not in recorded
+    assert "ret@" not in recorded

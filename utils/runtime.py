@@ -13,6 +13,7 @@ import logging
 import os
 import random
 import re
+import shlex
 import sys
 import tempfile
 import traceback
@@ -175,6 +176,13 @@ def _say(sentence: str) -> None:
     line = " ".join(printable(sentence).split())
     with contextlib.suppress(OSError):
         print(line[:2000], file=sys.stderr, flush=True)
+
+
+def command_line() -> str:
+    """Return the command that runs, as a record keeps it: without a password in an address."""
+    words = [Path(sys.argv[0]).name, *sys.argv[1:]]
+    words = [re.sub(r"(://[^:/@]*):.*@", r"\1:***@", word) for word in words]
+    return shlex.join(re.sub(r"(?i)(password=)[^&]*", r"\1***", word) for word in words)
 
 
 def printable(text: str) -> str:

@@ -8,9 +8,7 @@ import hashlib
 import itertools
 import json
 import math
-import shlex
 import shutil
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -183,7 +181,7 @@ def _begin(
         **asked,
         "expressions": list(dataset.expressions),
         "rows": {split: int((dataset.split == split).sum()) for split in datasets.SPLITS},
-        "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "command": runtime.command_line(),
         **here,
         "started": _now(),
         "resumed": [],
