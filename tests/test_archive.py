@@ -17,14 +17,6 @@ from pyarrow import parquet
 import predict
 from utils import photos
 
-#: What results/README.md asks of a table.
-SHARES = """
-    SELECT parse_path(file)[-2] AS folder, expression, count(*) AS faces,
-           round(100 * count(*) / sum(count(*)) OVER (PARTITION BY folder), 1) AS percent
-    FROM 'faces/*.parquet' WHERE expression IS NOT NULL
-    GROUP BY folder, expression ORDER BY folder, faces DESC, expression
-"""
-
 
 @pytest.fixture(scope="module")
 def shot(root, tmp_path_factory):
@@ -112,10 +104,12 @@ def test_a_row_a_face_and_one_for_a_photo_without(ask, shot, tmp_path):
     assert not any(row[-1] for row in rows(table))  # of broken.jpg, which nobody asked for now
 
 
-def test_duckdb_reads_the_table_back(ask, shot, tmp_path, monkeypatch):
+def test_duckdb_reads_the_table_back_as_documented(ask, root, shot, tmp_path, monkeypatch):
+    page = (root / "results" / "README.md").read_text("utf-8")
+    (documented,) = re.findall(r"```sql\n(.*?)```", page, re.DOTALL)
     monkeypatch.chdir(tmp_path)
     ask(shot, "--table", "faces")
-    said = duckdb.connect().execute(SHARES).fetchall()
+    said = duckdb.connect().execute(documented).fetchall()
     wanted = {"older": 3, "younger": 6}
     for folder, faces in wanted.items():
         own = [row for row in said if row[0] == folder]
