@@ -2,6 +2,7 @@
 
 import copy
 import math
+import shutil
 from concurrent.futures.process import BrokenProcessPool
 
 import numpy as np
@@ -197,7 +198,10 @@ def run(folder, *names):
     command.main([*names, *given])
 
 
-@pytest.mark.parametrize("name", [name for name in command.TIMED if name != "growth"])
+ALONE = ("growth", "recipes")
+
+
+@pytest.mark.parametrize("name", [name for name in command.TIMED if name not in ALONE])
 def test_every_part_runs_and_is_recorded(here, name):
     run(here, name)
     record = speed.recorded(here)["speed-x"]
@@ -205,6 +209,15 @@ def test_every_part_runs_and_is_recorded(here, name):
     assert set(record["parts"][name]["about"]) >= {"measured", "seconds", "load", "commit"}
     assert (speed.ratios_table(record)["low"] > 0).all()
     assert (here / "speed-x.png").is_file()
+
+
+def test_each_recorded_recipe_gets_a_rate(here, root, monkeypatch):
+    for name in ("cnn5-fer2013-none", "resnet8-fer2013-45-epochs", "cnn5-expw-none"):
+        shutil.copytree(root / "results" / name, here / name)
+    monkeypatch.setattr(runtime, "RESULTS", here)
+    table = speed.rates_table({"parts": {"recipes": {"timings": parts.recipes(parts.QUICK, "")}}})
+    assert table["way"].tolist() == ["cnn5-fer2013-none", "resnet8-fer2013-45-epochs"]
+    assert (table["low"] > 0).all()
 
 
 @pytest.mark.slow
