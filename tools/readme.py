@@ -148,24 +148,30 @@ def best(results: Path = runtime.RESULTS) -> str:
 
 
 def findings(results: Path = runtime.RESULTS) -> str:
-    """Say what the table's rows on FER2013 come to, from four of the runs."""
+    """Say what the table's rows on FER2013 come to, from five of the runs."""
     names = ("cnn5-fer2013-none", "cnn5-fer2013-smote", "resnet-fer2013-none")
     plain, smote, resnet = (records.load(name, results) for name in names)
-    resnet8 = records.load("resnet8-fer2013-45-epochs", results)
+    cnn4 = records.load("cnn4-fer2013-none", results)
+    resnet8 = records.load("resnet8-fer2013-80-epochs", results)
+    rates = speed.rates_table(speed.read(speed.record_path("xeon-amx", results)))
+    rate = rates.set_index("way").loc[resnet8.name, "median"]
+    minutes = len(resnet8.history) * resnet8.info["rows"]["training_balanced"] / rate / 60
     alone, both = evaluation.summary(plain.test), evaluation.summary(smote.test)
     unseen = [run.test.where(~run.test.copies) for run in (plain, smote)]
     points = 100 * (both.accuracy_without_copies - alone.accuracy_without_copies)
     p = evaluation.difference(plain.test, smote.test).p
     recall = [evaluation.report(run.test)["recall"]["disgust"] for run in (plain, smote)]
-    three = {run.name: run.test for run in (smote, resnet, resnet8)}
+    three = {run.name: run.test for run in (cnn4, resnet, smote)}
     away = records.load_evaluation(plain.folder / "on-expw-test.json").predictions
     return textwrap.fill(
         f"SMOTE takes `cnn5` from {alone.accuracy:.1%} to {both.accuracy:.1%} (McNemar's test: "
         f"p = {p:.3f}), but without the copies {points:.1f} points are left "
         f"(p = {evaluation.difference(*unseen).p:.2f}); the recall of *disgust*, the rarest class, "
         f"goes from {recall[0]:.0%} to {recall[1]:.0%}, one seed each. The mean probabilities of "
-        f"`cnn5` with SMOTE, `resnet` and `resnet8`, which validation chose, are right on "
-        f"{evaluation.summary(evaluation.ensemble(three)).accuracy:.1%}. On other photos (ExpW, "
+        f"`cnn4`, `resnet`, and `cnn5` with SMOTE, which validation chose, are right on "
+        f"{evaluation.summary(evaluation.ensemble(three)).accuracy:.1%}; `resnet8`, "
+        f"{minutes:.0f} minutes of two idle cores, is right on "
+        f"{evaluation.summary(resnet8.test).accuracy:.1%} alone. On other photos (ExpW, "
         f"{len(away):,} faces, as many of each class) `cnn5` without SMOTE is right on "
         f"{evaluation.summary(away).accuracy:.1%}.",
         100,
