@@ -4,6 +4,7 @@ Needs FER2013 with FER+'s votes in ``data/raw/fer2013`` and ExpW in ``data/raw/e
 is not there is skipped, and says so.
 """
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from utils import datasets, runtime
+from utils import datasets, faces, inference, runtime
 from utils.datasets import download, expw, fer2013
 from utils.expressions import EXPRESSIONS
 
@@ -51,6 +52,18 @@ def test_the_records_are_of_these_pictures(name):
         run = runtime.read_json(file)
         if run["dataset"] == name:
             assert run["fingerprint"] == recorded["fingerprint"], file
+
+
+@pytest.mark.parametrize(
+    "name", [path.stem for path in sorted(runtime.MODELS.glob("*-fer2013-*.onnx"))]
+)
+def test_a_released_network_is_right_as_often_as_its_page_says(fer, name):
+    """`predict.py` shows it one view of a face; its card may speak of ten."""
+    test, classifier = fer.part("test"), inference.load(runtime.MODELS / f"{name}.onnx")
+    images = faces.resize(test.images, classifier.input_shape[:2])
+    right = (classifier.predict(images).argmax(axis=1) == test.labels).mean()
+    page = (runtime.MODELS / "README.md").read_text("utf-8")
+    assert re.search(f"{name}[^%]*?{100 * right:.1f}%", page)
 
 
 def test_what_is_wrong_with_fer2013_is_counted(fer):

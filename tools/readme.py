@@ -170,7 +170,7 @@ def findings(results: Path = runtime.RESULTS) -> str:
         f"goes from {recall[0]:.0%} to {recall[1]:.0%}, one seed each. The mean probabilities of "
         f"`cnn4`, `resnet`, and `cnn5` with SMOTE, which validation chose, are right on "
         f"{evaluation.summary(evaluation.ensemble(three)).accuracy:.1%}; `resnet8`, "
-        f"{minutes:.0f} minutes of two idle cores, is right on "
+        f"{minutes:.0f} minutes of two idle cores, shown ten views of each face, is right on "
         f"{evaluation.summary(resnet8.test).accuracy:.1%} alone. On other photos (ExpW, "
         f"{len(away):,} faces, as many of each class) `cnn5` without SMOTE is right on "
         f"{evaluation.summary(away).accuracy:.1%}.",
