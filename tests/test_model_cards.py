@@ -79,8 +79,9 @@ def test_a_released_network_gives_its_recorded_metrics_again(path):
     if dataset.fingerprint() != run.info["fingerprint"]:
         pytest.skip("another copy of the data than the recorded one")
     classifier = models.load(path)
+    views = training.settings_from_record(run.info["settings"]).test_time_augmentation
     for split, recorded in (("validation", run.validation), ("test", run.test)):
-        again = training.predict(classifier, dataset, split)
+        again = training.predict(classifier, dataset, split, test_time_augmentation=views)
         np.testing.assert_array_equal(again.rows, recorded.rows)
         now, then = evaluation.summary(again), evaluation.summary(recorded)
         assert now.accuracy == pytest.approx(then.accuracy, abs=0.002)
