@@ -136,8 +136,8 @@ def history(seconds, accuracies):
 
 def test_an_epoch_takes_what_its_history_or_the_recipe_says():
     run = history([30.0, 10.0, 20.0], [0.5, 0.4, 0.6])
-    curve = speed.accuracy_by_time(run, start_up=4.0)
-    assert curve["seconds"].tolist() == [34.0, 44.0, 64.0]
+    curve = speed.accuracy_by_time(run)
+    assert curve["seconds"].tolist() == [30.0, 40.0, 60.0]
     assert curve["best"].tolist() == [0.5, 0.5, 0.6]
     assert speed.accuracy_by_time(run, epoch=5.0)["seconds"].tolist() == [5.0, 10.0, 15.0]
 

@@ -206,9 +206,7 @@ def _power(rows: pd.Series, costs: pd.Series) -> float:
     return float(np.round((across * (values - values.mean())).sum() / (across**2).sum(), 12))
 
 
-def accuracy_by_time(
-    history: pd.DataFrame, *, start_up: float = 0.0, epoch: float | None = None
-) -> pd.DataFrame:
+def accuracy_by_time(history: pd.DataFrame, *, epoch: float | None = None) -> pd.DataFrame:
     """Put each epoch of a run at the second at which it ended.
 
     Parameters
@@ -216,8 +214,6 @@ def accuracy_by_time(
     history : DataFrame
         ``history.csv``: "seconds" (of each epoch, validation and checkpoint included; the first
         holds the compiling) and "val_accuracy" (0 … 1), a row an epoch, in order.
-    start_up : float
-        Seconds before the first epoch: loading, balancing, building.
     epoch : float, optional
         Seconds that an epoch takes where nothing else runs, in place of those in the history:
         training faces divided by the rate of the part "recipes".
@@ -241,13 +237,13 @@ def accuracy_by_time(
     if epoch is not None:
         seconds = np.full_like(seconds, epoch)
     accuracy = history["val_accuracy"].to_numpy(dtype=float)
-    if not (np.isfinite(seconds).all() and (seconds >= 0).all() and start_up >= 0):
+    if not (np.isfinite(seconds).all() and (seconds >= 0).all()):
         raise DataError("history: found a time that is negative or unknown, expected 0 or more")
     if not ((accuracy >= 0) & (accuracy <= 1)).all():
         raise DataError("history: found val_accuracy outside 0 … 1")
     return pd.DataFrame(
         {
-            "seconds": start_up + np.cumsum(seconds),
+            "seconds": np.cumsum(seconds),
             "val_accuracy": accuracy,
             "best": np.maximum.accumulate(accuracy),
         }
