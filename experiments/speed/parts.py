@@ -489,12 +489,15 @@ def trainer(
     settings: training.Settings, count: int, *, fused: bool = True, **options: Any
 ) -> Callable[[], float]:
     """Put together what `training.train` fits, on noise; an epoch a call, without validation."""
+    from utils.training.fit import compile_model
     from utils.training.model import Batches, TrainingModel
 
     batches = Batches(*_noise(count, settings.size), batch_size=settings.batch_size, seed=0)
     layers = augment.layers_before(**settings.augmentation())
-    model = TrainingModel(_network(settings, fused=fused), layers)
-    return _trained(model, settings, batches, **options)
+    mixing = augment.mixing_layer(mixup=settings.mixup, cutmix=settings.cutmix)
+    model = TrainingModel(_network(settings, fused=fused), layers, mixing)
+    compile_model(model, settings, len(batches), epochs=2, fine_tuning=False)
+    return _epoch(model, batches, **options)
 
 
 def training_steps(sizes: Sizes, data: str) -> list[dict]:
@@ -542,8 +545,6 @@ def recipes(sizes: Sizes, data: str) -> list[dict]:
     what an epoch costs (`speed.accuracy_by_time`).
     """
     from utils import records
-    from utils.training.fit import compile_model
-    from utils.training.model import Batches, TrainingModel
 
     found = []
     for name in records.names(runtime.RESULTS):
@@ -553,13 +554,7 @@ def recipes(sizes: Sizes, data: str) -> list[dict]:
             continue
         told = dataclasses.replace(told, initial_weights="", **sizes.recipe)
         count = max(sizes.faces // 2, told.batch_size)
-        batches = Batches(*_noise(count, told.size), batch_size=told.batch_size, seed=0)
-        mixing = augment.mixing_layer(mixup=told.mixup, cutmix=told.cutmix)
-        layers = augment.layers_before(**told.augmentation())
-        model = TrainingModel(_network(told, fused=True), layers, mixing)
-        model({key: value[:2] for key, value in batches[0][0].items()}, training=True)
-        compile_model(model, told, len(batches), epochs=2, fine_tuning=False)
-        ways = {name: (len(batches) * told.batch_size, _epoch(model, batches))}
+        ways = {name: (count, trainer(told, count))}
         found.append(timed(f"{name}, its recipe", ways, [], sizes.loads, **_about(told)))
     return found
 
