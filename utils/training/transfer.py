@@ -42,23 +42,23 @@ def teachers(
     dataset : FaceDataset
         The faces and expressions that are to be learned.
     settings : Settings
-        Names the teachers and the size of the faces.
+        Names the teachers.
     results : path
         Where runs are looked for before ``results/``.
 
     Raises
     ------
     ModelError
-        When there is no such network, or it takes other faces or names other expressions.
+        When there is no such network, or it takes another number of channels or names other
+        expressions. Another size is none: the faces are resized for it.
     """
-    shape = (settings.size, settings.size, dataset.images.shape[-1])
+    channels = dataset.images.shape[-1]
     loaded = [models.load(models.find(name, results)) for name in settings.teachers]
     for name, classifier in zip(settings.teachers, loaded, strict=True):
-        if classifier.input_shape != shape:
+        if classifier.input_shape[-1] != channels:
             raise ModelError(
-                f"{name} takes faces of {'×'.join(map(str, classifier.input_shape))}, and cannot "
-                f"teach a network that takes {'×'.join(map(str, shape))}: the size of the faces "
-                "must be the same (--size)"
+                f"{name} takes faces of {classifier.input_shape[-1]} channels, and cannot teach a "
+                f"network that takes {channels}"
             )
         if classifier.expressions != tuple(dataset.expressions):
             raise ModelError(
@@ -87,9 +87,12 @@ def mean_answer(teachers: Sequence[models.Classifier], precision: str) -> Callab
     networks = [models.with_dtype(one.model, precision) for one in teachers]
 
     def teach(augmented):
-        answers = [
-            keras.ops.cast(network(augmented, training=False), "float32") for network in networks
-        ]
+        answers = []
+        for network in networks:
+            faces = augmented
+            if faces.shape[1:3] != network.input_shape[1:3]:
+                faces = keras.ops.image.resize(faces, network.input_shape[1:3])
+            answers.append(keras.ops.cast(network(faces, training=False), "float32"))
         return sum(answers) / len(answers)
 
     return teach
