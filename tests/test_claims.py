@@ -275,7 +275,7 @@ def test_the_recorded_votes_give_the_recorded_agreement():
     test = records.load("cnn4-fer2013-none").test
     np.testing.assert_array_equal(rows, test.rows)
     found = datasets.label_agreement(test.labels, votes, np.full(len(rows), "test"))
-    recorded = datasets.read_agreement(data / "ferplus-agreement.csv")
+    recorded = pd.read_csv(data / "ferplus-agreement.csv", index_col=["split", "fer2013"])
     pd.testing.assert_frame_equal(found.loc["test"], recorded.loc["test"], check_names=False)
 
 

@@ -15,7 +15,6 @@ import zipfile
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -893,7 +892,7 @@ def test_the_majority_rule_and_the_shares_of_votes(votes):
             assert (share[place] > 0) == (row[column] > 1)
 
 
-def test_votes_lie_beside_fer2013_s_own_labels(ferplus_folder, tmp_path):
+def test_votes_lie_beside_fer2013_s_own_labels(ferplus_folder):
     whole = datasets.load("fer2013", ferplus_folder)
     beside = datasets.beside_fer2013(ferplus_folder)
     assert (beside.name, len(beside)) == ("fer2013", len(whole))
@@ -905,14 +904,6 @@ def test_votes_lie_beside_fer2013_s_own_labels(ferplus_folder, tmp_path):
         place = (whole.split[row], EXPRESSIONS[whole.labels[row]])
         columns = [name] if name else ["no majority", "unknown", "no face"]
         assert table.loc[place, columns].sum() >= 1
-    table.to_csv(tmp_path / "agreement.csv")
-    pd.testing.assert_frame_equal(
-        datasets.read_agreement(tmp_path / "agreement.csv"), table, check_names=False
-    )
-    for text in ("", "split,fer2013,angry\ntest,angry,1\n"):
-        (tmp_path / "bad.csv").write_text(text)
-        with pytest.raises(DataError, match=r"bad\.csv"):
-            datasets.read_agreement(tmp_path / "bad.csv")
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from utils.datasets.dataset import (
     first_copies,
     summary,
 )
-from utils.datasets.ferplus import beside_fer2013, label_agreement, read_agreement, vote_shares
+from utils.datasets.ferplus import beside_fer2013, label_agreement, vote_shares
 from utils.datasets.registry import LOADERS
 from utils.runtime import DataError
 

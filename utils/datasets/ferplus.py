@@ -15,7 +15,6 @@ from utils.datasets.dataset import SPLITS, USAGES, FaceDataset
 from utils.datasets.registry import loader
 from utils.datasets.sources import refuse
 from utils.expressions import EXPRESSIONS, FERPLUS_COLUMNS, FERPLUS_EXPRESSIONS, FOLDER_NAMES
-from utils.runtime import DataError, printable
 
 VOTES_NAME = "fer2013new.csv"
 
@@ -150,18 +149,6 @@ def label_agreement(labels: np.ndarray, votes: np.ndarray, split: np.ndarray) ->
     rows = pd.MultiIndex.from_product([SPLITS, EXPRESSIONS], names=["split", "fer2013"])
     columns = [*FERPLUS_EXPRESSIONS, "no majority", "unknown", "no face"]
     return table.reindex(index=rows, columns=columns, fill_value=0)
-
-
-def read_agreement(path: str | os.PathLike) -> pd.DataFrame:
-    """Read what ``python -m utils.datasets ferplus --record`` wrote of `label_agreement`."""
-    title = sources.shown(path)
-    try:
-        table = pd.read_csv(path, index_col=["split", "fer2013"])
-    except (OSError, ValueError) as error:
-        raise DataError(f"{title}: {printable(str(error))}, expected label counts") from error
-    if "no majority" not in table.columns:
-        refuse(title, "no column 'no majority'", "label counts")
-    return table
 
 
 def vote_shares(votes: np.ndarray, expressions: Sequence[str] = FERPLUS_EXPRESSIONS) -> np.ndarray:

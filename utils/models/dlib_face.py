@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from utils.models.networks import Shape, _model, _require_sides
+from utils.models.networks import Shape, require_sides, with_head
 from utils.models.registry import network
 from utils.runtime import ModelError
 
@@ -76,7 +76,7 @@ def dlib_face(
 
     if not 1 <= stages <= len(STAGES):
         raise ModelError(f"dlib_face has 1 to {len(STAGES)} stages, not {stages}")
-    _require_sides("dlib_face", input_shape, SMALLEST_SIDES[stages - 1])
+    require_sides("dlib_face", input_shape, SMALLEST_SIDES[stages - 1])
     if input_shape[2] not in (1, 3):
         raise ModelError(f"dlib_face takes faces of 1 or 3 channels, not {input_shape[2]}")
     inputs = keras.Input(input_shape, name="pixels")
@@ -89,7 +89,7 @@ def dlib_face(
             values = _block(values, filters, half, f"stage_{stage}_block_{block}")
     values = layers.GlobalAveragePooling2D(name="mean")(values)
     values = layers.Dropout(dropout, name="dropout")(values)
-    model = _model("dlib_face", inputs, values, (), 0.0, classes)
+    model = with_head("dlib_face", inputs, values, (), 0.0, classes)
     if weights:
         _set_weights(model, read_weights(weights), input_shape[2])
     return model

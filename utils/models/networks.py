@@ -69,7 +69,7 @@ def cnn3(
     """
     inputs, values = _pixels("cnn3", input_shape, 2 ** len(filters), low=0)
     values = _blocks(values, filters, dropout, momentum)
-    return _model("cnn3", inputs, values, (dense,), dense_dropout, classes)
+    return with_head("cnn3", inputs, values, (dense,), dense_dropout, classes)
 
 
 @network(size=48, source="a course project: four convolutions, three dense layers")
@@ -91,7 +91,7 @@ def cnn4(
     """
     inputs, values = _pixels("cnn4", input_shape, 2 ** len(filters))
     values = _blocks(values, filters, dropout, momentum)
-    return _model("cnn4", inputs, values, dense, dense_dropout, classes)
+    return with_head("cnn4", inputs, values, dense, dense_dropout, classes)
 
 
 @network(
@@ -116,7 +116,7 @@ def cnn5(
     """
     inputs, values = _pixels("cnn5", input_shape, 2 ** len(filters))
     values = _blocks(values, filters, dropout, momentum)
-    return _model("cnn5", inputs, values, (dense,), dense_dropout, classes)
+    return with_head("cnn5", inputs, values, (dense,), dense_dropout, classes)
 
 
 @network(
@@ -157,7 +157,7 @@ def vgg16(
     import keras
     from keras import layers
 
-    _require_sides("vgg16", input_shape, 32)
+    require_sides("vgg16", input_shape, 32)
     if input_shape[2] not in (1, 3):
         raise ModelError(f"vgg16 takes faces of 1 or 3 channels, not {input_shape[2]}")
     base = _vgg16_base(weights)
@@ -166,7 +166,7 @@ def vgg16(
     for layer in base.layers[1:]:
         values = type(layer).from_config(layer.get_config())(values)
     values = layers.Flatten(name="flatten")(values)
-    model = _model("vgg16", inputs, values, dense, dense_dropout, classes)
+    model = with_head("vgg16", inputs, values, dense, dense_dropout, classes)
     kernel = np.ones((1, 3)) if input_shape[2] == 1 else np.eye(3)[::-1]
     model.get_layer("imagenet_colours").set_weights(
         [kernel.reshape(1, 1, -1, 3), -np.array(IMAGENET_MEAN)]
@@ -250,7 +250,7 @@ def best(
     else:
         values = layers.GlobalAveragePooling2D(name="mean")(values)
         values = layers.Dropout(dropout, name="dropout")(values)
-    return _model("best", inputs, values, dense, dropout, classes)
+    return with_head("best", inputs, values, dense, dropout, classes)
 
 
 @network(
@@ -313,7 +313,7 @@ def convnext(
     values = layers.GlobalAveragePooling2D(name="mean")(values)
     values = _layer_normalization(values, "normalisation")
     values = layers.Dropout(dropout, name="dropout")(values)
-    return _model("convnext", inputs, values, (), 0.0, classes)
+    return with_head("convnext", inputs, values, (), 0.0, classes)
 
 
 @network(size=48, source="Dosovitskiy et al. 2021, small, patches of 6 pixels", recipe=OUR_RECIPE)
@@ -365,10 +365,10 @@ def vit(
     values = _layer_normalization(values, "normalisation")
     values = layers.GlobalAveragePooling1D(name="mean")(values)
     values = layers.Dropout(dropout, name="dropout")(values)
-    return _model("vit", inputs, values, (), 0.0, classes)
+    return with_head("vit", inputs, values, (), 0.0, classes)
 
 
-def _require_sides(name: str, shape: Shape, least: int) -> None:
+def require_sides(name: str, shape: Shape, least: int) -> None:
     """Refuse faces that would be pooled down to nothing."""
     if len(shape) != 3 or min(shape[:2]) < least:
         raise ModelError(
@@ -381,12 +381,12 @@ def _pixels(name: str, shape: Shape, least: int, *, low: int = -1):
     """Start a network: pixels of 0 … 255 in, values from ``low`` (0 or -1) to 1 out."""
     import keras
 
-    _require_sides(name, shape, least)
+    require_sides(name, shape, least)
     inputs = keras.Input(shape, name="pixels")
     return inputs, keras.layers.Rescaling((1 - low) / 255, offset=low, name="scale")(inputs)
 
 
-def _model(name: str, inputs, values, units: Sequence[int], dropout: float, classes: int):
+def with_head(name: str, inputs, values, units: Sequence[int], dropout: float, classes: int):
     """Add dense layers, if any, with ReLU, each followed by dropout; and the softmax."""
     import keras
     from keras import layers
@@ -479,7 +479,7 @@ def _residual(
             )
     values = layers.GlobalAveragePooling2D(name="mean")(values)
     values = layers.Dropout(dropout, name="dropout")(values)
-    return _model(name, inputs, values, (), 0.0, classes)
+    return with_head(name, inputs, values, (), 0.0, classes)
 
 
 def _residual_block(values, count: int, stride: int, name: str, momentum: float):
