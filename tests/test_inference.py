@@ -56,9 +56,22 @@ def test_litert_answers_nearly_as_keras_does(keras_network, tmp_path):
     assert found["int8.tflite"]["difference"] <= 0.1
 
 
+def test_a_mirrored_network_is_the_mean_of_two_views_in_every_format(keras_network, tmp_path):
+    images = noise(5)
+    expected = (keras_network.predict(images) + keras_network.predict(images[:, :, ::-1])) / 2
+    both = models.mirrored(keras_network)
+    np.testing.assert_allclose(both.predict(images), expected, atol=1e-5)
+    answers = inference.load(export.to_onnx(both, tmp_path / "both.onnx", ABOUT)).predict(images)
+    np.testing.assert_allclose(answers, expected, atol=2e-3)
+    for calibration, tolerance in ((None, 0.01), (images, 0.1)):
+        path = export.to_litert(both, tmp_path / "both.tflite", calibration=calibration)
+        np.testing.assert_allclose(export.litert(path)(images), expected, atol=tolerance)
+
+
 def test_the_released_network_is_the_keras_one_in_half_the_bytes(root):
     classifier = inference.load()
-    whole = models.load(root / "models" / f"{inference.DEFAULT}.keras")
+    whole, about = photos.load_keras(root / "models" / f"{inference.DEFAULT}.keras")
+    assert classifier.metadata["accuracy"] == about
     assert classifier.expressions == whole.expressions
     gray = noise(40, whole.input_shape[:2])
     np.testing.assert_allclose(classifier.predict(gray), whole.predict(gray[..., None]), atol=5e-3)
@@ -80,7 +93,7 @@ def test_every_private_test_face_gets_nearly_the_same_probabilities(raw):
 
     if not (raw / "fer2013").exists():
         pytest.skip("data/raw has no fer2013")
-    classifier, whole = inference.load(), models.load(models.find(inference.DEFAULT))
+    classifier, (whole, _) = inference.load(), photos.load_keras(models.find(inference.DEFAULT))
     images = training.faces_for(whole, datasets.load("fer2013").part("test").images)
     assert np.abs(classifier.predict(images) - whole.predict(images)).max() < 5e-3
 

@@ -50,12 +50,12 @@ def test_a_card_says_what_trained_the_network(run, tmp_path):
     assert "AdamW" not in text
     for said in ("SGD", "0.05", "MixUp", "50%", "0.999", "`cnn4-a`", "10 views"):
         assert said in text
-    assert "in one view" not in text
+    assert "mirror image" not in text
     folder = tmp_path / "many-views"
-    about = {"dataset": run.info["dataset"], "split": "test", "views": 1, "views_asked": 1}
+    about = {"dataset": run.info["dataset"], "split": "test", "views": 2, "views_asked": 2}
     records.write_evaluation(folder, about, run.test)
     text = model_cards.card(dataclasses.replace(run, info=info, folder=folder), 1, (32, 32, 1))
-    assert "in one view" in text
+    assert "mirror image" in text
 
 
 def test_a_run_without_its_network_is_not_released(run, tmp_path):

@@ -40,7 +40,7 @@ split. One seed ({seed}).
 | without pictures that also stand in training | {n_without_copies:,} | \
 {accuracy_without_copies:.2%} | \
 {interval_without_copies[0]:.1%} … {interval_without_copies[1]:.1%} |
-{one_view}
+{in_use}
 Macro F1 {macro_f1:.3f}; right among its first two, {top2_accuracy:.1%}; expected calibration \
 error {calibration_error:.3f}.
 
@@ -105,7 +105,7 @@ def card(run: records.Run, size: int, shape: tuple[int, int, int]) -> str:
         "more": _more(settings),
         "classes": len(run.test.expressions),
         "expressions": ", ".join(run.test.expressions),
-        "one_view": _one_view(run),
+        "in_use": _in_use(run),
         "megabytes": size / 1e6,
         "epochs": len(run.history),
         "per_class": "\n".join(per_class),
@@ -129,15 +129,15 @@ def _augmentation(settings: training.Settings) -> str:
     return ", ".join(parts) or "none"
 
 
-def _one_view(run: records.Run) -> str:
-    """Write the row of a network that was tested in many views and is used with one."""
-    alone = run.test_in_one_view()
-    if run.views == 1 or alone is None:
+def _in_use(run: records.Run) -> str:
+    """Write the row of a network that was tested in more views than it is used with."""
+    in_use = run.test_in_use()
+    if run.views == run.views_in_use or in_use is None:
         return ""
-    found = evaluation.summary(alone)
+    found = evaluation.summary(in_use)
     low, high = found.interval
     return (
-        f"| all test faces in one view, as `predict.py` shows them | {found.n:,} | "
+        f"| all test faces, each and its mirror image, as in `predict.py` | {found.n:,} | "
         f"{found.accuracy:.2%} | {low:.1%} … {high:.1%} |\n"
     )
 

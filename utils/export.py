@@ -243,7 +243,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     asked = parser.parse_args(arguments)
     runtime.setup()
     source = models.find(asked.network)
-    classifier, about = models.load(source), photos.describe(source)
+    classifier, about = photos.load_keras(source)
     base = asked.to / about["name"]
     files = [
         to_onnx(classifier, base.with_name(f"{base.name}.onnx"), about),

@@ -143,8 +143,21 @@ def load(name: Path | str) -> tuple[Classifier, dict[str, Any]]:
     runtime.setup()
     from utils import models
 
-    file = models.find(name)
-    return models.load(file), describe(file)
+    return load_keras(models.find(name))
+
+
+def load_keras(file: Path) -> tuple[Classifier, dict[str, Any]]:
+    """Load a ``.keras`` file as `load` and `utils.export` use it.
+
+    Where the network's run was tested in several views, it answers with the mean of a face and its
+    mirror image.
+    """
+    from utils import models, records
+
+    classifier, run = models.load(file), records.run_of(file)
+    if run and run.views_in_use == 2:
+        classifier = models.mirrored(classifier)
+    return classifier, describe(file)
 
 
 def read(
@@ -427,13 +440,14 @@ def describe(network: Path) -> dict[str, Any]:
         "name"; and of a network whose run is recorded "trained_on", "test_accuracy" (0 … 1, on
         the test split of what it was trained on), "test_interval" (95 %), "test_faces",
         "test_accuracy_without_copies" and "test_views", how many views of each face these figures
-        average: one, if that is recorded. All are None where no record belongs to the file.
+        average: as many as `load` shows it, if that is recorded. All are None where no record
+        belongs to the file.
     """
     from utils import evaluation, records
 
     run = records.run_of(network)
-    alone = run.test_in_one_view() if run else None
-    found = evaluation.summary(alone or run.test) if run else None
+    in_use = run.test_in_use() if run else None
+    found = evaluation.summary(in_use or run.test) if run else None
     return {
         "name": records.network_name(network),
         "trained_on": run.info["dataset"] if run else None,
@@ -444,7 +458,7 @@ def describe(network: Path) -> dict[str, Any]:
         "test_accuracy_without_copies": (
             round(found.accuracy_without_copies, 6) if found and found.n_without_copies else None
         ),
-        "test_views": (1 if alone else run.views) if run else None,
+        "test_views": (run.views_in_use if in_use else run.views) if run else None,
     }
 
 

@@ -177,14 +177,20 @@ class Run:
         settings = self.info.get("settings", {})
         return settings.get("test_time_augmentation", settings.get("views", 1))
 
-    def test_in_one_view(self) -> Predictions | None:
-        """Return what the network says of the test faces as they are, as whoever uses it sees it.
+    @property
+    def views_in_use(self) -> int:
+        """How many views of a face `photos.load` shows the network: two are it and its mirror."""
+        return min(self.views, 2)
 
-        None where that is not recorded: ``evaluate.py NAME --views 1 --record`` does it.
+    def test_in_use(self) -> Predictions | None:
+        """Return what the network says of the test faces in as many views as it is used with.
+
+        None where that is not recorded: ``evaluate.py NAME --views 2 --record`` does it.
         """
-        if self.views == 1:
+        if self.views == self.views_in_use:
             return self.test
-        file = self.folder / f"{evaluation_name(self.info['dataset'], 'test', views=1)}.json"
+        name = evaluation_name(self.info["dataset"], "test", views=self.views_in_use)
+        file = self.folder / f"{name}.json"
         return load_evaluation(file).predictions if file.is_file() else None
 
 

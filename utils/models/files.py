@@ -131,6 +131,20 @@ def restrict(classifier: Classifier, expressions: Sequence[str]) -> Classifier:
     return Classifier(keras.Model(classifier.model.inputs[0], shares), tuple(expressions))
 
 
+def mirrored(classifier: Classifier) -> Classifier:
+    """Let a network answer with the mean of what it says of a face and of its mirror image.
+
+    Most of what test-time augmentation gains, for twice the arithmetic, in one network that can
+    be exported.
+    """
+    import keras
+
+    ops, faces = keras.ops, keras.Input(classifier.input_shape, name="pixels")
+    answers = classifier.model(ops.concatenate([faces, ops.flip(faces, axis=2)], axis=0))
+    mean = ops.mean(ops.reshape(answers, (2, -1, len(classifier.expressions))), axis=0)
+    return Classifier(keras.Model(faces, mean, name=classifier.model.name), classifier.expressions)
+
+
 def save(classifier: Classifier, path: Path | str, *, dtype: str = "float16") -> Path:
     """Save a network with its class names in one ``.keras`` file.
 
