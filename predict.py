@@ -35,7 +35,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from utils import photos, runtime
+from utils import inference, photos, runtime
 from utils.faces import DETECTORS
 from utils.runtime import DataError
 
@@ -63,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add(
         "--model",
         metavar="NAME",
-        default="cnn5-fer2013-smote",
+        default=inference.DEFAULT,
         help="a released network, a run, an .onnx or a .keras file (default: %(default)s)",
     )
     add(

@@ -148,7 +148,7 @@ def best(results: Path = runtime.RESULTS) -> str:
 
 
 def findings(results: Path = runtime.RESULTS) -> str:
-    """Say what the table's rows on FER2013 come to, from five of the runs."""
+    """Say what the table's rows on FER2013 come to, from six of the runs."""
     names = ("cnn5-fer2013-none", "cnn5-fer2013-smote", "resnet-fer2013-none")
     plain, smote, resnet = (records.load(name, results) for name in names)
     cnn4 = records.load("cnn4-fer2013-none", results)
@@ -162,6 +162,9 @@ def findings(results: Path = runtime.RESULTS) -> str:
     p = evaluation.difference(plain.test, smote.test).p
     recall = [evaluation.report(run.test)["recall"]["disgust"] for run in (plain, smote)]
     three = {run.name: run.test for run in (cnn4, resnet, smote)}
+    taught = records.load("resnet8-fer2013-distilled", results)
+    learned = evaluation.difference(taught.test, resnet8.test).p
+    in_use = evaluation.summary(taught.test_in_use())
     away = records.load_evaluation(plain.folder / "on-expw-test.json").predictions
     return textwrap.fill(
         f"SMOTE takes `cnn5` from {alone.accuracy:.1%} to {both.accuracy:.1%} (McNemar's test: "
@@ -171,7 +174,11 @@ def findings(results: Path = runtime.RESULTS) -> str:
         f"`cnn4`, `resnet`, and `cnn5` with SMOTE, which validation chose, are right on "
         f"{evaluation.summary(evaluation.ensemble(three)).accuracy:.1%}; `resnet8`, "
         f"{minutes:.0f} minutes of two idle cores, shown ten views of each face, is right on "
-        f"{evaluation.summary(resnet8.test).accuracy:.1%} alone. On other photos (ExpW, "
+        f"{evaluation.summary(resnet8.test).accuracy:.1%} alone. A copy of it, taught by it and by "
+        f"`cnn5` with SMOTE for {len(taught.history)} epochs more, is right on "
+        f"{evaluation.summary(taught.test).accuracy:.1%} (p = {learned:.2f}), and in two views, as "
+        f"`predict.py` shows it a face, on {in_use.accuracy:.1%}. "
+        f"On other photos (ExpW, "
         f"{len(away):,} faces, as many of each class) `cnn5` without SMOTE is right on "
         f"{evaluation.summary(away).accuracy:.1%}.",
         100,
