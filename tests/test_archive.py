@@ -15,7 +15,7 @@ from PIL import Image
 from pyarrow import parquet
 
 import predict
-from utils import photos
+from utils import inference, photos
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +55,7 @@ def rows(table):
 
 def expected(folder):
     """Write what a table of `shot` holds, as a photo alone is read."""
-    classifier, _ = photos.load("cnn5-fer2013-smote")
+    classifier, _ = photos.load(inference.DEFAULT)
     wanted = []
     for path in sorted(folder.rglob("*.*")):
         if path.name != "broken.jpg":
