@@ -109,8 +109,10 @@ def _halve(graph: Any) -> None:
         values = onnx.numpy_helper.to_array(weights)
         if values.dtype != np.float32 or values.size < 256:
             continue
-        name = weights.name
-        half = values.astype(np.float16)
+        with np.errstate(over="ignore"):
+            name, half = weights.name, values.astype(np.float16)
+        if not np.isfinite(half).all():  # float16 ends at 65,504
+            continue
         weights.CopyFrom(onnx.numpy_helper.from_array(half, f"{name}/float16"))
         casts.append(
             onnx.helper.make_node("Cast", [weights.name], [name], to=onnx.TensorProto.FLOAT)

@@ -383,7 +383,7 @@ def use(sizes: Sizes, data: str) -> list[dict]:
     import cv2
 
     file = models.find(models.DEFAULT)
-    quick, whole = photos.load(models.DEFAULT)[0], models.load(file)
+    quick, whole = photos.load(models.DEFAULT)[0], photos.load_keras(file)[0]
     path = runtime.DATA / "photos" / "astronaut.jpg"
     few = max(1, sizes.calls // 10)
     ours, before = "ONNX Runtime", "Keras and mtcnn"

@@ -50,7 +50,7 @@ def teachers(
     ------
     ModelError
         When there is no such network, or it takes another number of channels or names other
-        expressions. Another size is none: the faces are resized for it.
+        expressions. It may take another size of faces: they are resized for it.
     """
     channels = dataset.images.shape[-1]
     loaded = [models.load(models.find(name, results)) for name in settings.teachers]
