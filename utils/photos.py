@@ -151,6 +151,23 @@ def load_keras(file: Path) -> tuple[Classifier, dict[str, Any]]:
 
     Where the network's run was tested in several views, it answers with the mean of a face and its
     mirror image.
+
+    Parameters
+    ----------
+    file : path
+        As `models.find` returns it.
+
+    Returns
+    -------
+    classifier : models.Classifier
+        On Keras.
+    about : dict
+        What `describe` says of it.
+
+    Raises
+    ------
+    ModelError
+        When it cannot be loaded.
     """
     from utils import models, records
 

@@ -136,6 +136,16 @@ def mirrored(classifier: Classifier) -> Classifier:
 
     Most of what test-time augmentation gains, for twice the arithmetic, in one network that can
     be exported.
+
+    Parameters
+    ----------
+    classifier : Classifier
+        Any.
+
+    Returns
+    -------
+    Classifier
+        It takes the same (n, height, width, channels) pixels of 0 … 255, and mirrors them itself.
     """
     import keras
 

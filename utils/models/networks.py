@@ -369,7 +369,7 @@ def vit(
 
 
 def require_sides(name: str, shape: Shape, least: int) -> None:
-    """Refuse faces that would be pooled down to nothing."""
+    """Raise a ModelError when (height, width, channels) would be pooled down to nothing."""
     if len(shape) != 3 or min(shape[:2]) < least:
         raise ModelError(
             f"{name} takes faces of (height, width, channels) with sides of {least} pixels or "
@@ -387,7 +387,10 @@ def _pixels(name: str, shape: Shape, least: int, *, low: int = -1):
 
 
 def with_head(name: str, inputs, values, units: Sequence[int], dropout: float, classes: int):
-    """Add dense layers, if any, with ReLU, each followed by dropout; and the softmax."""
+    """Return a keras.Model that ends in dense layers of so many ``units``, if any, and a softmax.
+
+    Each dense layer has ReLU, and dropout (0 … 1) behind it.
+    """
     import keras
     from keras import layers
 
