@@ -261,11 +261,12 @@ def test_a_process_that_slept_too_long_leaves_its_trial_and_goes_on(quick, tmp_p
         assert time.monotonic() < deadline
         time.sleep(0.02)
     locked = True
-    while locked:  # it must not take the database's write lock into its sleep
+    while locked:  # it must not take a lock of the database into its sleep, nor a reader's
         sleeps.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, sleeps.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
         with contextlib.closing(sqlite3.connect(database, timeout=0)) as connection:
             try:
-                connection.execute("BEGIN IMMEDIATE")
+                connection.execute("BEGIN EXCLUSIVE")
                 locked = False
             except sqlite3.OperationalError:
                 sleeps.send_signal(signal.SIGCONT)
