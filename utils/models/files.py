@@ -342,8 +342,8 @@ def with_dtype(model, dtype: str, *, fused: bool = False):
         "float32", "float16", or a mixed policy, in which the last layer, and the one that prepares
         colors, stay in float32.
     fused : bool
-        Whether batch normalization takes TensorFlow's fused kernel, for training on a processor
-        (`layers.FusedBatchNormalization`); without it a copy has Keras's own layer.
+        Whether batch normalization and convolutions are those of `utils.layers`, for training on a
+        processor; without it a copy has Keras's own.
 
     Returns
     -------
@@ -352,13 +352,17 @@ def with_dtype(model, dtype: str, *, fused: bool = False):
     """
     import keras
 
-    from utils.layers import FusedBatchNormalization
+    from utils.layers import FusedBatchNormalization, WideGradientConv2D
 
     def same_layer(layer):
         exact = layer is model.layers[-1] or layer.name == "imagenet_colours"
         kind = type(layer)
-        if isinstance(layer, keras.layers.BatchNormalization):
-            kind = FusedBatchNormalization if fused else keras.layers.BatchNormalization
+        for own, quick in (
+            (keras.layers.BatchNormalization, FusedBatchNormalization),
+            (keras.layers.Conv2D, WideGradientConv2D),
+        ):
+            if kind in (own, quick):
+                kind = quick if fused else own
         policy = "float32" if exact and dtype.startswith("mixed") else dtype
         return kind.from_config({**layer.get_config(), "dtype": policy})
 

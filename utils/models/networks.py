@@ -433,8 +433,16 @@ def _blocks(values, filters: Sequence[int], dropout: float, momentum: float):
     return layers.Flatten(name="flatten")(values)
 
 
-def _convolution(values, count: int, name: str, momentum: float, kernel: int = 3, stride: int = 1):
-    """Add a convolution without bias and its batch normalization."""
+def _convolution(
+    values,
+    count: int,
+    name: str,
+    momentum: float,
+    kernel: int = 3,
+    stride: int = 1,
+    pooling: bool = False,
+):
+    """Add a convolution without bias and its batch normalization; pooling as in `_blocks`."""
     from keras import layers
 
     values = layers.Conv2D(
@@ -446,6 +454,8 @@ def _convolution(values, count: int, name: str, momentum: float, kernel: int = 3
         kernel_initializer="he_normal",
         name=name,
     )(values)
+    if pooling:
+        values = layers.MaxPooling2D(name=f"{name}_pooling")(values)
     return layers.BatchNormalization(momentum=momentum, name=f"{name}_normalisation")(values)
 
 
@@ -471,9 +481,8 @@ def _residual(
     if len(filters) != len(blocks):
         raise ModelError(f"{name} has {len(filters)} widths and {len(blocks)} stages of blocks")
     inputs, values = _pixels(name, input_shape, 2 ** len(filters))
-    values = _convolution(values, stem or filters[0], "stem", momentum)
+    values = _convolution(values, stem or filters[0], "stem", momentum, pooling=True)
     values = layers.ReLU(name="stem_relu")(values)
-    values = layers.MaxPooling2D(name="stem_pooling")(values)
     for stage, (count, repeats) in enumerate(zip(filters, blocks, strict=True), start=1):
         for block in range(1, repeats + 1):
             stride = 2 if stage > 1 and block == 1 else 1
