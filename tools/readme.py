@@ -72,6 +72,7 @@ def row(group: Sequence[records.Run]) -> list[str]:
     network = f"[`{info['model']}`]({group[0].name})"
     if settings.initial_weights:
         network += f", from `{settings.initial_weights}`"
+    network += _outside(settings)
     network += TARGETS.get(settings.targets, "")
     if settings.teachers:
         network += f", taught by {', '.join(f'`{name}`' for name in settings.teachers)}"
@@ -92,6 +93,11 @@ def row(group: Sequence[records.Run]) -> list[str]:
         # What computed: the accelerator if there was one.
         info.get("hardware", "–").split(" and ")[0].replace("|", "/").strip(),
     ]
+
+
+def _outside(settings: training.Settings) -> str:
+    """Name what started from weights that others have trained."""
+    return ", outside data" if settings.network.get("weights") else ""
 
 
 def _share(values: Sequence[float], interval: tuple[float, float]) -> str:
@@ -136,7 +142,7 @@ def best(results: Path = runtime.RESULTS) -> str:
         size = models.build(settings.model, **settings.network).count_params()
         rows.append(
             (
-                f"[`{run.name}`](results/{run.name})",
+                f"[`{run.name}`](results/{run.name}){_outside(settings)}",
                 f"{size / 1e6:.1f} M",
                 _share([found.accuracy], found.interval),
                 f"{100 * found.accuracy_without_copies:.1f}",
