@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from tools import readme as report
-from utils import evaluation, records
+from utils import evaluation, records, runtime
 from utils.expressions import EXPRESSIONS
 from utils.runtime import DataError
 
@@ -135,3 +135,16 @@ def test_figures_are_drawn_from_the_record_and_are_the_same_each_time(tmp_path):
     for one, two in zip(first, report.draw(run, tmp_path / "two"), strict=True):
         assert one.read_bytes() == two.read_bytes()
         assert one.stat().st_size < 300_000
+
+
+def test_what_models_readme_says_of_int8_is_what_was_measured():
+    record = runtime.read_json(runtime.RESULTS / "benchmarks" / "exports.json")
+    files, name = record["files"], record["network"]
+    onnx, int8 = files[f"{name}.onnx"], files[f"{name}-int8.tflite"]
+    fewer = round((onnx["accuracy"] - int8["accuracy"]) * record["faces"])
+    times = round(onnx["milliseconds"] / int8["milliseconds"])
+    text = " ".join((runtime.MODELS / "README.md").read_text(encoding="utf-8").split())
+    words = {3: "three", 5: "five"}
+    assert f"about {words[times]} times as fast as ONNX Runtime" in text
+    assert f"right {words[fewer]} faces less often" in text
+    assert f"may differ by {int8['difference']:.2f}" in text
