@@ -139,7 +139,8 @@ def best(results: Path = runtime.RESULTS) -> str:
             there = evaluation.summary(records.load_evaluation(away).predictions)
             elsewhere = f"{100 * there.accuracy:.1f}"
         settings = training.settings_from_record(run.info["settings"])
-        size = models.build(settings.model, **settings.network).count_params()
+        options = {name: value for name, value in settings.network.items() if name != "weights"}
+        size = models.build(settings.model, **options).count_params()
         rows.append(
             (
                 f"[`{run.name}`](results/{run.name}){_outside(settings)}",

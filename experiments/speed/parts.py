@@ -447,8 +447,9 @@ def use(sizes: Sizes, data: str) -> list[dict]:
 
 
 def _network(settings: training.Settings, *, fused: bool):
-    """Build a network with TensorFlow's fused batch normalization, or with Keras's own layer."""
-    network = models.build(settings.model, (settings.size, settings.size, 1), **settings.network)
+    """Build a network of random numbers with the layers of `utils.layers`, or with Keras's own."""
+    options = {name: value for name, value in settings.network.items() if name != "weights"}
+    network = models.build(settings.model, (settings.size, settings.size, 1), **options)
     return models.with_dtype(network, settings.precision, fused=fused)
 
 
