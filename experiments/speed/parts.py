@@ -48,7 +48,7 @@ class Sizes:
     faces: int = 4096  # a repetition of augmentation and of training
     cnn5: dict[str, Any] = dataclasses.field(default_factory=dict)  # its settings
     networks: tuple[str, ...] = ("cnn5", "resnet", "vgg16")  # whose operations are counted
-    normalized: str = "best"  # whose batch normalization is timed
+    normalized: str = "best"  # whose layers are timed
     operations: float = 1.5e12  # a repetition of those networks
     product: int = 2048  # side of the square matrices
     recipe: dict[str, Any] = dataclasses.field(default_factory=dict)  # changes to each
@@ -504,10 +504,10 @@ def trainer(
 def training_steps(sizes: Sizes, data: str) -> list[dict]:
     """Time training `cnn5` in four ways, as many steps of each.
 
-    "training.train" is this project's: batches of uint8, augmentation inside the step, fused batch
-    normalization. "arrays in memory" gives ``fit`` the same faces as arrays. "ImageDataGenerator"
-    hands it augmented float32 faces, with Keras's batch normalization. "as found in the wild" is
-    the same with what such projects leave as it comes: float32, batches of 32, rescale.
+    "training.train" is this project's: batches of uint8, augmentation inside the step, the layers
+    of `utils.layers`. "arrays in memory" gives ``fit`` the same faces as arrays.
+    "ImageDataGenerator" hands it augmented float32 faces, with Keras's layers. "as found in the
+    wild" is the same with what such projects leave as it comes: float32, batches of 32, rescale.
     """
     import keras
 
@@ -561,12 +561,15 @@ def recipes(sizes: Sizes, data: str) -> list[dict]:
 
 
 def normalization(sizes: Sizes, data: str) -> list[dict]:
-    """Time training with Keras's batch normalization, and with the fused kernel."""
+    """Time training with Keras's own layers, and with those of `utils.layers`.
+
+    Records from before `layers.WideGradientConv2D` compare batch normalization alone.
+    """
     told, count = _settings(sizes.normalized, sizes), 8 * sizes.batch_size
-    slow, fast = "Keras's layer", "fused kernel"
+    slow, fast = "Keras's layers", "utils.layers"
     ways = {name: (count, trainer(told, count, fused=name == fast)) for name in (slow, fast)}
-    compared = [("fused kernel / Keras's layer", fast, slow)]
-    case = f"batch normalization in {told.model}"
+    compared = [("utils.layers / Keras's layers", fast, slow)]
+    case = f"layers of {told.model}"
     return [timed(case, ways, compared, sizes.repeats, **_about(told))]
 
 
