@@ -89,6 +89,22 @@ def test_seeds_share_a_row_with_their_mean(tmp_path):
     assert row["accuracy %"] == "**60.0** (mean; 50.0–70.0)"
 
 
+def test_together_are_those_that_correct_each_other_on_validation_faces(tmp_path):
+    """Three are right on different thirds, and surer there; the fourth is right on half."""
+    right = [np.arange(100) % 3 != third for third in range(3)] + [np.arange(100) < 50]
+    runs = [record(tmp_path / f"cnn5-{number}") for number in range(4)]
+    for run, here in zip(runs, right, strict=True):
+        given = run.validation
+        probabilities = np.full((100, 7), 0.05)
+        answer = np.where(here, given.labels, (given.labels + 1) % 7)
+        probabilities[np.arange(100), answer] = 0.7
+        changed = dataclasses.replace(given, probabilities=probabilities)
+        records.write_predictions(run.folder / "validation.npz", changed)
+    runs = [records.load(run.folder) for run in runs]
+    assert [run.name for run in report.together(runs)] == ["cnn5-0", "cnn5-1", "cnn5-2"]
+    assert [run.name for run in report.together(runs[2:], most=1)] == ["cnn5-2"]
+
+
 def test_runs_on_sample_faces_and_unfinished_ones_are_left_out(tmp_path):
     assert report.table(tmp_path) == "No run on real faces is recorded yet."
     record(tmp_path / "cnn5-sample", dataset="sample")
