@@ -63,20 +63,18 @@ def require_memory(dataset: FaceDataset) -> None:
         )
 
 
-def smote(dataset: FaceDataset, *, neighbours: int = 5, seed: int = 0) -> Balanced:
+def smote(dataset: FaceDataset, *, seed: int = 0) -> Balanced:
     """Bring every class to the size of the largest with synthetic faces.
 
     SMOTE (Chawla, Bowyer, Hall & Kegelmeyer 2002, *JAIR* 16, §4.2) draws a face of a small
-    class, one of its nearest neighbors in the same class, and a point on the line between: a
-    pixel is ``rint(a + step · (b - a))`` of its two parents' pixels a and b.
+    class, one of its five nearest neighbors in the same class, and a point on the line between: a
+    pixel is ``rint(a + step · (b - a))`` of its two parents' pixels a and b. Where the smallest
+    class has fewer others than five, there are as many neighbors as it has, in every class.
 
     Parameters
     ----------
     dataset : FaceDataset
         Training rows only; a class that is present needs at least two faces.
-    neighbours : int
-        How many nearest neighbors a face may be blended with, 1 or more. Where the smallest
-        class has fewer others than that, as many as it has, in every class.
     seed : int
         Seed of the draws.
 
@@ -88,36 +86,33 @@ def smote(dataset: FaceDataset, *, neighbours: int = 5, seed: int = 0) -> Balanc
     Raises
     ------
     DataError
-        When a row is not training data, a class has a single face, ``neighbours`` is below 1, or
-        the faces are too many (see `require_memory`).
+        When a row is not training data, a class has a single face, or the faces are too many (see
+        `require_memory`).
     """
-    if neighbours < 1:
-        raise DataError(f"neighbours: expected 1 or more, not {neighbours}")
     require_training(dataset, "SMOTE")
     require_memory(dataset)
     present, counts = np.unique(dataset.labels, return_counts=True)
-    if counts.min() < 2 and counts.max() > counts.min():
+    real = len(dataset)
+    if counts.min() == counts.max():
+        nothing = np.empty((0, 2), np.int64), np.empty(0)
+        return Balanced(dataset.images, dataset.labels, real, *nothing)
+    if counts.min() < 2:
         lonely = dataset.expressions[present[counts.argmin()]]
         raise DataError(
             f"{dataset.name}: SMOTE blends two faces of a class, and {lonely!r} has only one"
         )
     # imbalanced-learn interpolates in the type that it is given, and uint8 wraps around without a
     # word: between 0 and 10 it makes 144.
-    flat = dataset.images.reshape(len(dataset), -1).astype(np.float32)
-    if len(present) > 1 and counts.max() > counts.min():
-        blends = _recording_smote(k_neighbors=min(neighbours, counts.min() - 1), random_state=seed)
-        blended, labels = blends.fit_resample(flat, dataset.labels)
-        synthetic = np.rint(blended[len(dataset) :]).astype(np.uint8)
-        members = {label: np.flatnonzero(dataset.labels == label) for label in present}
-        parents = np.concatenate(
-            [members[label][pair] for label, pair in blends.pairs], dtype=np.int64
-        )
-        steps = np.concatenate(blends.steps)
-    else:
-        synthetic, labels = flat[:0].astype(np.uint8), dataset.labels
-        parents, steps = np.empty((0, 2), np.int64), np.empty(0)
+    flat = dataset.images.reshape(real, -1).astype(np.float32)
+    blends = _recording_smote(k_neighbors=min(5, counts.min() - 1), random_state=seed)
+    blended, labels = blends.fit_resample(flat, dataset.labels)
+    synthetic = np.rint(blended[real:]).astype(np.uint8)
     images = np.concatenate([dataset.images, synthetic.reshape(-1, *dataset.images.shape[1:])])
-    return Balanced(images, np.asarray(labels, np.int64), len(dataset), parents, steps)
+    members = {label: np.flatnonzero(dataset.labels == label) for label in present}
+    parents = np.concatenate([members[label][pair] for label, pair in blends.pairs], dtype=np.int64)
+    return Balanced(
+        images, np.asarray(labels, np.int64), real, parents, np.concatenate(blends.steps)
+    )
 
 
 def class_weights(dataset: FaceDataset) -> dict[int, float]:

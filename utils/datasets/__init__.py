@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 from collections.abc import Sequence
 
@@ -50,10 +51,17 @@ def load(
     Raises
     ------
     DataError
-        For an unknown name; when there is nothing at that path, or something else.
+        For an unknown name; for classes of a data set that names its own; when there is nothing
+        at that path, or something else.
     """
     if name not in LOADERS:
         raise DataError(f"found data set {name!r}, expected one of {', '.join(LOADERS)}")
+    loader = LOADERS[name]
     if classes is not None:
+        if "classes" not in inspect.signature(loader.load).parameters:
+            raise DataError(
+                f"{loader.title}: found classes {', '.join(classes)}, expected none: it names its "
+                "own (classes are for the numbered folders of --data folder)"
+            )
         options["classes"] = tuple(classes)
-    return LOADERS[name](path, cache=cache, seed=seed, **options)
+    return loader.load(path, cache=cache, seed=seed, **options)

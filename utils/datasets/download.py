@@ -19,7 +19,7 @@ from pathlib import Path
 from utils import datasets, runtime
 from utils.datasets import ferplus, splits
 from utils.datasets.fer2013 import CSV_NAMES, find_csv, find_folders
-from utils.datasets.sources import find_files, refuse, shown
+from utils.datasets.sources import find_files, folder_and_file, refuse, shown
 from utils.runtime import DataError
 
 #: Where each form of FER2013 lies on Kaggle.
@@ -133,13 +133,11 @@ def _install_faces(origin: Path, target: Path, scratch: Path) -> None:
 
 
 def _install_votes(origin: Path, target: Path, scratch: Path) -> None:
-    found = find_files(origin, (ferplus.VOTES_NAME,)) if origin.is_dir() else [origin]
-    if not found:
-        refuse(origin.name, f"no {ferplus.VOTES_NAME}", "FER+'s votes")
-    _, votes = ferplus.read_votes(found[0])
+    _, table = folder_and_file(origin, ferplus.VOTES_NAME, "FER+'s votes")
+    _, votes = ferplus.read_votes(table)
     if len(votes) != FERPLUS_ROWS:
-        refuse(found[0].name, f"{len(votes):,} rows", f"{FERPLUS_ROWS:,}")
-    _place(found[0], target / ferplus.VOTES_NAME, scratch)
+        refuse(table.name, f"{len(votes):,} rows", f"{FERPLUS_ROWS:,}")
+    _place(table, target / ferplus.VOTES_NAME, scratch)
 
 
 def _place(origin: Path, target: Path, scratch: Path) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from utils import faces
 from utils.datasets import cache as caching
 from utils.datasets import sources, splits
 from utils.datasets.dataset import FaceDataset
@@ -59,14 +60,7 @@ def load(
         "datasets.load('expw', 'path/to/expw')"
     )
     path = sources.named_or_default(path, "expw", "ExpW", hint)
-    folder, listing = path, path
-    if path.is_dir():
-        found = sources.find_files(path, (LIST_NAME,))
-        if not found:
-            refuse(sources.shown(path), f"no {LIST_NAME}", "ExpW's list")
-        listing = found[0]
-    else:
-        folder = path.parent
+    folder, listing = sources.folder_and_file(path, LIST_NAME, "ExpW's list")
     table = read_list(listing)
     photos = locate_photos(table, folder, title=sources.shown(listing))
     return caching.remember(
@@ -147,8 +141,6 @@ def locate_photos(table: pd.DataFrame, folder: Path, *, title: str = LIST_NAME) 
 def _cut(
     table: pd.DataFrame, photos: dict[str, Path], title: str, *, size: int, seed: int
 ) -> FaceDataset:
-    from utils import faces  # below this module in the order of the data: only cropping needs it
-
     images = np.empty((len(table), size, size, 1), dtype=np.uint8)
     clipped = 0
     for name, boxes in table.groupby("photo", sort=False):

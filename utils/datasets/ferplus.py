@@ -14,7 +14,7 @@ from utils.datasets import fer2013, sources
 from utils.datasets.dataset import SPLITS, USAGES, FaceDataset
 from utils.datasets.registry import loader
 from utils.datasets.sources import refuse
-from utils.expressions import EXPRESSIONS, FERPLUS_COLUMNS, FERPLUS_EXPRESSIONS, FOLDER_NAMES
+from utils.expressions import EXPRESSIONS, FERPLUS_COLUMNS, FERPLUS_EXPRESSIONS, meaning
 
 VOTES_NAME = "fer2013new.csv"
 
@@ -25,20 +25,14 @@ _HINT = (
 )
 
 #: FER+'s vote columns → index into `FERPLUS_EXPRESSIONS`; the last two stand for no class.
-_CLASSES = [
-    FOLDER_NAMES.get(name, FERPLUS_EXPRESSIONS.index("contempt")) for name in FERPLUS_COLUMNS[:8]
-]
+_CLASSES = [FERPLUS_EXPRESSIONS.index(meaning(name)) for name in FERPLUS_COLUMNS[:8]]
 _UNKNOWN, _NO_FACE = 8, 9
 _COUNTS = {str(count): count for count in range(11)}
 
 
 @loader("ferplus", title="FER+", help="FER2013's faces, labeled by ten voters each: 8 classes")
 def load(
-    path: str | os.PathLike | None = None,
-    *,
-    contempt: bool = True,
-    cache: bool = True,
-    seed: int = 0,
+    path: str | os.PathLike | None = None, *, cache: bool = True, seed: int = 0
 ) -> FaceDataset:
     """Load FER2013's faces with the majority of FER+'s votes as labels.
 
@@ -47,8 +41,6 @@ def load(
     path : path, optional
         The folder that holds ``fer2013new.csv`` and FER2013's csv (or an archive of it), or
         ``fer2013new.csv`` itself with the other beside it. By default ``data/raw/fer2013``.
-    contempt : bool
-        True keeps FER+'s eight classes; False leaves out the rows labeled contempt.
     cache, seed
         As in `datasets.load`; the seed has no use, for FER+ comes split.
 
@@ -64,8 +56,6 @@ def load(
     """
     faces = beside_fer2013(path, cache=cache)
     labels, reasons = majority(faces.votes)
-    if not contempt:
-        reasons = np.where(labels == len(EXPRESSIONS), "contempt", reasons)
     kept = reasons == ""
     left_out = zip(*np.unique(reasons[~kept], return_counts=True), strict=True)
     joined = dataclasses.replace(
@@ -73,7 +63,7 @@ def load(
         labels=np.where(kept, labels, 0),
         name="ferplus",
         source=f"{VOTES_NAME} and {faces.source.removesuffix(_BESIDE)}",
-        expressions=FERPLUS_EXPRESSIONS if contempt else EXPRESSIONS,
+        expressions=FERPLUS_EXPRESSIONS,
         skipped=faces.skipped + tuple((str(name), int(count)) for name, count in left_out),
     )
     return joined.take(kept)
@@ -111,13 +101,7 @@ def beside_fer2013(path: str | os.PathLike | None = None, *, cache: bool = True)
     Parameters and errors are those of `load`; the data set is named "fer2013" and has `votes`.
     """
     path = sources.named_or_default(path, "fer2013", "FER+", f"run `make data`, then {_HINT}")
-    if path.is_dir():
-        found = sources.find_files(path, (VOTES_NAME,))
-        if not found:
-            refuse(sources.shown(path), f"no {VOTES_NAME}", f"FER+'s votes: {_HINT}")
-        folder, path = path, found[0]
-    else:
-        folder = path.parent
+    folder, path = sources.folder_and_file(path, VOTES_NAME, f"FER+'s votes: {_HINT}")
     usages, votes = read_votes(path)
     title = sources.shown(path)
     if fer2013.find_csv(folder) is None:

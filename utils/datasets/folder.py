@@ -13,6 +13,7 @@ from typing import BinaryIO
 
 import numpy as np
 
+from utils import faces
 from utils.datasets import cache as caching
 from utils.datasets import sources, splits
 from utils.datasets.dataset import USAGES, FaceDataset
@@ -147,8 +148,6 @@ def read(
 
     `strict` refuses what is damaged or of another size.
     """
-    from utils import faces  # below this module in the order of the data
-
     count = len(listing.faces)
     if not count:
         left_out = "; ".join(f"{len(names):,} {why}" for why, names in listing.skipped.items())
@@ -279,12 +278,8 @@ def _below(file: Path, root: Path) -> str:
 
 
 def _list_rafdb(path: Path, root: Path, classes: Sequence[str] | None) -> Listing:
-    """List the faces that RAF-DB's list names: ``train_00001.jpg 5``, one a line.
-
-    The numbers 1 … 7 are `RAFDB_EXPRESSIONS`, unless `classes` names them from 1 up, as the
-    compound expressions need it. ``train_00001_aligned.jpg`` is taken before ``train_00001.jpg``.
-    """
-    names = tuple(classes or RAFDB_EXPRESSIONS)
+    """List the faces that RAF-DB's list names: ``train_00001.jpg 5``, one a line."""
+    names = tuple(classes or RAFDB_EXPRESSIONS)  # the compound expressions need `classes`
     numbers = {str(number): name for number, name in enumerate(names, start=1)}
     files = {n: p / n for p, _, inner in sources.walk(root, depth=_DEEPEST) for n in inner}
     listing = Listing(sources.shown(path))
@@ -305,11 +300,7 @@ def _list_rafdb(path: Path, root: Path, classes: Sequence[str] | None) -> Listin
 
 
 def _list_parquet(root: Path, files: list[Path]) -> Listing:
-    """List the faces of parquet files: a column of picture bytes, and one of labels.
-
-    The split is in a file's name (``train-00000-of-00001.parquet``) or its folder's. Whole
-    numbers are named by Hugging Face's ``ClassLabel`` in the file, if it is there.
-    """
+    """List the faces of parquet files: a column of picture bytes, and one of labels."""
     listing = Listing(sources.shown(files[0] if len(files) == 1 else root), sorted(files))
     tables, found = [], {file: _split_of(file, root) for file in listing.files}
     for file in listing.files:

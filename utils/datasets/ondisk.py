@@ -17,6 +17,8 @@ from typing import BinaryIO
 
 import numpy as np
 
+from utils import faces
+
 #: More pixels (bytes) than this are kept on disk. A training holds its faces up to three times,
 #: and Keras with TensorFlow takes 1 GB: what lies in memory must leave it all below 2 GB.
 LARGEST_IN_MEMORY = 1 << 28
@@ -76,8 +78,6 @@ class OnDisk:
         return len(self._rows)
 
     def __getitem__(self, index) -> np.ndarray:
-        from utils import faces  # below this module in the order of the data
-
         chosen = self._rows[index]
         rows = np.atleast_1d(chosen)
         read = np.empty((len(rows), *self._face), np.uint8)
@@ -99,10 +99,9 @@ class OnDisk:
         """Choose faces, (m,) positions or (n,) bool."""
         return self._like(self._rows[indices], self._sides)
 
-    def resized(self, size: int | tuple[int, int]) -> OnDisk:
+    def resized(self, size: int) -> OnDisk:
         """Give the faces another size, each when it is read, as `faces.resize` does."""
-        sides = tuple(size) if isinstance(size, (tuple, list)) else (size, size)
-        return self._like(self._rows, sides)
+        return self._like(self._rows, (size, size))
 
 
 def pieces(

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from utils.datasets.dataset import FaceDataset
-from utils.runtime import DataError
 
 
 @dataclass(frozen=True)
@@ -21,15 +19,6 @@ class Loader:
     title: str
     help: str
     load: Callable[..., FaceDataset]
-
-    def __call__(self, path=None, **options) -> FaceDataset:
-        """Load it; DataError where `classes` are given to a data set that has its own."""
-        if "classes" in options and "classes" not in inspect.signature(self.load).parameters:
-            raise DataError(
-                f"{self.title}: found classes {', '.join(options['classes'])}, expected none: it "
-                "names its own (classes are for the numbered folders of --data folder)"
-            )
-        return self.load(path, **options)
 
 
 LOADERS: dict[str, Loader] = {}

@@ -87,6 +87,16 @@ def find_files(folder: Path, names: tuple[str, ...]) -> list[Path]:
     return [path for _, _, path in sorted(found)]
 
 
+def folder_and_file(path: Path, name: str, what: str) -> tuple[Path, Path]:
+    """Find the file `name` in a folder, or the folder of a file; DataError where it is missing."""
+    if not path.is_dir():
+        return path.parent, path
+    found = find_files(path, (name,))
+    if not found:
+        refuse(shown(path), f"no {name}", what)
+    return path, found[0]
+
+
 @contextmanager
 def open_csv(path: Path, names: tuple[str, ...]) -> Iterator[tuple[BinaryIO, str]]:
     """Open a csv, or the csv inside a zip, gzip or tar archive; give it and its name for messages.
@@ -114,11 +124,12 @@ def open_csv(path: Path, names: tuple[str, ...]) -> Iterator[tuple[BinaryIO, str
                 members = _tar_members(file, title)
             member = _choose(list(members), names, title)
             offset, size = members[member]
-            with opener(path, "rb") as stream:
-                file = _bounded(stream, title)
-                _skip(file, offset)
+            with opener(path, "rb") as file:
+                file.seek(offset)
                 yield _bounded(file, title, size), f"{title}:{printable(member)}"
-                _skip(file, None)  # gzip compares its checksum at the end
+                rest = _bounded(file, title)
+                while rest.read(1 << 18):  # gzip compares its checksum at the end
+                    pass
         elif ending.endswith(".zip"):
             raise DataError(f"{title}: found a damaged or truncated archive, expected a zip")
         else:
@@ -163,32 +174,19 @@ def _too_large(title: str) -> DataError:
     return DataError(f"{title}: found more than {LARGEST_TABLE:,} bytes unpacked, expected a csv")
 
 
-def _skip(file: BinaryIO, count: int | None) -> None:
-    """Read over so many bytes, or over all that are left."""
-    while count is None or count:
-        block = file.read(1 << 18 if count is None else min(count, 1 << 18))
-        if not block:
-            return
-        count = None if count is None else count - len(block)
-
-
-def _tar_members(stream: BinaryIO, title: str) -> dict[str, tuple[int, int]]:
-    """List an archive's plain files: name → (offset, size).
-
-    Not by `tarfile.open`: that reads extended headers, of any length, into memory and walks the
-    maps of sparse members. Here such members are stepped over, and a member is bounded.
-    """
-    file, members, place = _bounded(stream, title), {}, 0
+def _tar_members(file: BinaryIO, title: str) -> dict[str, tuple[int, int]]:
+    """List an archive's plain files: name → (offset, size)."""
+    # Not by `tarfile.open`: that reads extended headers, of any length, into memory and walks the
+    # maps of sparse members. Here such members are stepped over, and a member is bounded.
+    members, place = {}, 0
     while (block := file.read(_TAR_BLOCK)).strip(b"\0"):
         entry = tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
         place += _TAR_BLOCK
         if entry.type in tarfile.REGULAR_TYPES and entry.type != tarfile.GNUTYPE_SPARSE:
             members[entry.name] = (place, entry.size)
-        blocks = -(-entry.size // _TAR_BLOCK) * _TAR_BLOCK
         if not 0 <= entry.size <= LARGEST_TABLE - place:
             raise _too_large(title)
-        _skip(file, blocks)
-        place += blocks
+        place = file.seek(place + -(-entry.size // _TAR_BLOCK) * _TAR_BLOCK)
     return members
 
 

@@ -21,20 +21,17 @@ without a face (`SampleRows` says which). `plant_near_copies` adds copies that d
 """
 
 from utils.sample.files import write
-from utils.sample.people import ACTION_UNITS, NAMES
+from utils.sample.people import ACTION_UNITS
 from utils.sample.photos import render_photos
-from utils.sample.planted import CHANGES, plant_near_copies
-from utils.sample.rows import action_unit_mask, render_face, render_resting, render_rows
+from utils.sample.planted import plant_near_copies
+from utils.sample.rows import action_unit_mask, render_face, render_rows
 
 __all__ = [
     "ACTION_UNITS",
-    "CHANGES",
-    "NAMES",
     "action_unit_mask",
     "plant_near_copies",
     "render_face",
     "render_photos",
-    "render_resting",
     "render_rows",
     "write",
 ]

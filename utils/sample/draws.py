@@ -12,14 +12,19 @@ from itertools import accumulate
 
 import numpy as np
 
+from utils.runtime import DataError
+
 
 class Draws:
     """One stream of random numbers: `entropy` is the seed, then the number of the stream.
 
-    Streams of one seed are independent: a change in one leaves the others as they were.
+    Streams of one seed are independent: a change in one leaves the others as they were. A negative
+    seed is a DataError.
     """
 
     def __init__(self, *entropy: int) -> None:
+        if entropy[0] < 0:
+            raise DataError(f"seed is {entropy[0]}: expected 0 or more")
         self._bits = np.random.PCG64(np.random.SeedSequence(entropy))
 
     def words(self, *shape: int) -> np.ndarray:

@@ -67,8 +67,6 @@ def render_photos(count: int = PHOTOS, seed: int = 0) -> list[SamplePhoto]:
     """
     if count < 1:
         raise DataError(f"count is {count}: expected at least 1 photo")
-    if seed < 0:
-        raise DataError(f"seed is {seed}: expected 0 or more")
     scenes, grain = Draws(seed, _SCENES), Draws(seed, _GRAIN)
     sizes = [(3 * short // 4, short) for short in scenes.integers(20, 31, count) * 16]
     crowds = 1 + scenes.choose((5, 3, 2), count)

@@ -63,8 +63,6 @@ def plant_near_copies(
     """
     if not 1 <= count <= len(rows) // 10:
         raise DataError(f"count is {count}: expected 1 … {len(rows) // 10}")
-    if seed < 0:
-        raise DataError(f"seed is {seed}: expected 0 or more")
     draws = Draws(seed, _STREAM)
     faulty = np.concatenate([rows.copies.ravel(), rows.contradictions.ravel(), rows.flat])
     order = np.array([row for row in draws.order(len(rows)) if row not in set(faulty.tolist())])

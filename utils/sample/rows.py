@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from types import SimpleNamespace
 
@@ -16,7 +16,7 @@ from utils.runtime import DataError
 from utils.sample import people
 from utils.sample.draws import Draws
 from utils.sample.painting import Face, paint_person
-from utils.sample.people import ACTION_UNITS, CONFUSIONS, NAMES, UNITS
+from utils.sample.people import ACTION_UNITS, CONFUSIONS, UNITS
 
 #: Goes up whenever the pixels change, so that no old rendering in the cache is taken for a new one.
 VERSION = 3
@@ -123,28 +123,6 @@ def render_rows(count: int = ROWS, seed: int = 0, *, cache: bool = True) -> Samp
     return rows
 
 
-def render_resting(
-    count: int = ROWS, seed: int = 0, *, units: Collection[int] = tuple(NAMES)
-) -> np.ndarray:
-    """Render the pictures of `render_rows` again with action units at rest.
-
-    Person, pose, light, background and grain stay the same, so what differs between a row's two
-    pictures is what these units moved (see `action_unit_mask`).
-
-    Parameters
-    ----------
-    count, seed : int
-        As `render_rows` takes them.
-    units : collection of int
-        Which units rest, by default all: every face is neutral. (1, 2, 4) are the brows.
-
-    Returns
-    -------
-    (count, 48, 48) uint8 array
-    """
-    return _render(count, seed, resting=units).images
-
-
 def render_face(
     expression: str | Mapping[str, float] = "neutral", intensity: float = 1.0, *, seed: int = 0
 ) -> np.ndarray:
@@ -177,8 +155,6 @@ def render_face(
         raise DataError(f"intensity {intensity}, shares {shares}: expected numbers from 0 to 1")
     if not sum(shares.values()) <= 1 + 1e-9:
         raise DataError(f"shares {shares}: expected a sum of at most 1")
-    if seed < 0:
-        raise DataError(f"seed is {seed}: expected 0 or more")
     moved = np.zeros((1, UNITS), np.float32)
     for name, share in shares.items():
         for unit, value in ACTION_UNITS[name].items():
@@ -186,29 +162,24 @@ def render_face(
     return _paint(moved, seed)[0]
 
 
-def action_unit_mask(moved: np.ndarray, resting: np.ndarray, *, threshold: int = 8) -> np.ndarray:
-    """Find the pixels that action units moved: where brows, lids, nose, mouth and folds changed.
+def action_unit_mask(moved: np.ndarray, resting: np.ndarray) -> np.ndarray:
+    """Find the pixels that action units changed by more than 8 gray levels.
 
     Parameters
     ----------
     moved, resting : (…, 48, 48) uint8 arrays
-        The same faces, with and without: from `render_rows` and `render_resting`, or from
-        `render_face` with one seed.
-    threshold : int
-        How many gray levels a pixel must differ by more than.
+        The same faces, with and without: from `render_face` with one seed.
 
     Returns
     -------
     (…, 48, 48) bool array
     """
-    return np.abs(moved.astype(np.int16) - resting) > threshold
+    return np.abs(moved.astype(np.int16) - resting) > 8
 
 
-def _render(count: int, seed: int, resting: Collection[int] = ()) -> SampleRows:
+def _render(count: int, seed: int) -> SampleRows:
     if count < 100:
         raise DataError(f"count is {count}: expected at least 100 rows")
-    if seed < 0:
-        raise DataError(f"seed is {seed}: expected 0 or more")
     draws, labels, usage = Draws(seed, _LABELS), [], []
     for name, size in zip(USAGES, apportion(count, tuple(USAGES.values())), strict=True):
         part = np.repeat(np.arange(len(EXPRESSIONS)), apportion(size, FER2013_ROWS))
@@ -217,7 +188,6 @@ def _render(count: int, seed: int, resting: Collection[int] = ()) -> SampleRows:
     labels, usage = np.concatenate(labels), np.concatenate(usage)
     drawn, copies, contradictions, flat = _plant(labels, usage, Draws(seed, _PLANTED))
     units, strength = people.activations(drawn, Draws(seed, _FACES))
-    units[:, list(resting)] = 0
     images = _paint(units, seed)
     for copy, original in (*copies, *contradictions[:, ::-1]):
         images[copy], strength[copy] = images[original], strength[original]
