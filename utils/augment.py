@@ -79,11 +79,9 @@ def layers_before(
     if rotation or zoom or shift or flip:
         before.append(RandomWarp(rotation, zoom, shift, flip, seed=seed, name="warp"))
     if contrast:
-        layer = keras.layers.RandomContrast(contrast, seed=seed + 1, dtype="float32")
-        before.append(layer)
+        before.append(keras.layers.RandomContrast(contrast, seed=seed + 1, dtype="float32"))
     if brightness:
-        layer = keras.layers.RandomBrightness(brightness, seed=seed + 2, dtype="float32")
-        before.append(layer)
+        before.append(keras.layers.RandomBrightness(brightness, seed=seed + 2, dtype="float32"))
     if erasing:
         before.append(
             keras.layers.RandomErasing(

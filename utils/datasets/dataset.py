@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from utils.datasets.ondisk import OnDisk, pieces
+from utils.datasets.sources import refuse
 from utils.expressions import EXPRESSIONS
 from utils.runtime import DataError
 
@@ -77,24 +78,20 @@ class FaceDataset:
     def __post_init__(self) -> None:
         shape, labels = self.images.shape, self.labels
         if self.images.dtype != np.uint8 or len(shape) != 4 or shape[3] not in (1, 3):
-            self._refuse(
-                f"images of shape {shape} and type {self.images.dtype}",
-                "(n, height, width, 1 or 3) uint8",
-            )
+            found = f"images of shape {shape} and type {self.images.dtype}"
+            refuse(self.name, found, "(n, height, width, 1 or 3) uint8")
         for field in ROW_FIELDS:
             array = getattr(self, field)
             if array is not None and len(array) != shape[0]:
-                self._refuse(f"{len(array)} {field} for {shape[0]} images", "as many of each")
+                found = f"{len(array)} {field} for {shape[0]} images"
+                refuse(self.name, found, "as many of each")
         if labels.dtype != np.int64:
-            self._refuse(f"labels of type {labels.dtype}", "int64")
+            refuse(self.name, f"labels of type {labels.dtype}", "int64")
         if len(labels) and not 0 <= labels.min() <= labels.max() < len(self.expressions):
             found = f"labels {labels.min()} … {labels.max()}"
-            self._refuse(found, f"0 … {len(self.expressions) - 1}")
+            refuse(self.name, found, f"0 … {len(self.expressions) - 1}")
         for split in set(np.unique(self.split).tolist()) - set(SPLITS):
-            self._refuse(f"split {split!r}", f"one of {', '.join(SPLITS)}")
-
-    def _refuse(self, found: str, expected: str) -> None:
-        raise DataError(f"{self.name}: found {found}, expected {expected}")
+            refuse(self.name, f"split {split!r}", f"one of {', '.join(SPLITS)}")
 
     def __len__(self) -> int:
         return len(self.images)
@@ -131,7 +128,7 @@ class FaceDataset:
         """
         for split in ("training", "validation"):
             if not (self.split == split).any():
-                self._refuse(f"no {split} rows", "some")
+                refuse(self.name, f"no {split} rows", "some")
         return self.take(self.split != "test")
 
     def with_images(self, images: np.ndarray) -> FaceDataset:
@@ -160,7 +157,8 @@ class FaceDataset:
         """Do the same as `without`; DataError for a name that is not there, or when one is left."""
         for name in names:
             if name not in self.expressions:
-                self._refuse(f"no {name} to leave out", f"some of {', '.join(self.expressions)}")
+                expected = f"some of {', '.join(self.expressions)}"
+                refuse(self.name, f"no {name} to leave out", expected)
         if len(set(self.expressions) - set(names)) < 2:
             raise DataError(f"{self.name}: expected two expressions or more to be left")
         return self.without(names)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -49,12 +50,8 @@ class Listing:
     title: str
     files: list[Path] = field(default_factory=list)
     faces: list[tuple[str, str, str]] = field(default_factory=list)
-    skipped: dict[str, list[str]] = field(default_factory=dict)
+    skipped: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     pictures: Callable[[], Iterable[Path | bytes]] | None = None
-
-    def skip(self, reason: str, name: str) -> None:
-        """Note one more thing that is left out."""
-        self.skipped.setdefault(reason, []).append(name)
 
 
 @loader("folder", title="own faces", help="your own faces: class folders, RAF-DB's list or parquet")
@@ -167,7 +164,7 @@ def read(
         except DataError:
             if strict:
                 raise
-            listing.skip("unreadable pictures", title)
+            listing.skipped["unreadable pictures"].append(title)
             continue
         face = faces.resize(gray[None], size)[0]
         if file:
@@ -244,15 +241,15 @@ def list_pictures(root: Path) -> Listing:
         split = folders.get(within[0], "") if folders and within else ""
         within = within[1:] if folders else within
         if len(within) == 1 and not names and not inner:
-            listing.skip("empty class folders", _below(parent, root))
+            listing.skipped["empty class folders"].append(_below(parent, root))
         for name in names:
             title = _below(parent / name, root)
             if name.startswith(".") or not name.lower().endswith(endings):
-                listing.skip("files that are no pictures", title)
+                listing.skipped["files that are no pictures"].append(title)
             elif folders and not split:
-                listing.skip("pictures outside the split folders", title)
+                listing.skipped["pictures outside the split folders"].append(title)
             elif not within:
-                listing.skip("pictures in no class folder", title)
+                listing.skipped["pictures in no class folder"].append(title)
             else:
                 usage = USAGES.get(name.partition("_")[0]) if folders and "_" in name else None
                 listing.files.append(parent / name)
@@ -306,7 +303,7 @@ def _list_parquet(root: Path, files: list[Path]) -> Listing:
     for file in listing.files:
         title = _below(file, root)
         if any(found.values()) and not found[file]:
-            listing.skip("parquet files that name no split", title)
+            listing.skipped["parquet files that name no split"].append(title)
             continue
         with _opening(title) as reader:
             parquet = reader(file)
@@ -321,7 +318,7 @@ def _list_parquet(root: Path, files: list[Path]) -> Listing:
         for row, value in enumerate(labels):
             where = f"{title}, row {row}"
             if not kept[row]:
-                listing.skip("faces without a label", where)
+                listing.skipped["faces without a label"].append(where)
                 continue
             if names is not None and not 0 <= value < len(names):
                 refuse(where, f"label {value}", f"0 … {len(names) - 1}")
