@@ -94,8 +94,8 @@ def smote(dataset: FaceDataset, *, seed: int = 0) -> Balanced:
     present, counts = np.unique(dataset.labels, return_counts=True)
     real = len(dataset)
     if counts.min() == counts.max():
-        nothing = np.empty((0, 2), np.int64), np.empty(0)
-        return Balanced(dataset.images, dataset.labels, real, *nothing)
+        parents, steps = np.empty((0, 2), np.int64), np.empty(0)
+        return Balanced(dataset.images, dataset.labels, real, parents, steps)
     if counts.min() < 2:
         lonely = dataset.expressions[present[counts.argmin()]]
         raise DataError(
@@ -110,9 +110,8 @@ def smote(dataset: FaceDataset, *, seed: int = 0) -> Balanced:
     images = np.concatenate([dataset.images, synthetic.reshape(-1, *dataset.images.shape[1:])])
     members = {label: np.flatnonzero(dataset.labels == label) for label in present}
     parents = np.concatenate([members[label][pair] for label, pair in blends.pairs], dtype=np.int64)
-    return Balanced(
-        images, np.asarray(labels, np.int64), real, parents, np.concatenate(blends.steps)
-    )
+    steps = np.concatenate(blends.steps)
+    return Balanced(images, np.asarray(labels, np.int64), real, parents, steps)
 
 
 def class_weights(dataset: FaceDataset) -> dict[int, float]:

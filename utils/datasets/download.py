@@ -73,8 +73,11 @@ def fetch(source: str = "kaggle-csv", copy: str | os.PathLike | None = None) -> 
             target.rmdir()
 
 
-def check(dataset: datasets.FaceDataset) -> None:
-    """Hold FER2013's rows against the challenge's own counts; DataError where they differ."""
+def _checked(name: str, path: Path | None = None, *, cache: bool = True) -> datasets.FaceDataset:
+    """Load a data set; FER2013's rows are held against the challenge's own counts."""
+    dataset = datasets.load(name, path, cache=cache)
+    if name != "fer2013":
+        return dataset
     for split, expected in OFFICIAL_COUNTS.items():
         for (expression, found), number in zip(
             dataset.counts()[split].items(), expected, strict=True
@@ -82,6 +85,7 @@ def check(dataset: datasets.FaceDataset) -> None:
             if found != number:
                 what = f"{found:,} {split} faces of {expression}"
                 refuse(dataset.source, what, f"{number:,} as in FER2013")
+    return dataset
 
 
 def _from_kaggle(handle: str) -> Path:
@@ -110,7 +114,7 @@ def _from_address(address: str, target: Path) -> Path:
 
 
 def _install_faces(origin: Path, target: Path, scratch: Path) -> None:
-    check(datasets.load("fer2013", origin, cache=False))
+    _checked("fer2013", origin, cache=False)
     table = find_csv(origin)
     if table is not None:
         # By the form of the file, a name that the loader looks for.
@@ -145,13 +149,6 @@ def _place(origin: Path, target: Path, scratch: Path) -> None:
     if not (target.exists() and target.samefile(origin)):
         shutil.copyfile(origin, scratch / target.name)
         os.replace(scratch / target.name, target)
-
-
-def _checked(name: str) -> datasets.FaceDataset:
-    dataset = datasets.load(name)
-    if name == "fer2013":
-        check(dataset)
-    return dataset
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
