@@ -217,11 +217,10 @@ class Audit:
         return pd.DataFrame(columns, index=pd.Index(at, name="position"))
 
     def _names(self) -> np.ndarray:
-        rows = np.array([f"row {row}" for row in self.dataset.rows.tolist()], dtype=object)
-        files = getattr(self.dataset, "files", None)
+        files, photos = self.dataset.files, self.dataset.photos
         if files is not None:
-            return np.array(files, dtype=object)
-        photos = self.dataset.photos
+            return files.astype(object)
+        rows = np.array([f"row {row}" for row in self.dataset.rows.tolist()], dtype=object)
         return rows if photos is None else photos.astype(object) + ", " + rows
 
     def numbers(self) -> dict[str, Any]:
@@ -455,7 +454,7 @@ def _load(path: str, **options) -> FaceDataset:
     return datasets.load(name, place, cache=cache, **options)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Examine, print what was found, write what is asked for."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     parser = argparse.ArgumentParser(
@@ -495,7 +494,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         runtime.setup()
         command = shlex.join(["python", "-m", "utils.honesty.audit", *words])
         record(audit, asked.record, {"command": command})
-    return 0
 
 
 if __name__ == "__main__":
