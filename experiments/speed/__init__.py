@@ -154,7 +154,7 @@ def growth_points(record: dict[str, Any]) -> pd.DataFrame:
     DataFrame
         A row a task and size: "task", "rows", "seconds", "megabytes" (the least of the
         repetitions, since other work on the machine can only add to a cost; NaN where memory is
-        not known), "fixed" (whether the same work is done at every size).
+        not known), "fixed" (whether the same work is done at every size), "note".
     """
     rows = []
     for measured in record["parts"].values():
@@ -163,8 +163,8 @@ def growth_points(record: dict[str, Any]) -> pd.DataFrame:
                 one["rows"], one["seconds"], one["megabytes"], strict=True
             ):
                 least = float(np.min(np.asarray(peaks, dtype=float)))
-                rows.append((one["task"], size, min(seconds), least, one["fixed"]))
-    return pd.DataFrame(rows, columns=["task", "rows", "seconds", "megabytes", "fixed"])
+                rows.append((one["task"], size, min(seconds), least, one["fixed"], one["note"]))
+    return pd.DataFrame(rows, columns=["task", "rows", "seconds", "megabytes", "fixed", "note"])
 
 
 def growth_table(record: dict[str, Any]) -> pd.DataFrame:
@@ -178,11 +178,6 @@ def growth_table(record: dict[str, Any]) -> pd.DataFrame:
         two largest; NaN where it is not known. "time_faster", "memory_faster": whether that is
         more than the rows' (`FASTER`), None where it is not known. "note".
     """
-    notes = {
-        one["task"]: one["note"]
-        for measured in record["parts"].values()
-        for one in measured["growths"]
-    }
     rows = []
     for task, some in growth_points(record).groupby("task", sort=False):
         row = {"task": task, **some.iloc[-1][["rows", "seconds", "megabytes"]]}
@@ -190,7 +185,7 @@ def growth_table(record: dict[str, Any]) -> pd.DataFrame:
             powers = [_power(part["rows"], part[column]) for part in (some, some[-2:])]
             row |= {f"{cost}_power": powers[0], f"{cost}_last": powers[1]}
             row[f"{cost}_faster"] = None if np.isnan(powers).any() else max(powers) > FASTER
-        rows.append({**row, "note": notes[task]})
+        rows.append({**row, "note": some["note"].iloc[-1]})
     columns = ["task", "rows", "seconds", "megabytes"]
     columns += [f"{cost}_{what}" for cost in ("time", "memory") for what in ("power", "last")]
     columns += ["time_faster", "memory_faster", "note"]

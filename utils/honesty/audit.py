@@ -331,9 +331,8 @@ class Leaks:
 
         DataError for a row that was not compared: a training row, or one of another data set.
         """
-        rows = np.asarray(rows)
-        place = np.searchsorted(self.rows, rows) % max(1, len(self.rows))
-        if not len(self.rows) or (self.rows[place] != rows).any():
+        place = pd.Index(self.rows).get_indexer(rows)
+        if (place < 0).any():
             raise DataError(
                 f"{self.info['name']}: found rows that were not compared with training, expected "
                 f"rows of its validation and test splits ({len(self.rows):,})"
@@ -390,11 +389,11 @@ def recorded(name: str = "fer2013", folder: Path | None = None) -> Leaks:
             kept = {key: arrays[key] for key in Leaks.__dataclass_fields__ if key != "info"}
         kept |= {key: kept[key].astype(np.int64) for key in ("rows", "nearest")}
         expected = info["rows"] - info["splits"]["training"]
-        fits = {len(array) for array in kept.values()} == {expected}
+        ascending = (np.diff(kept["rows"]) > 0).all()
+        if not ascending or {len(array) for array in kept.values()} != {expected}:
+            raise ValueError(f"expected pairs of {expected:,} rows beside it, ascending")
     except (ValueError, KeyError, TypeError, OSError, EOFError, zipfile.BadZipFile) as error:
         raise DataError(f"{path.name}: cannot be read: {type(error).__name__}: {error}") from error
-    if not fits or (np.diff(kept["rows"]) <= 0).any():
-        raise DataError(f"{path.name}: expected pairs of {expected:,} rows beside it, ascending")
     return Leaks(info, **kept)
 
 

@@ -51,8 +51,8 @@ def possible_at(accuracy: str | float | Decimal, dataset: str) -> pd.DataFrame:
 def possible_counts(accuracy: Decimal, n: int) -> dict[str, range]:
     """Find the numbers of correct answers among n faces that give a percentage to its decimals.
 
-    Returned are those 0 … n by how a share becomes a figure: "half up", "half even", and, rarely,
-    "truncated". They solve for k in whole numbers: 100 k / n lies in the interval that does.
+    Returned are those of 0 … n by how a share becomes a figure: "half up", "half even", or, rarely,
+    "truncated". It solves, in whole numbers, for k: 100 k / n lies in the interval that becomes it.
     """
     decimals = _places(accuracy)
     units, scale = int(accuracy.scaleb(decimals)), 100 * 10**decimals
