@@ -144,7 +144,6 @@ def run(
     variants: Sequence[str] | None = None,
     plan: Mapping[str, Any] | None = None,
     command: str = "",
-    verbose: int = 0,
 ) -> mistakes.Mistakes:
     """Train every variant with every seed; what is recorded already is not done again.
 
@@ -160,8 +159,8 @@ def run(
         Of `OFFICIAL` and `PHOTOS`; by default the former, or of faces out of photos the latter.
     plan : mapping, optional
         The protocol, as `PLAN`; by default `plan_for` the data set.
-    command, verbose
-        What is being run, for the record; 1 prints a line a training.
+    command : str
+        What is being run, for the record.
 
     Raises
     ------
@@ -195,8 +194,7 @@ def run(
         for seed in missing[variant]:
             epochs, answers = _train(images, rows, names, plan, variant, seed)
             _write(folder, epochs, answers)
-            if verbose:
-                print(f"{variant}, seed {seed}: {epochs['seconds'].sum():.0f} seconds", flush=True)
+            print(f"{variant}, seed {seed}: {epochs['seconds'].sum():.0f} seconds", flush=True)
     return mistakes.load(folder)
 
 
@@ -353,8 +351,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print(dataset.describe(), flush=True)
     folder = asked.results / f"mistakes-{asked.data}"
     command = shlex.join(["python", "-m", "experiments.mistakes", *arguments])
-    settings = {"variants": asked.variants, "command": command, "verbose": 1}
-    found = run(dataset, range(asked.seeds), folder, **settings)
+    found = run(dataset, range(asked.seeds), folder, variants=asked.variants, command=command)
     print(mistakes.describe(mistakes.table(found)))
     print(f"recorded in {folder.parent.name}/{folder.name}")
 

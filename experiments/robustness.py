@@ -15,7 +15,7 @@ import shlex
 import sys
 import time
 import zipfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from pathlib import Path
@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from experiments.corruptions import CORRUPTIONS, Corruption, corrupt, named
+from experiments.corruptions import CORRUPTIONS, Corruption, corrupt
 from utils import datasets, evaluation, models, records, runtime, training
 from utils.datasets import FaceDataset
 from utils.records import Predictions
@@ -61,12 +61,11 @@ def ask(
     classifier: models.Classifier,
     dataset: FaceDataset,
     split: str = "test",
-    corruptions: Iterable[str] = tuple(CORRUPTIONS),
     *,
     seed: int = 0,
     progress: bool = False,
 ) -> Answers:
-    """Ask a network about the same faces under every condition.
+    """Ask a network about the same faces under every condition of `CORRUPTIONS`.
 
     Parameters
     ----------
@@ -75,8 +74,6 @@ def ask(
         All of it: the training split tells which faces are copies of training pictures. Faces are
         corrupted at their own size, and only then brought to the network's.
     split : {"test", "validation"}
-    corruptions : iterable of str
-        Some of `CORRUPTIONS`.
     seed : int
         As `corrupt` takes it.
     progress : bool
@@ -86,14 +83,14 @@ def ask(
     ------
     ModelError, DataError
         When the network's classes are others than the data set's, or its answers no probabilities;
-        when the split has no face, or a corruption is unknown.
+        when the split has no face.
     """
     from tqdm import tqdm
 
     part = dataset.part(split)
     if len(part) == 0:
         raise DataError(f"{dataset.name}: found no face in its {split} split, expected some")
-    asked = [named(name).fitted(part.images.shape[1:]) for name in dict.fromkeys(corruptions)]
+    asked = [one.fitted(part.images.shape[1:]) for one in CORRUPTIONS.values()]
     conditions = [(one.name, level) for one in asked for level in one.levels]
     clean = training.predict(classifier, dataset, split)
     probabilities = [clean.probabilities]
@@ -130,19 +127,14 @@ def table(answers: Answers) -> pd.DataFrame:
             correct = int(right[at].sum())
             shift = evaluation.difference(answers.predictions(at), clean)
             row = {"corruption": one.name, "level": level, "unit": one.unit, "clean": at == 0}
-            row |= {"n": n, "correct": correct, "accuracy": correct / n, **_interval(correct, n)}
+            row |= {"n": n, "correct": correct, "accuracy": correct / n}
+            row["low"], row["high"] = evaluation.accuracy_interval(correct, n)
             row["n_without_copies"] = int(kept.sum())
             row["accuracy_without_copies"] = right[at][kept].mean() if kept.any() else np.nan
             row |= {"confidence": answers.confidence[at], "difference": shift.difference}
             row["difference_low"], row["difference_high"] = shift.interval
             found.append(row)
     return pd.DataFrame(found)
-
-
-def _interval(correct: int, n: int) -> dict[str, float]:
-    """Compute Wilson's 95 % interval; NaN where there is nothing to count."""
-    low, high = evaluation.accuracy_interval(correct, n) if n else (np.nan, np.nan)
-    return {"low": low, "high": high}
 
 
 def write(answers: Answers, folder: Path) -> Path:
@@ -206,10 +198,6 @@ def recorded(
     return {answers.info["network"]: answers for answers in map(load, files)}
 
 
-#: By the network's name: what it answers at home, and away.
-Pairs = Mapping[str, tuple[Predictions, Predictions]]
-
-
 def at_home_and_away(
     results: Path = runtime.RESULTS, home: str = "fer2013", away: str = "expw"
 ) -> dict[str, tuple[Predictions, Predictions]]:
@@ -227,13 +215,10 @@ def at_home_and_away(
     return pairs
 
 
-def _some(pairs: Pairs) -> Pairs:
-    if not pairs:
-        raise DataError("expected one network or more that was asked at home and away, got none")
-    return pairs
-
-
-def sureness(pairs: Pairs, names: tuple[str, str] = ("home", "away")) -> pd.DataFrame:
+def sureness(
+    pairs: Mapping[str, tuple[Predictions, Predictions]],
+    names: tuple[str, str] = ("home", "away"),
+) -> pd.DataFrame:
     """Say how sure each network of `at_home_and_away` is, and how often it is right.
 
     Returns
@@ -244,15 +229,17 @@ def sureness(pairs: Pairs, names: tuple[str, str] = ("home", "away")) -> pd.Data
         the two data sets have the classes in different shares), ``confidence`` (mean probability
         of the predicted class), ``calibration_error``.
     """
+    if not pairs:
+        raise DataError("expected one network or more that was asked at home and away, got none")
     found = []
-    for network, two in _some(pairs).items():
+    for network, two in pairs.items():
         for name, predictions in zip(names, two, strict=True):
-            summary = evaluation.summary(predictions)
-            row = {"network": network, "data": name, "n": summary.n, "accuracy": summary.accuracy}
-            row |= _interval(summary.correct, summary.n)
-            row["mean_recall"] = summary.balanced_accuracy
+            said = evaluation.summary(predictions)
+            row = {"network": network, "data": name, "n": said.n, "accuracy": said.accuracy}
+            row["low"], row["high"] = said.interval
+            row["mean_recall"] = said.balanced_accuracy
             row["confidence"] = float(evaluation.check(predictions).confidence.mean())
-            row["calibration_error"] = evaluation.calibration_error(predictions)
+            row["calibration_error"] = said.calibration_error
             found.append(row)
     return pd.DataFrame(found).set_index(["network", "data"])
 
@@ -279,19 +266,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
         file, start = models.find(network).resolve(), time.perf_counter()
         about = {"seed": asked.seed, "progress": sys.stderr.isatty()}
         answers = ask(models.load(file), dataset, asked.split, **about)
-        name = file.parent.name if file.name == "model.keras" else file.stem
         found = table(answers).assign(level=lambda rows: rows["level"].map("{:g}".format))
         shown = found.assign(accuracy=100 * found["accuracy"], points=100 * found["difference"])
         columns = ["corruption", "level", "unit", "accuracy", "points"]
-        print(f"{name} on {dataset.name}'s {asked.split} split, n = {len(answers.labels):,}")
+        name, n = records.network_name(file), len(answers.labels)
+        print(f"{name} on {dataset.name}'s {asked.split} split, n = {n:,}")
         print(shown[columns].round(1).to_string(index=False), flush=True)
         if asked.record:
             info = {
-                "network": name,
-                "model_sha256": runtime.sha256(file),
-                "dataset": dataset.name,
-                "split": asked.split,
-                "fingerprint": dataset.fingerprint(),
+                **records.asked(file, dataset, asked.split),
                 "command": shlex.join(["python", "-m", "experiments.robustness", *arguments]),
                 "evaluated": datetime.now(timezone.utc).isoformat(timespec="seconds"),
                 "seconds": round(time.perf_counter() - start, 1),

@@ -407,13 +407,13 @@ def price_of_choosing(search: Search) -> pd.Series:
     return pd.Series({**price, "trials": trials, "rows": half}, dtype=object)
 
 
-def winner(search: Search, **changes: Any) -> training.Settings:
-    """Return the best trial's settings for `training.train`, with ``changes`` (``epochs=50``)."""
+def winner(search: Search) -> training.Settings:
+    """Return the best trial's settings for `training.train`."""
     searched = [one for one, values in search.info["space"].items() if values]
     whole = ("batch_size", "filters")
     chosen = {one: (int if one in whole else float)(search.best[one]) for one in searched}
     settings = training.settings_from_record(search.info["settings"])
-    return dataclasses.replace(settings_with(settings, chosen), **changes)
+    return settings_with(settings, chosen)
 
 
 def record(search: Search, command: str = "", *, folder: Path = runtime.RESULTS) -> Path:

@@ -25,8 +25,8 @@ def noise(*shape, seed=0):
 @given(st.sampled_from([1, 3]), st.sampled_from(NAMES), st.floats(0, 1), st.permutations(range(4)))
 def test_a_face_is_corrupted_alike_in_whatever_company(channels, name, share, order):
     images, rows = noise(4, 9, 14, channels), np.array([7, 10**6, 0, 3])
-    (least, most), before = CORRUPTIONS[name].limits, images.copy()
-    level = min(least + share * (most - least), 255)
+    levels, before = CORRUPTIONS[name].levels, images.copy()
+    level = min(levels) + share * (max(levels) - min(levels))
     changed = corrupt(images, name, level, rows=rows, seed=3)
     assert (changed.shape, changed.dtype) == (images.shape, np.uint8)
     np.testing.assert_array_equal(images, before)
@@ -76,20 +76,6 @@ def test_levels_are_in_the_units_that_they_name():
     assert 5 < (gaps[0] <= 1).sum() < 25
 
 
-def test_what_cannot_be_is_refused():
-    good = {"images": np.zeros((2, 8, 8, 1), np.uint8), "corruption": "contrast", "level": 1}
-    for changes, message in (
-        ({"images": np.zeros((2, 8, 8, 1))}, "uint8"),
-        ({"corruption": "snow"}, "unknown corruption 'snow'"),
-        ({"level": -1}, "level -1, expected 0 … 100"),
-        ({"level": np.nan}, "level nan"),
-        ({"rows": np.array([1])}, "expected 2 whole numbers"),
-        ({"seed": -1}, "seed -1"),
-    ):
-        with pytest.raises(DataError, match=message):
-            corrupt(**{**good, **changes})
-
-
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory):
     """A data set whose last test faces are training pictures, and a network's file."""
@@ -106,7 +92,8 @@ def tiny(tmp_path_factory):
 def test_the_command_records_what_the_network_answers(tiny, tmp_path, monkeypatch, capsys):
     data, file = tiny
     monkeypatch.setattr(robustness.datasets, "load", lambda *_: data)
-    monkeypatch.setattr(robustness.ask, "__defaults__", ("test", ("gray square", "brightness")))
+    few = {name: CORRUPTIONS[name] for name in ("gray square", "brightness")}
+    monkeypatch.setattr(robustness, "CORRUPTIONS", few)
     arguments = [str(file), "--data", "sample", "--results", str(tmp_path)]
     robustness.main(arguments)
     assert "tiny on sample's test split, n = 21" in capsys.readouterr().out
@@ -131,8 +118,6 @@ def test_the_command_records_what_the_network_answers(tiny, tmp_path, monkeypatc
         robustness.ask(network, data)
     with pytest.raises(DataError, match="no face in its validation split"):
         robustness.ask(network, data, "validation")
-    with pytest.raises(DataError, match="unknown corruption 'fog'"):
-        robustness.ask(network, data, corruptions=["fog"])
     path = tmp_path / "robustness/tiny-on-sample-test.json"
     text = path.read_text()
     for key, value in (

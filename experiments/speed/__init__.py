@@ -154,7 +154,7 @@ def growth_points(record: dict[str, Any]) -> pd.DataFrame:
     DataFrame
         A row a task and size: "task", "rows", "seconds", "megabytes" (the least of the
         repetitions, since other work on the machine can only add to a cost; NaN where memory is
-        not known), "fixed" (whether the same work is done at every size).
+        not known), "fixed" (whether the same work is done at every size), "note".
     """
     rows = []
     for measured in record["parts"].values():
@@ -163,8 +163,8 @@ def growth_points(record: dict[str, Any]) -> pd.DataFrame:
                 one["rows"], one["seconds"], one["megabytes"], strict=True
             ):
                 least = float(np.min(np.asarray(peaks, dtype=float)))
-                rows.append((one["task"], size, min(seconds), least, one["fixed"]))
-    return pd.DataFrame(rows, columns=["task", "rows", "seconds", "megabytes", "fixed"])
+                rows.append((one["task"], size, min(seconds), least, one["fixed"], one["note"]))
+    return pd.DataFrame(rows, columns=["task", "rows", "seconds", "megabytes", "fixed", "note"])
 
 
 def growth_table(record: dict[str, Any]) -> pd.DataFrame:
@@ -178,11 +178,6 @@ def growth_table(record: dict[str, Any]) -> pd.DataFrame:
         two largest; NaN where it is not known. "time_faster", "memory_faster": whether that is
         more than the rows' (`FASTER`), None where it is not known. "note".
     """
-    notes = {
-        one["task"]: one["note"]
-        for measured in record["parts"].values()
-        for one in measured["growths"]
-    }
     rows = []
     for task, some in growth_points(record).groupby("task", sort=False):
         row = {"task": task, **some.iloc[-1][["rows", "seconds", "megabytes"]]}
@@ -190,7 +185,7 @@ def growth_table(record: dict[str, Any]) -> pd.DataFrame:
             powers = [_power(part["rows"], part[column]) for part in (some, some[-2:])]
             row |= {f"{cost}_power": powers[0], f"{cost}_last": powers[1]}
             row[f"{cost}_faster"] = None if np.isnan(powers).any() else max(powers) > FASTER
-        rows.append({**row, "note": notes[task]})
+        rows.append({**row, "note": some["note"].iloc[-1]})
     columns = ["task", "rows", "seconds", "megabytes"]
     columns += [f"{cost}_{what}" for cost in ("time", "memory") for what in ("power", "last")]
     columns += ["time_faster", "memory_faster", "note"]
@@ -199,55 +194,33 @@ def growth_table(record: dict[str, Any]) -> pd.DataFrame:
 
 def _power(rows: pd.Series, costs: pd.Series) -> float:
     """Return the slope of log(cost) over log(rows); NaN where there is one size, or no cost."""
+    from scipy import stats
+
     if len(rows) < 2 or not (costs > 0).all():
         return float("nan")
-    sizes, values = np.log(rows.to_numpy(dtype=float)), np.log(costs.to_numpy(dtype=float))
-    across = sizes - sizes.mean()
-    return float(np.round((across * (values - values.mean())).sum() / (across**2).sum(), 12))
+    slope = stats.linregress(np.log(rows.astype(float)), np.log(costs)).slope
+    return round(float(slope), 12)
 
 
-def accuracy_by_time(history: pd.DataFrame, *, epoch: float | None = None) -> pd.DataFrame:
-    """Put each epoch of a run at the second at which it ended.
+def accuracy_by_time(history: pd.DataFrame, *, epoch: float) -> pd.DataFrame:
+    """Put each epoch of a run at the second at which it ended, on a machine that does nothing else.
 
     Parameters
     ----------
     history : DataFrame
-        ``history.csv``: "seconds" (of each epoch, validation and checkpoint included; the first
-        holds the compiling) and "val_accuracy" (0 … 1), a row an epoch, in order.
-    epoch : float, optional
-        Seconds that an epoch takes where nothing else runs, in place of those in the history:
-        training faces divided by the rate of the part "recipes".
+        From `records.read_history`: "epoch" and "val_accuracy" (0 … 1), a row an epoch, in order.
+    epoch : float
+        Seconds that an epoch takes: training faces divided by the rate of the part "recipes".
 
     Returns
     -------
     DataFrame
         A row an epoch: "seconds" from the start to its end, "val_accuracy", and "best", the
         highest so far.
-
-    Raises
-    ------
-    DataError
-        When there is no epoch, a column is missing, or a number is none of the kind.
     """
-    missing = {"seconds", "val_accuracy"} - set(history.columns)
-    if missing or history.empty:
-        found = f"no column {min(missing)}" if missing else "no epoch"
-        raise DataError(f"history: found {found}, expected seconds and val_accuracy of each epoch")
-    seconds = history["seconds"].to_numpy(dtype=float)
-    if epoch is not None:
-        seconds = np.full_like(seconds, epoch)
-    accuracy = history["val_accuracy"].to_numpy(dtype=float)
-    if not (np.isfinite(seconds).all() and (seconds >= 0).all()):
-        raise DataError("history: found a time that is negative or unknown, expected 0 or more")
-    if not ((accuracy >= 0) & (accuracy <= 1)).all():
-        raise DataError("history: found val_accuracy outside 0 … 1")
-    return pd.DataFrame(
-        {
-            "seconds": np.cumsum(seconds),
-            "val_accuracy": accuracy,
-            "best": np.maximum.accumulate(accuracy),
-        }
-    )
+    accuracy = history["val_accuracy"]
+    seconds = epoch * history["epoch"]
+    return pd.DataFrame({"seconds": seconds, "val_accuracy": accuracy, "best": accuracy.cummax()})
 
 
 def draw(results: Path | None = None, folder: Path | None = None) -> list[Path]:

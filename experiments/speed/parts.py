@@ -8,6 +8,7 @@ import gc
 import multiprocessing
 import tempfile
 import time
+import types
 from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -407,20 +408,16 @@ def use(sizes: Sizes, data: str) -> list[dict]:
 
     crops = _noise(max(sizes.batches), quick.input_shape[0])[0]
     count, one = len(crops), crops[:1]
-    usual = lambda: whole.model.predict(one, verbose=0)  # noqa: E731  in a table of calls
     ways = {
         "ONNX Runtime, together": (count, lambda: quick.predict(crops)),
         "Keras, together": (count, lambda: whole.predict(crops)),
         "ONNX Runtime, singly": (sizes.calls, times(sizes.calls, lambda: quick.predict(one))),
-        "Keras, singly": (few, times(few, usual)),
+        "Keras, singly": (few, times(few, lambda: whole.model.predict(one, verbose=0))),
     }
     compared = [(f"{ours} / Keras, {how}", f"{ours}, {how}", f"Keras, {how}") for how in HOW]
     found.append(timed("crops", ways, compared, sizes.repeats, **options))
 
-    class Nowhere:
-        def add(self, rows: list) -> None:
-            """Keep nothing: writing is no part of this."""
-
+    nowhere = types.SimpleNamespace(add=lambda rows: None)  # writing is no part of this
     portrait = faces.resize(faces.read_photo(path)[None], (480, 640))[0]
 
     def film(name: str, frames: int) -> str:
@@ -431,7 +428,7 @@ def use(sizes: Sizes, data: str) -> list[dict]:
         return name
 
     def follow(name: str, *how: Any) -> Callable:
-        return lambda: films.Film(name, how[0], Nowhere(), detector=how[1]).follow()
+        return lambda: films.Film(name, how[0], nowhere, detector=how[1]).follow()
 
     with tempfile.TemporaryDirectory() as folder:
         long, short = 2 * sizes.calls, few

@@ -217,11 +217,10 @@ class Audit:
         return pd.DataFrame(columns, index=pd.Index(at, name="position"))
 
     def _names(self) -> np.ndarray:
-        rows = np.array([f"row {row}" for row in self.dataset.rows.tolist()], dtype=object)
-        files = getattr(self.dataset, "files", None)
+        files, photos = self.dataset.files, self.dataset.photos
         if files is not None:
-            return np.array(files, dtype=object)
-        photos = self.dataset.photos
+            return files.astype(object)
+        rows = np.array([f"row {row}" for row in self.dataset.rows.tolist()], dtype=object)
         return rows if photos is None else photos.astype(object) + ", " + rows
 
     def numbers(self) -> dict[str, Any]:
@@ -332,9 +331,8 @@ class Leaks:
 
         DataError for a row that was not compared: a training row, or one of another data set.
         """
-        rows = np.asarray(rows)
-        place = np.searchsorted(self.rows, rows) % max(1, len(self.rows))
-        if not len(self.rows) or (self.rows[place] != rows).any():
+        place = pd.Index(self.rows).get_indexer(rows)
+        if (place < 0).any():
             raise DataError(
                 f"{self.info['name']}: found rows that were not compared with training, expected "
                 f"rows of its validation and test splits ({len(self.rows):,})"
@@ -391,11 +389,11 @@ def recorded(name: str = "fer2013", folder: Path | None = None) -> Leaks:
             kept = {key: arrays[key] for key in Leaks.__dataclass_fields__ if key != "info"}
         kept |= {key: kept[key].astype(np.int64) for key in ("rows", "nearest")}
         expected = info["rows"] - info["splits"]["training"]
-        fits = {len(array) for array in kept.values()} == {expected}
+        ascending = (np.diff(kept["rows"]) > 0).all()
+        if not ascending or {len(array) for array in kept.values()} != {expected}:
+            raise ValueError(f"expected pairs of {expected:,} rows beside it, ascending")
     except (ValueError, KeyError, TypeError, OSError, EOFError, zipfile.BadZipFile) as error:
         raise DataError(f"{path.name}: cannot be read: {type(error).__name__}: {error}") from error
-    if not fits or (np.diff(kept["rows"]) <= 0).any():
-        raise DataError(f"{path.name}: expected pairs of {expected:,} rows beside it, ascending")
     return Leaks(info, **kept)
 
 
@@ -455,7 +453,7 @@ def _load(path: str, **options) -> FaceDataset:
     return datasets.load(name, place, cache=cache, **options)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Examine, print what was found, write what is asked for."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     parser = argparse.ArgumentParser(
@@ -495,7 +493,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         runtime.setup()
         command = shlex.join(["python", "-m", "utils.honesty.audit", *words])
         record(audit, asked.record, {"command": command})
-    return 0
 
 
 if __name__ == "__main__":

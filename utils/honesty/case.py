@@ -52,10 +52,8 @@ def _blends(images: np.ndarray, count: int, draws: Draws) -> np.ndarray:
     """Blend faces with one of their five nearest, as SMOTE does, in whole numbers."""
     flat = images.reshape(len(images), -1).astype(np.int64)
     first = draws.integers(0, len(images), count)
-    steps, which = (
-        draws.integers(128, 897, count),
-        draws.integers(0, min(5, len(images) - 1), count),
-    )
+    steps = draws.integers(128, 897, count)
+    which = draws.integers(0, min(5, len(images) - 1), count)
     made = np.empty((count, flat.shape[1]), np.int64)
     for place, (at, step, neighbor) in enumerate(zip(first, steps, which, strict=True)):
         distances = ((flat - flat[at]) ** 2).sum(axis=1)

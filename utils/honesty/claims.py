@@ -23,79 +23,37 @@ import pandas as pd
 
 from utils import runtime
 from utils.expressions import EXPRESSIONS, FERPLUS_COLUMNS, FERPLUS_EXPRESSIONS, FOLDER_NAMES
-from utils.honesty.known import (
-    ANCESTORS,
-    CONTRADICTED,
-    DATASETS,
-    KINDS,
-    KNOWN_SPLITS,
-    PEOPLE,
-    TEST_FACES,
-    KnownSplit,
-    accuracy_interval,
-    best,
-    known_dataset,
-    reported_table,
-    standard_error,
-)
+from utils.honesty import known
+from utils.honesty.known import ANCESTORS, KINDS, reported_table  # noqa: F401  found here too
 from utils.runtime import DataError
-
-__all__ = [
-    "ANCESTORS",
-    "KINDS",
-    "KNOWN_SPLITS",
-    "best",
-    "reported_table",
-]  # known's, beside its own
-
-#: How a share becomes a figure. Truncation is rare.
-ROUNDINGS = ("half up", "half even", "truncated")
 
 _MOST_RUNS = 10
 _AVERAGE = re.compile(r"accuracy|(micro|macro|weighted|samples) (avg|average)", re.IGNORECASE)
 
 
-def possible_counts(accuracy: str | float | Decimal, n: int) -> dict[str, range]:
-    """Find the numbers of correct answers among n faces that give a figure to its decimals.
-
-    Parameters
-    ----------
-    accuracy : str, float or Decimal
-        In percent, 0 … 100, with or without "%". Its decimals count, so give a string: the float
-        75.9 may have been "75.90". A number of 1 or less without "%" is refused: it may be a share.
-    n : int
-        Test faces, 1 or more.
-
-    Returns
-    -------
-    dict of str to range
-        For each of `ROUNDINGS` the counts 0 … n that become this figure; empty where none do.
-
-    Raises
-    ------
-    DataError
-        When the accuracy is no such number, or n no whole number of 1 or more.
-    """
-    return _solve(_percentage(accuracy), _whole(n, "n", 1))
-
-
-def possible_at(accuracy: str | float | Decimal, dataset: str | None = None) -> pd.DataFrame:
-    """List the known splits (of one data set): ``dataset``, ``split``, ``n``, ``possible``.
+def possible_at(accuracy: str | float | Decimal, dataset: str) -> pd.DataFrame:
+    """List the known splits of a data set: ``split``, ``n``, ``possible``.
 
     The last means by rounding to nearest; ``right_low`` and ``right_high`` are the correct
     answers (nullable), ``roundings`` the names of those that allow it.
     """
-    value, rows = _percentage(accuracy), []
-    for split in KNOWN_SPLITS:
-        if dataset is None or split.dataset == known_dataset(dataset):
-            rows.append((split.dataset, split.name, split.n, *_summary(_solve(value, split.n))))
-    names = ["dataset", "split", "n", "possible", "right_low", "right_high", "roundings"]
+    value, dataset = _percentage(accuracy), known.known_dataset(dataset)
+    rows = [
+        (split.name, split.n, *_summary(possible_counts(value, split.n)))
+        for split in known.KNOWN_SPLITS
+        if split.dataset == dataset
+    ]
+    names = ["split", "n", "possible", "right_low", "right_high", "roundings"]
     table = pd.DataFrame(rows, columns=names)
     return table.astype({"right_low": "Int64", "right_high": "Int64"})
 
 
-def _solve(accuracy: Decimal, n: int) -> dict[str, range]:
-    """Solve for k in whole numbers: 100 k / n lies in the interval that becomes the figure."""
+def possible_counts(accuracy: Decimal, n: int) -> dict[str, range]:
+    """Find the numbers of correct answers among n faces that give a percentage to its decimals.
+
+    Returned are those of 0 … n by how a share becomes a figure: "half up", "half even", or, rarely,
+    "truncated". It solves, in whole numbers, for k: 100 k / n lies in the interval that becomes it.
+    """
     decimals = _places(accuracy)
     units, scale = int(accuracy.scaleb(decimals)), 100 * 10**decimals
     low, high = (2 * units - 1) * n, (2 * units + 1) * n  # of 2 · scale · k
@@ -111,10 +69,11 @@ def _solve(accuracy: Decimal, n: int) -> dict[str, range]:
 
 def _summary(counts: Mapping[str, range]) -> tuple[bool, int | None, int | None, str]:
     """Return: possible by rounding; fewest, most (truncated if rounding gives none); by which."""
-    allowed = [name for name in ROUNDINGS if counts[name]]
-    some = [counts[name] for name in allowed if name != "truncated" or allowed == ["truncated"]]
+    allowed = [name for name, some in counts.items() if some]
+    rounded = [name for name in allowed if name != "truncated"]
+    some = [counts[name] for name in rounded or allowed]
     fewest, most = min((x[0] for x in some), default=None), max((x[-1] for x in some), default=None)
-    return bool(some) and allowed != ["truncated"], fewest, most, ", ".join(allowed)
+    return bool(rounded), fewest, most, ", ".join(allowed)
 
 
 def _places(value: Decimal) -> int:
@@ -134,19 +93,13 @@ def _percentage(accuracy: object) -> Decimal:
 
 def _number(given: object, what: str, most: int) -> Decimal:
     """Read a number exactly, with the decimals that it is written with."""
-    value = Decimal("NaN")
-    if isinstance(given, str) and re.fullmatch(r"\s*(\d{1,3}(\.\d*)?|\.\d+)\s*", given, re.ASCII):
-        value = Decimal(given.strip())
-    elif isinstance(given, Decimal):
-        value = given
-    elif isinstance(given, (int, np.integer)) and not isinstance(given, bool):
-        value = Decimal(int(given))
-    elif isinstance(given, (float, np.floating)) and math.isfinite(given):
-        # NumPy's text of a float32 has the digits that were meant; beyond ten they are noise.
-        value = Decimal(str(round(float(str(given)), 10)))
-    if not value.is_finite() or not 0 <= value <= most or _places(value) > 15:
+    text = str(given).strip()
+    if isinstance(given, (float, np.floating)):
+        # Of a float32 NumPy writes the digits that were meant; beyond ten decimals they are noise.
+        text = np.format_float_positional(given, precision=10, trim="0")
+    if not re.fullmatch(r"\d{1,3}(\.\d{0,15})?|\.\d{1,15}", text, re.ASCII) or Decimal(text) > most:
         raise DataError(f"{what} {given!r}: expected a number 0 … {most}, of 15 decimals at most")
-    return value
+    return Decimal(text)
 
 
 def _whole(value: object, name: str, least: int) -> int:
@@ -167,14 +120,14 @@ class SplitMatch:
     """
 
     how: str
-    split: KnownSplit | None = None
+    split: known.KnownSplit | None = None
     order: str = ""
     renamed: tuple[tuple[str, str], ...] = ()
     changed: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         split = self.split
-        of = [f"{DATASETS[split.dataset]}'s {split.name} ({split.note})"] if split else []
+        of = [f"{known.DATASETS[split.dataset]}'s {split.name} ({split.note})"] if split else []
         order = [self.order] if self.order not in ("", "as named") else []
         renamed = [f"{given} has the count of {own}" for given, own in self.renamed]
         return ", ".join([self.how, *of, *self.changed, *order, *renamed])
@@ -198,8 +151,8 @@ def match_supports(
         When a count is no whole number of 0 or more, or a name is unknown or stands twice.
     """
     names, counts = _read_supports(supports)
-    first = None if dataset is None else known_dataset(dataset)
-    splits = sorted(KNOWN_SPLITS, key=lambda one: (one.tolerance, one.dataset != first))
+    first = None if dataset is None else known.known_dataset(dataset)
+    splits = sorted(known.KNOWN_SPLITS, key=lambda one: (one.tolerance, one.dataset != first))
     splits = [split for split in splits if split.counts]
     tried = [_same(split, names, counts) for split in splits]
     tried += [_changed(split, names, counts) for split in splits if not split.tolerance]
@@ -234,7 +187,7 @@ def _expression(name: object) -> str:
 
 
 def _same(
-    split: KnownSplit, names: tuple[str, ...] | None, counts: tuple[int, ...]
+    split: known.KnownSplit, names: tuple[str, ...] | None, counts: tuple[int, ...]
 ) -> SplitMatch | None:
     """Compare sorted counts, then name the order: the k-th smallest of both belong together."""
     own = dict(zip(split.expressions, split.counts, strict=True))
@@ -263,7 +216,7 @@ def _same(
 
 
 def _changed(
-    split: KnownSplit, names: tuple[str, ...] | None, counts: tuple[int, ...]
+    split: known.KnownSplit, names: tuple[str, ...] | None, counts: tuple[int, ...]
 ) -> SplitMatch | None:
     """Try a split with some classes left out, then with two merged."""
     own = dict(zip(split.expressions, split.counts, strict=True))
@@ -321,15 +274,15 @@ def check_claim(
     supports: Sequence[int] | Mapping[str, int] | pd.Series | None = None,
     dataset: str = "fer2013",
     runs: int = 1,
-    outside_data: bool | None = None,
     report: pd.DataFrame | str | None = None,
 ) -> pd.Series:
     """Ask of a claimed accuracy what arithmetic can tell.
 
     Parameters
     ----------
-    accuracy
-        As in `possible_counts`.
+    accuracy : str, float or Decimal
+        In percent, 0 … 100, with or without "%". Its decimals count, so give a string: the float
+        75.9 may have been "75.90". A number of 1 or less without "%" is refused: it may be a share.
     n : int, optional
         Test faces. By default the sum of the supports, else the official test split's.
     supports
@@ -338,8 +291,6 @@ def check_claim(
         "fer2013", "ferplus" or "expw".
     runs : int
         Of how many runs on the same n the figure is the mean.
-    outside_data : bool, optional
-        False compares with networks that had learned from no other pictures; by default with all.
     report
         As in `read_report`, in place of supports.
 
@@ -361,7 +312,8 @@ def check_claim(
     DataError
         When something is no number of its kind, or supports do not sum to n.
     """
-    value, dataset, runs = _percentage(accuracy), known_dataset(dataset), _whole(runs, "runs", 1)
+    value, dataset = _percentage(accuracy), known.known_dataset(dataset)
+    runs = _whole(runs, "runs", 1)
     table = None if report is None else read_report(report)
     if table is not None:
         if supports is not None or runs > 1:
@@ -371,13 +323,13 @@ def check_claim(
         supports = table["support"].tolist() if numbered else table["support"]
     faces = None if supports is None else sum(_read_supports(supports)[1])
     said = n is not None or faces is not None
-    n = (faces or TEST_FACES.get(dataset)) if n is None else _whole(n, "n", 1)
+    n = (faces or known.TEST_FACES.get(dataset)) if n is None else _whole(n, "n", 1)
     if faces not in (None, n):
         raise DataError(f"supports: sum to {faces:,}, expected n = {n:,}")
-    counts = {} if n is None else _solve(value, n * runs)
+    counts = {} if n is None else possible_counts(value, n * runs)
     possible, fewest, most, roundings = _summary(counts) if counts else (None, None, None, "")
     tried = range(2, _MOST_RUNS + 1) if possible is False and runs == 1 else ()
-    ends = accuracy_interval(float(value), n, counts.get("half up") if runs == 1 else None)
+    ends = known.accuracy_interval(float(value), n, counts.get("half up") if runs == 1 else None)
     row = {
         "accuracy": value,
         **dict(zip(("low", "high"), ends, strict=True)),
@@ -388,7 +340,7 @@ def check_claim(
         "right_low": fewest,
         "right_high": most,
         "roundings": roundings,
-        "runs_needed": next((k for k in tried if _summary(_solve(value, k * n))[0]), None),
+        "runs_needed": next((k for k in tried if _summary(possible_counts(value, k * n))[0]), None),
         "split": None if supports is None else match_supports(supports, dataset),
     }
     if table is not None:
@@ -400,14 +352,13 @@ def check_claim(
         row |= {"report_low": 100 * low / n, "report_high": 100 * high / n, "report_fits": fits}
         row["report_impossible"] = wrong
     for kind in ("reproduced", "published"):
-        bar = best(dataset, kind, outside_data)
-        row[kind] = None if bar is None else bar.name
-        points = math.nan if bar is None else round(float(value) - bar["accuracy"], 10)
-        row[f"above_{kind}"] = points
+        bar = known.best(dataset, kind)
+        points = round(float(value) - bar["accuracy"], 10)
+        row |= {kind: bar.name, f"above_{kind}": points}
         if kind == "reproduced":
-            error = math.nan if bar is None else standard_error(bar["accuracy"], n or math.nan)
+            error = known.standard_error(bar["accuracy"], n or math.nan)
             row["errors_above_reproduced"] = points / error
-    row["above_people"] = float(value) - PEOPLE[0] if dataset == "fer2013" else math.nan
+    row["above_people"] = float(value) - known.PEOPLE[0] if dataset == "fer2013" else math.nan
     return pd.Series(row, dtype=object, name=f"{value} %")
 
 
@@ -426,7 +377,7 @@ def questions(claim: pd.Series) -> list[str]:
         place = f" ({match.split.name}; {match.split.note})" if match.split else ""
         asked += {
             "exact": []
-            if match.split and match.split.n == TEST_FACES.get(match.split.dataset)
+            if match.split and match.split.n == known.TEST_FACES.get(match.split.dataset)
             else [f"These are not the official test faces{place}: what chose the epoch?"],
             "to rounding": [f"Is this a split of your own{place}? What came before it?"],
             "classes left out": [f"Why are {', '.join(match.changed)} left out?"],
@@ -439,7 +390,7 @@ def questions(claim: pd.Series) -> list[str]:
         ]
     if claim.get("report_fits") is False:
         asked.append("Why does the table of recalls not give this accuracy?")
-    if claim["errors_above_reproduced"] > CONTRADICTED:
+    if claim["errors_above_reproduced"] > known.CONTRADICTED:
         asked.append("It is far above what others reproduced: may one see the predictions?")
     return asked or ["Arithmetic has nothing to ask: may one see the predictions all the same?"]
 
@@ -460,7 +411,7 @@ def ancestors() -> dict[str, pd.Series]:
     return {name: check_claim(figure, n, dataset=of) for name, figure, of, n, _ in said}
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Print what arithmetic says of a claim; DataError for what is none."""
     parser = argparse.ArgumentParser(prog="python -m utils.honesty.claims", description=__doc__)
     add = parser.add_argument
@@ -468,7 +419,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add("--n", type=int, help="test faces (default: the official test split's)")
     add("--supports", nargs="+", metavar="COUNT", help="faces of each class, or angry=491 …")
     add("--report", type=Path, help="a file: what scikit-learn's classification_report prints")
-    add("--dataset", default="fer2013", choices=tuple(DATASETS))
+    add("--dataset", default="fer2013", choices=tuple(known.DATASETS))
     add("--runs", type=int, default=1, help="the figure is the mean of so many")
     asked = parser.parse_args(arguments)
     claim = check_claim(
@@ -485,11 +436,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for question in questions(claim):
         print("ask:", question)
     if claim.possible is False:
-        known = possible_at(asked.accuracy, asked.dataset)
+        table = possible_at(asked.accuracy, asked.dataset)
         # Of so many faces every figure is possible.
-        known = known[known["possible"] & (known["n"] < 10 ** (_places(claim.accuracy) + 2))]
-        print("possible at", "; ".join(f"{one.n:,} ({one.split})" for one in known.itertuples()))
-    return 0
+        table = table[table["possible"] & (table["n"] < 10 ** (_places(claim.accuracy) + 2))]
+        print("possible at", "; ".join(f"{one.n:,} ({one.split})" for one in table.itertuples()))
 
 
 def _supports(words: Sequence[str] | None) -> list[int] | dict[str, int] | None:

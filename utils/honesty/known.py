@@ -227,18 +227,11 @@ def reported_table(dataset: str | None = None) -> pd.DataFrame:
     return table if dataset is None else table[table["dataset"] == known_dataset(dataset)]
 
 
-def best(dataset: str, kind: str, outside_data: bool | None = None) -> pd.Series | None:
-    """Find the highest row of `reported_table` of a kind that stands; None where there is none.
-
-    With ``outside_data=False`` networks that had learned from other pictures are left out.
-    """
+def best(dataset: str, kind: str) -> pd.Series:
+    """Find the highest row of `reported_table` of a kind that stands."""
     table = reported_table(dataset)
-    if kind not in KINDS:
-        raise DataError(f"kind {kind!r}: expected one of {', '.join(KINDS)}")
     table = table[(table["kind"] == kind) & table["stands"]]
-    if outside_data is False:
-        table = table[~table["outside_data"].fillna(False)]
-    return None if table.empty else table.loc[table["accuracy"].idxmax()]
+    return table.loc[table["accuracy"].idxmax()]
 
 
 def standard_error(accuracy: float | pd.Series, n: float | pd.Series) -> float | pd.Series:

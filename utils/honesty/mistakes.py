@@ -18,15 +18,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from utils import evaluation, records, runtime
+from utils import evaluation, runtime
 from utils.runtime import ModelError
 
 #: The trainings that make no mistake: what the table calls them.
 HONEST = "honest"
-BASES = {
-    HONEST: ("no mistake", "", "", ""),
-    "by_photo": ("no mistake, split by photo", "", "", ""),
-}
+BASES = {HONEST: "no mistake", "by_photo": "no mistake, split by photo"}
 
 #: What a mistake does to a figure.
 KINDS: dict[str, str] = {
@@ -201,22 +198,9 @@ class Mistakes:
         return sorted(map(int, self.runs.loc[self.runs["variant"] == variant, "seed"].unique()))
 
     def history(self, variant: str, seed: int) -> pd.DataFrame:
-        """Return the epochs of one training; `ModelError` when there is none."""
+        """Return the epochs of one training, in order."""
         rows = self.runs[(self.runs["variant"] == variant) & (self.runs["seed"] == seed)]
-        if rows.empty:
-            raise ModelError(f"{self.name}: no run of {variant!r} with seed {seed}")
         return rows.sort_values("epoch").reset_index(drop=True)
-
-    def predictions(self, seed: int) -> records.Predictions:
-        """Return the honest network's answers on the test set at the epoch that validation chose.
-
-        Which class it names was recorded, not how probable: the class has 1, the others 0.
-        """
-        chosen = self.history(HONEST, seed)["val_right"].argmax()
-        said, expressions = self.answers[seed], tuple(self.info["expressions"])
-        named = np.eye(len(expressions), dtype=np.float32)[said["first"][chosen]]
-        facts = (said[name].astype(np.int64) for name in ("labels", "rows"))
-        return records.Predictions(named, *facts, said["copies"], expressions)
 
 
 def read_figure(found: Mistakes, variant: str, seed: int, reading: str) -> tuple[float, int, float]:
@@ -285,7 +269,10 @@ def table(found: Mistakes) -> pd.DataFrame:
         When no honest variant is recorded yet.
     """
     rows, texts = {}, ("wrong", "why", "instead")
-    bases = [Mistake(base, HONEST, base, "chosen", base, "", *BASES[base]) for base in BASES]
+    bases = [
+        Mistake(base, HONEST, base, "chosen", base, "", title, "", "", "")
+        for base, title in BASES.items()
+    ]
     for one in (*bases, *MISTAKES):
         both = _paired(found, one.variant, one.reading, one.base)
         if both.empty:
