@@ -11,11 +11,9 @@ are split wrongly on purpose, and their sources tell what each split gives away.
 from __future__ import annotations
 
 import argparse
-import io
 import shlex
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime, timezone
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -184,7 +182,7 @@ def run(
             )
     missing = {name: [seed for seed in seeds if seed not in found.seeds(name)] for name in variants}
     if any(missing.values()):
-        now = datetime.now(timezone.utc).isoformat(timespec="seconds")
+        now = runtime.now()
         session = {"started": now, "command": command, **records.surroundings()}
         sessions = [*found.info["sessions"], session]
         runtime.write_json(folder / "plan.json", {**found.info, "sessions": sessions})
@@ -321,9 +319,7 @@ def _write(folder: Path, rows: pd.DataFrame, answers: dict[str, np.ndarray]) -> 
     """Add a finished training to the record; its rows come last, as they make it finished."""
     variant, seed = rows.loc[0, ["variant", "seed"]]
     if variant == HONEST:
-        buffer = io.BytesIO()
-        np.savez_compressed(buffer, **answers)
-        runtime.write_atomically(folder / f"{HONEST}-{seed}.npz", buffer.getvalue())
+        runtime.write_npz(folder / f"{HONEST}-{seed}.npz", **answers)
     file = folder / "runs.csv"
     whole = pd.concat([*([pd.read_csv(file)] if file.is_file() else []), rows])
     runtime.write_atomically(file, whole.to_csv(index=False, lineterminator="\n").encode())

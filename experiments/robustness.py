@@ -10,14 +10,12 @@ set beside those on another one.
 from __future__ import annotations
 
 import argparse
-import io
 import shlex
 import sys
 import time
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -154,10 +152,9 @@ def write(answers: Answers, folder: Path) -> Path:
         "confidence": [round(float(one), 6) for one in answers.confidence],
     }
     types = {"predicted": np.uint8, "labels": np.uint8, "rows": np.int64, "copies": bool}
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, **{key: getattr(answers, key).astype(types[key]) for key in types})
+    arrays = {key: getattr(answers, key).astype(kind) for key, kind in types.items()}
     path.unlink(missing_ok=True)
-    runtime.write_atomically(path.with_suffix(".npz"), buffer.getvalue())
+    runtime.write_npz(path.with_suffix(".npz"), **arrays)
     runtime.write_json(path, content)
     return path
 
@@ -276,7 +273,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             info = {
                 **records.asked(file, dataset, asked.split),
                 "command": shlex.join(["python", "-m", "experiments.robustness", *arguments]),
-                "evaluated": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+                "evaluated": runtime.now(),
                 "seconds": round(time.perf_counter() - start, 1),
                 **records.surroundings(),
                 **answers.info,

@@ -15,7 +15,6 @@ import argparse
 import contextlib
 import dataclasses
 import inspect
-import io
 import json
 import math
 import os
@@ -25,7 +24,6 @@ import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timezone
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -429,16 +427,16 @@ def record(search: Search, command: str = "", *, folder: Path = runtime.RESULTS)
         "seconds": round(float(trials["seconds"].sum()), 1),
         "command": command,
         **records.surroundings(),
-        "recorded": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "recorded": runtime.now(),
     }
     info["versions"]["optuna"] = metadata.version("optuna")
-    place, buffer = folder / f"search-{search.name}", io.BytesIO()
+    place = folder / f"search-{search.name}"
     for name, table in (("trials", trials), ("epochs", search.epochs)):
         text = table.to_csv(index=False, lineterminator="\n")
         runtime.write_atomically(place / f"{name}.csv", text.encode())
     numbers = search.right.columns.to_numpy(dtype=np.int64)
-    np.savez_compressed(buffer, trials=numbers, right=search.right.to_numpy(dtype=bool))
-    runtime.write_atomically(place / "right.npz", buffer.getvalue())
+    right = search.right.to_numpy(dtype=bool)
+    runtime.write_npz(place / "right.npz", trials=numbers, right=right)
     runtime.write_json(place / "search.json", info)  # last: with it, a record is a whole one
     return place
 

@@ -10,11 +10,10 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from utils import datasets, evaluation, models, records, training
+from utils import datasets, evaluation, models, records, runtime, training
 from utils.records import Predictions
 from utils.runtime import ModelError
 
@@ -146,7 +145,7 @@ def assess(
         **asked,
         "without": list(dict.fromkeys(left_out)),
         "command": command,
-        "evaluated": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "evaluated": runtime.now(),
         "seconds": round(time.perf_counter() - start, 1),
         **records.surroundings(),
     }

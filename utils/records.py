@@ -287,15 +287,13 @@ def write_info(folder: Path, info: Mapping[str, Any]) -> None:
 
 def write_predictions(path: Path, predictions: Predictions) -> None:
     """Write predictions as a compressed ``.npz`` of plain arrays, probabilities as float16."""
-    buffer = io.BytesIO()
-    np.savez_compressed(
-        buffer,
+    runtime.write_npz(
+        path,
         probabilities=predictions.probabilities.astype(np.float16),
         labels=predictions.labels.astype(np.int64),
         rows=predictions.rows.astype(np.int64),
         copies=predictions.copies.astype(bool),
     )
-    runtime.write_atomically(path, buffer.getvalue())
 
 
 def evaluation_name(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import io
 import json
 import logging
 import os
@@ -20,6 +21,7 @@ import traceback
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -220,11 +222,22 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file so that a killed process leaves the old one or the new one."""
+    """Write a file so that a killed process, or a full disk, leaves the old one or the new one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.part")
-    part.write_bytes(content)
-    move_into_place(part, path)
+    try:
+        part.write_bytes(content)
+        move_into_place(part, path)
+    except OSError:
+        part.unlink(missing_ok=True)
+        raise
+
+
+def write_npz(path: Path, **arrays: Any) -> None:
+    """Write arrays as a compressed ``.npz``, whole."""
+    content = io.BytesIO()
+    np.savez_compressed(content, **arrays)
+    write_atomically(path, content.getvalue())
 
 
 def as_json(value: Any) -> bytes:
@@ -241,6 +254,11 @@ def as_json(value: Any) -> bytes:
 def write_json(path: Path, value: Any) -> None:
     """Write a record `as_json`, whole."""
     write_atomically(path, as_json(value))
+
+
+def now() -> str:
+    """Return the time as ISO 8601 in UTC, to the second."""
+    return datetime.now(timezone.utc).isoformat(timespec="seconds")
 
 
 def sha256(path: Path) -> str:

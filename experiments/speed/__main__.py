@@ -18,7 +18,6 @@ import shlex
 import sys
 import time
 from collections.abc import Sequence
-from datetime import datetime, timezone
 from pathlib import Path
 
 from experiments import speed
@@ -93,7 +92,7 @@ def _measure(name: str, asked: argparse.Namespace, path: Path | None, command: s
     sizes = parts.QUICK if asked.quick else sizes
     data = asked.data or ("fer2013" if (runtime.RAW / "fer2013").exists() else "sample")
     about = {"command": command, "note": asked.note, "data": data, "quick": asked.quick}
-    about["measured"] = datetime.now(timezone.utc).isoformat(timespec="seconds")
+    about["measured"] = runtime.now()
     load, start = os.getloadavg() if hasattr(os, "getloadavg") else (), time.perf_counter()
     found = (TIMED[name] if name in TIMED else COUNTED[name][0])(sizes, data)
     about["seconds"] = round(time.perf_counter() - start, 1)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import io
 from collections.abc import Sequence
 
 import numpy as np
@@ -49,11 +48,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         beside = target.with_name("ferplus-agreement.csv")
         runtime.write_atomically(beside, table.to_csv().encode())
         votes = target.with_name("ferplus-test-votes.npz")
-        test, content = faces.part("test"), io.BytesIO()
-        np.savez_compressed(
-            content, rows=test.rows.astype(np.int32), votes=test.votes.astype(np.uint8)
-        )
-        runtime.write_atomically(votes, content.getvalue())
+        test = faces.part("test")
+        rows, counts = test.rows.astype(np.int32), test.votes.astype(np.uint8)
+        runtime.write_npz(votes, rows=rows, votes=counts)
         print(f"wrote {beside.name} and {votes.name}")
 
 

@@ -17,14 +17,12 @@ data set. Found are exact and near copies between the splits (mirrored, brighten
 from __future__ import annotations
 
 import argparse
-import io
 import json
 import shlex
 import sys
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -362,14 +360,12 @@ def record(audit: Audit, folder: Path, about: Mapping[str, Any]) -> Path:
     training, tried = data.part("training").images, None
     if training.shape[3] == 1:
         tried = sensitivity(training, threshold=audit.threshold).round(4).reset_index()
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, **arrays)
     path.unlink(missing_ok=True)
-    runtime.write_atomically(path.with_suffix(".npz"), buffer.getvalue())
+    runtime.write_npz(path.with_suffix(".npz"), **arrays)
     info = {
         **audit.numbers(),
         "sensitivity": None if tried is None else tried.to_dict("records"),
-        "audited": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "audited": runtime.now(),
         **about,
         **records.surroundings(),
     }

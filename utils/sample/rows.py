@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import SimpleNamespace
@@ -116,10 +115,8 @@ def render_rows(count: int = ROWS, seed: int = 0, *, cache: bool = True) -> Samp
             return SampleRows(**stored)
     rows = _render(count, seed)
     if cache:
-        content = io.BytesIO()
-        np.savez_compressed(content, **vars(rows))
         with contextlib.suppress(OSError):
-            runtime.write_atomically(path, content.getvalue())
+            runtime.write_npz(path, **vars(rows))
     return rows
 
 

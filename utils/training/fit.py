@@ -12,7 +12,6 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -167,7 +166,7 @@ def _begin(
         _require_same(folder.name, info, asked)
         if not (folder / "validation.npz").is_file():
             # Another machine or another commit may take over: the record names every one.
-            start = {"epoch": done, "at": _now(), **here}
+            start = {"epoch": done, "at": runtime.now(), **here}
             info = {**info, "resumed": [*info.get("resumed", []), start]}
             records.write_info(folder, info)
         return info
@@ -183,7 +182,7 @@ def _begin(
         "rows": {split: int((dataset.split == split).sum()) for split in datasets.SPLITS},
         "command": runtime.command_line(),
         **here,
-        "started": _now(),
+        "started": runtime.now(),
         "resumed": [],
     }
     records.write_info(folder, info)
@@ -336,7 +335,7 @@ def _fit(
         folder,
         {
             **info,
-            "finished": _now(),
+            "finished": runtime.now(),
             "best_epoch": best,
             "seconds": round(seconds, 1),
             "images_per_second": round(len(labels) * len(history) / max(seconds, 0.01), 1),
@@ -502,8 +501,3 @@ def course_run(
     digest = hashlib.sha256(plan.encode()).hexdigest()[:8]
     name = f"{settings.model}-{dataset.name}-{settings.balance}-{digest}"
     return train(dataset, settings, folder=folder / name, verbose=verbose)
-
-
-def _now() -> str:
-    """Return the time as ISO 8601 in UTC, to the second."""
-    return datetime.now(timezone.utc).isoformat(timespec="seconds")
