@@ -344,7 +344,7 @@ def test_what_is_no_photo_is_one_sentence_with_its_name(tmp_path, content, found
     assert "\n" not in str(told.value)
 
 
-def test_what_is_no_file_is_refused_and_the_bound_on_pixels_is_exact(tmp_path):
+def test_what_is_no_file_is_refused_and_the_bound_on_pixels_is_exact(tmp_path, monkeypatch):
     with pytest.raises(DataError, match="not a file"):
         faces.read_photo(tmp_path)
     if hasattr(os, "mkfifo"):
@@ -352,9 +352,11 @@ def test_what_is_no_file_is_refused_and_the_bound_on_pixels_is_exact(tmp_path):
         with pytest.raises(DataError, match="not a file"):
             faces.read_photo(tmp_path / "pipe.png")
     path = written(tmp_path, Image.new("RGB", (20, 10)))
-    assert faces.read_photo(path, max_pixels=200).shape == (10, 20, 3)
-    with pytest.raises(DataError, match="20 × 10 pixels"):
-        faces.read_photo(path, max_pixels=199)
+    monkeypatch.setattr(faces, "MAX_PIXELS", 200)
+    assert faces.read_photo(path).shape == (10, 20, 3)
+    monkeypatch.setattr(faces, "MAX_PIXELS", 199)
+    with pytest.raises(DataError, match=r"20 × 10 pixels; expected .* of at most 199 pixels"):
+        faces.read_photo(path)
 
 
 kinds = st.sampled_from(["JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF"])
@@ -375,8 +377,9 @@ def test_a_cut_picture_is_refused_and_a_damaged_one_never_anything_else(
     for _ in range(data.draw(st.integers(1, 6))):
         damaged[data.draw(st.integers(0, len(damaged) - 1))] = data.draw(st.integers(0, 255))
     path.write_bytes(damaged)
-    with contextlib.suppress(DataError):
-        photo = faces.read_photo(path, max_pixels=1_000_000)
+    with contextlib.suppress(DataError), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(faces, "MAX_PIXELS", 1_000_000)
+        photo = faces.read_photo(path)
         assert (photo.ndim, photo.shape[2], photo.dtype) == (3, 3, np.uint8)
 
 
@@ -450,7 +453,7 @@ def test_quarter_turns_are_tried_only_where_nothing_is_found_and_boxes_come_back
 
     def find(pixels):
         seen.append(pixels.shape[:2])
-        return [(10.0, 20.0, 40.0, 60.0, 0.9)] if len(seen) == 2 else []
+        return [(10.0, 20.0, 40.0, 60.0, 0.9, 0)] if len(seen) == 2 else []
 
     monkeypatch.setattr(faces, "_find_haar", find)
     (found,) = faces.detect(noise(200, 100), "haar", turn=True)
