@@ -147,7 +147,7 @@ def load(name: Path | str) -> tuple[Classifier, dict[str, Any]]:
 
 
 def load_keras(file: Path) -> tuple[Classifier, dict[str, Any]]:
-    """Load a ``.keras`` file that `models.find` returned, as `load` does.
+    """Load a ``.keras`` file that `models.find` returned, as `load` does, with what it raises.
 
     Where the network's run was tested in several views, it answers with the mean of a face and its
     mirror image.
