@@ -3,7 +3,6 @@
 import io
 import json
 import re
-import struct
 import subprocess
 import sys
 import urllib.request
@@ -13,6 +12,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from PIL import Image
+from pngs import chunk, png
 
 import app
 from utils import faces
@@ -42,17 +42,6 @@ def packed(kind="PNG", size=(40, 30), mode="RGB", **options):
     noise = np.random.default_rng(0).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
     Image.fromarray(noise).convert(mode).save(content, kind, **options)
     return content.getvalue()
-
-
-def chunk(name, data):
-    return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
-
-
-def png(width, height, *, bits=8, color=0, rows=b""):
-    """Write a PNG whose header promises a size that its rows may not have."""
-    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, bits, color, 0, 0, 0))
-    body = chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
-    return b"\x89PNG\r\n\x1a\n" + header + body
 
 
 def post(client, body, kind="image/png", **headers):

@@ -5,15 +5,14 @@ import functools
 import http.server
 import io
 import shutil
-import struct
 import tarfile
 import threading
 import wave
-import zlib
 
 import numpy as np
 import pytest
 from PIL import Image
+from pngs import png
 
 import app
 from utils import faces, inference, photos
@@ -244,19 +243,10 @@ def test_a_photo_is_turned_as_its_exif_says(visit, address, portrait, tmp_path):
     assert size == [340, 512]
 
 
-def header_of(width, height):
-    content = io.BytesIO()
-    Image.new("L", (8, 8)).save(content, "PNG")
-    png = bytearray(content.getvalue())
-    png[16:24] = struct.pack(">II", width, height)
-    png[29:33] = struct.pack(">I", zlib.crc32(png[12:29]))
-    return bytes(png)
-
-
 def test_what_is_no_photo_or_film_is_named(visit, server, tmp_path, film):
     (tmp_path / "notes.png").write_text("no picture")
     (tmp_path / "empty.jpg").write_bytes(b"")
-    (tmp_path / "huge.png").write_bytes(header_of(20_000, 20_000))
+    (tmp_path / "huge.png").write_bytes(png(20_000, 20_000, rows=bytes(72)))
     (tmp_path / "notes.mp4").write_text("no film")
     with wave.open(str(tmp_path / "sound.wav"), "wb") as sound:
         sound.setparams((1, 2, 8000, 8000, "NONE", ""))

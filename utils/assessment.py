@@ -6,7 +6,6 @@ that both know.
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -69,15 +68,16 @@ class Assessment:
 
     def as_json(self) -> dict[str, Any]:
         """Return the same for a program: info, `evaluation.Summary`, report, most_confused."""
-        return _without_nan(
-            {
-                **self.info,
-                **asdict(evaluation.summary(self.predictions)),
-                "about": list(self.about),
-                "report": evaluation.report(self.predictions).to_dict(orient="index"),
-                "most_confused": evaluation.most_confused(self.predictions).to_dict("records"),
-            }
-        )
+        found = asdict(evaluation.summary(self.predictions))
+        if not found["n_without_copies"]:  # NaN, which JSON does not know
+            found |= {"accuracy_without_copies": None, "interval_without_copies": (None, None)}
+        return {
+            **self.info,
+            **found,
+            "about": self.about,
+            "report": evaluation.report(self.predictions).to_dict(orient="index"),
+            "most_confused": evaluation.most_confused(self.predictions).to_dict("records"),
+        }
 
 
 def assess(
@@ -162,11 +162,7 @@ def assess(
 
 
 def _about_copies(info: dict[str, Any], predictions: Predictions) -> list[str]:
-    """Say why the accuracy without copies tells little, where it does.
-
-    Copies are the pictures that also stand in the training split of the data set that is
-    *evaluated*. A network that was trained on another one need not have seen them.
-    """
+    """Say why the accuracy without copies tells little, where another data set was trained on."""
     copies = int(predictions.copies.sum())
     dataset, trained_on = info["dataset"], info["trained_on"]
     same = SAME_PICTURES.get(trained_on, trained_on) == SAME_PICTURES.get(dataset, dataset)
@@ -179,12 +175,3 @@ def _about_copies(info: dict[str, Any], predictions: Predictions) -> list[str]:
         f"{copies:,} of these faces also stand in {dataset}'s training split; {known}, so it "
         "need not have seen them"
     ]
-
-
-def _without_nan(value: Any) -> Any:
-    """Put None, which JSON knows, in place of each NaN."""
-    if isinstance(value, dict):
-        return {key: _without_nan(inner) for key, inner in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_without_nan(inner) for inner in value]
-    return None if isinstance(value, float) and math.isnan(value) else value

@@ -97,11 +97,7 @@ def to_onnx(classifier: models.Classifier, path: Path, about: dict[str, Any]) ->
 
 
 def _halve(graph: Any) -> None:
-    """Store weights as float16; ONNX Runtime widens them once.
-
-    They are the ``.keras`` file's, but where TensorFlow has multiplied a normalization into a
-    convolution: there this rounds.
-    """
+    """Store weights as float16, rounding what TensorFlow has merged; ONNX Runtime widens them."""
     import onnx
 
     casts = []

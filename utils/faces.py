@@ -13,7 +13,7 @@ import functools
 import io
 import math
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -146,18 +146,12 @@ class Detection:
 
 def overlap(a: Box, b: Box) -> float:
     """Intersection over union of two boxes (the Jaccard index), from 0 (apart) to 1 (equal)."""
-    return _share((a.left, a.top, a.right, a.bottom), (b.left, b.top, b.right, b.bottom))
-
-
-def _share(a: Sequence[float], b: Sequence[float]) -> float:
-    """Intersection over union of two boxes (left, top, right, bottom, …)."""
-    across = min(a[2], b[2]) - max(a[0], b[0])
-    down = min(a[3], b[3]) - max(a[1], b[1])
+    across = min(a.right, b.right) - max(a.left, b.left)
+    down = min(a.bottom, b.bottom) - max(a.top, b.top)
     if across <= 0 or down <= 0:
         return 0.0
     intersection = across * down
-    areas = [(one[2] - one[0]) * (one[3] - one[1]) for one in (a, b)]
-    return min(1.0, intersection / (sum(areas) - intersection))
+    return min(1.0, intersection / (a.area + b.area - intersection))
 
 
 def crop(
@@ -211,9 +205,9 @@ def crop(
 
 
 def crop_all(
-    photo: np.ndarray, boxes: Iterable[Box], *, margin: float = 0, square: bool = True, size=SIZE
+    photo: np.ndarray, boxes: Iterable[Box], *, margin: float = 0, size: int = SIZE
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Cut every face out of one photo as `crop` does, and tell which boxes had to be clipped.
+    """Cut every face out of a photo as `crop` does, square; tell which boxes had to be clipped.
 
     Returns
     -------
@@ -225,7 +219,7 @@ def crop_all(
     boxes = list(boxes)
     height, width = photo.shape[:2]
     clipped = np.array([box.clipped(width, height) != box for box in boxes], dtype=bool)
-    faces = [crop(photo, box, margin=margin, square=square, size=size) for box in boxes]
+    faces = [crop(photo, box, margin=margin, size=size) for box in boxes]
     return np.array(faces, np.uint8).reshape(len(boxes), size, size, *photo.shape[2:]), clipped
 
 
@@ -276,9 +270,7 @@ def resize(images: np.ndarray, size: int | tuple[int, int]) -> np.ndarray:
     return resized
 
 
-def read_photo(
-    path: str | Path, *, max_pixels: int = MAX_PIXELS, content: bytes | None = None
-) -> np.ndarray:
+def read_photo(path: str | Path, *, content: bytes | None = None) -> np.ndarray:
     """Read a photo as a camera or a browser wrote it, the way a viewer shows it.
 
     EXIF orientation is applied; gray, palette, CMYK and 16-bit pictures become 8-bit RGB;
@@ -289,8 +281,6 @@ def read_photo(
     ----------
     path : str or Path
         A file in one of `PHOTO_FORMATS`.
-    max_pixels : int
-        The most pixels to decode.
     content : bytes, optional
         The file's bytes where they are in memory already; ``path`` then only names them.
 
@@ -303,12 +293,12 @@ def read_photo(
     ------
     DataError
         When the file is absent, empty, truncated, no picture, of another format, larger than
-        `max_pixels`, or of a pixel type without a known range; names the file.
+        `MAX_PIXELS`, or of a pixel type without a known range; names the file.
     """
     from PIL import Image
 
     path = Path(path)
-    expected = f"expected a picture ({', '.join(PHOTO_FORMATS)}) of at most {max_pixels:,} pixels"
+    expected = f"expected a picture ({', '.join(PHOTO_FORMATS)}) of at most {MAX_PIXELS:,} pixels"
     try:
         if content is None and not path.is_file():
             raise DataError("not a file" if path.exists() else "no such file")
@@ -320,7 +310,7 @@ def read_photo(
             file = path if content is None else io.BytesIO(content)
             with Image.open(file, formats=PHOTO_FORMATS) as image:
                 width, height = image.size
-                if width * height > max_pixels:
+                if width * height > MAX_PIXELS:
                     raise DataError(f"{width:,} × {height:,} pixels")
                 return _as_rgb(image)
     except DataError as error:
@@ -406,22 +396,15 @@ def detect(
         turned = np.ascontiguousarray(np.rot90(shown, turns))
         high, wide = turned.shape[:2]
         found = []
-        for left, top, right, bottom, confidence, *lying in find(turned):
-            left, top, right, bottom = (
-                max(left, 0),
-                max(top, 0),
-                min(right, wide),
-                min(bottom, high),
-            )
+        for *edges, confidence, lying in find(turned):
+            left, top, right, bottom = np.clip(edges, 0, [wide, high, wide, high])
             # Detectors answer now and then with a box that has no pixel in the photo.
             if right > left and bottom > top:
-                box, tall, broad = (left, top, right, bottom), high, wide
-                for _ in range(turns):  # back, a quarter turn to the right at a time
-                    box = (tall - box[3], box[0], tall - box[1], box[2])
-                    tall, broad = broad, tall
-                left, top, right, bottom = box
+                for quarter in range(turns):  # back, a quarter turn to the right at a time
+                    tall = turned.shape[quarter % 2]
+                    left, top, right, bottom = tall - bottom, left, tall - top, right
                 box = Box(left * across, top * down, right * across, bottom * down)
-                upright = (turns + sum(lying)) % 4
+                upright = (turns + lying) % 4
                 found.append(Detection(box.clipped(width, height), confidence, upright))
         if found:
             return sorted(found, key=lambda detection: -detection.confidence)
@@ -507,6 +490,8 @@ def _find_centerface(photo: np.ndarray) -> list[tuple[float, ...]]:
     the logarithms of the face's height and width, the center's offset, and eyes, nose, and mouth.
     It finds most faces that lie on their side, too; then its eyes and mouth tell which side.
     """
+    import cv2
+
     height, width = photo.shape[:2]
     # The network halves the photo five times; what is added to make that even stays black.
     shown = np.zeros((1, 3, -(-height // 32) * 32, -(-width // 32) * 32), np.float32)
@@ -521,31 +506,27 @@ def _find_centerface(photo: np.ndarray) -> list[tuple[float, ...]]:
     below, beside = (one[3:].sum(axis=0) - one[:2].sum(axis=0) for one in (down, across))
     angle = np.degrees(np.arctan2(beside * wide, below * high))
     lying = np.where(np.abs(angle) > LEANING, -np.round(angle / 90) % 4, 0)
-    boxes = np.stack([x - wide, y - high, x + wide, y + high, sure, lying], axis=1).astype(float)
-    kept: list[np.ndarray] = []
-    for box in boxes[np.argsort(-sure, kind="stable")]:
-        if not any(_share(box, other) > OVERLAPPING for other in kept):
-            kept.append(box)
-    return [(*map(float, box[:5]), int(box[5])) for box in kept]
+    sized = np.stack([x - wide, y - high, 2 * wide, 2 * high], axis=1)
+    boxes = np.stack([x - wide, y - high, x + wide, y + high], axis=1)
+    kept = cv2.dnn.NMSBoxes(sized, sure, SURE, OVERLAPPING)
+    return [(*boxes[at], float(sure[at]), int(lying[at])) for at in kept]
 
 
 def _find_mtcnn(photo: np.ndarray) -> list[tuple[float, ...]]:
-    """Ask MTCNN for left, top, right, bottom, probability on a (height, width, 1|3) photo."""
+    """Ask MTCNN for left, top, right, bottom, probability, 0 turns on (height, width, 1|3)."""
     # Its image pyramid starts at faces of 20 pixels: below that there is no level at all.
     if min(photo.shape[:2]) < 20:
         return []
     rgb = np.repeat(photo, 3, axis=2) if photo.shape[2] == 1 else photo
     found = _mtcnn().detect_faces(rgb, box_format="xyxy")
-    return [(*map(float, face["box"]), float(face["confidence"])) for face in found]
+    return [(*face["box"], float(face["confidence"]), 0) for face in found]
 
 
 def _find_haar(photo: np.ndarray) -> list[tuple[float, ...]]:
-    """Ask the cascade for left, top, right, bottom, weight on a (height, width, 1|3) photo."""
+    """Ask the cascade for left, top, right, bottom, weight, 0 turns on (height, width, 1|3)."""
     gray = photo[..., 0] if photo.shape[2] == 1 else to_gray(photo)
     boxes, _, weights = _cascade().detectMultiScale3(
         np.ascontiguousarray(gray), scaleFactor=1.1, minNeighbors=5, outputRejectLevels=True
     )
     found = zip(boxes, weights, strict=True)
-    return [
-        tuple(map(float, (x, y, x + wide, y + high, sure))) for (x, y, wide, high), sure in found
-    ]
+    return [(x, y, x + wide, y + high, float(sure), 0) for (x, y, wide, high), sure in found]

@@ -15,15 +15,12 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from utils import faces, photos
 from utils.runtime import DataError
-
-if TYPE_CHECKING:
-    from utils.figures import Figure
 
 #: The least intersection over union of a face's boxes in two frames.
 SHARED = 0.3
@@ -160,7 +157,10 @@ class Film:
         side: int | None = None,
     ) -> None:
         self.source, self.classifier, self.table = source, classifier, table
-        self.name = f"camera {source}" if isinstance(source, int) else photos.shown(source)
+        if isinstance(source, int):
+            self.name, self.stem = f"camera {source}", f"camera-{source}"
+        else:
+            self.name, self.stem = photos.shown(source), Path(source).stem
         self.how = {"detector": detector, "margin": margin, "side": side, "turn": False}
         self.tracker = Tracker(smooth)
         self.frames = self.with_face = self.count = 0
@@ -260,7 +260,7 @@ class Film:
         """
         from tqdm import tqdm
 
-        marked = Marked(save, self._stem(), self.rate) if save else None
+        marked = Marked(save, self.stem, self.rate) if save else None
         name = photos.shown(Path(self.name).name)
         bar = tqdm(total=self.expected or None, desc=name, unit=" frames", disable=None)
         try:
@@ -284,17 +284,18 @@ class Film:
                 self.written += marked.close()
                 self._draw(save)
 
-    def _stem(self) -> str:
-        return (
-            self.name.replace(" ", "-") if isinstance(self.source, int) else Path(self.source).stem
-        )
-
     def _draw(self, folder: Path) -> None:
+        """Draw each long track's probabilities over time."""
+        from utils import figures
+
         for track in self.tracker.tracks():
             if len(track.points) > 1:
-                path, file = photos.new_file(folder, f"{self._stem()}-track-{track.number}", ".png")
+                times, shares = map(np.array, zip(*track.points, strict=True))
+                title = f"Track {track.number}: probabilities, smoothed"
+                drawn = figures.timeline(times, shares, self.classifier.expressions, title=title)
+                path, file = photos.new_file(folder, f"{self.stem}-track-{track.number}", ".png")
                 with file:
-                    timeline(track, self.classifier.expressions).savefig(file, format="png")
+                    drawn.savefig(file, format="png")
                 self.written.append(path)
 
     def sentences(self) -> list[str]:
@@ -318,14 +319,9 @@ class Film:
 
 
 class Marked:
-    """A film with boxes and captions, at a constant rate: frames are repeated to keep their times.
+    """A film with boxes and captions: ``STEM-faces.mp4``, or another name where that is taken.
 
-    Parameters
-    ----------
-    folder, stem : Path, str
-        It becomes ``STEM-faces.mp4`` there, or another name where that is taken.
-    rate : float
-        Frames a second.
+    It has a constant ``rate`` of frames a second: frames are repeated to keep their times.
     """
 
     def __init__(self, folder: Path, stem: str, rate: float) -> None:
@@ -378,12 +374,3 @@ class Marked:
                 "is the disk full?"
             )
         return [self.path]
-
-
-def timeline(track: Track, expressions: Sequence[str]) -> Figure:
-    """Draw a track's probabilities over time, stacked: their sum is 1."""
-    from utils import figures
-
-    times, shares = zip(*track.points, strict=True)
-    title = f"Track {track.number}: probabilities, smoothed"
-    return figures.timeline(np.array(times), np.array(shares), expressions, title=title)

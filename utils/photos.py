@@ -147,27 +147,10 @@ def load(name: Path | str) -> tuple[Classifier, dict[str, Any]]:
 
 
 def load_keras(file: Path) -> tuple[Classifier, dict[str, Any]]:
-    """Load a ``.keras`` file as `load` and `utils.export` use it.
+    """Load a ``.keras`` file that `models.find` returned, as `load` does, with what it raises.
 
     Where the network's run was tested in several views, it answers with the mean of a face and its
     mirror image.
-
-    Parameters
-    ----------
-    file : path
-        As `models.find` returns it.
-
-    Returns
-    -------
-    classifier : models.Classifier
-        On Keras.
-    about : dict
-        What `describe` says of it.
-
-    Raises
-    ------
-    ModelError
-        When it cannot be loaded.
     """
     from utils import models, records
 
@@ -331,9 +314,7 @@ class Table:
             kinds = {"frame": "int64", "track": "int64"}
             kinds |= dict.fromkeys(("file", "expression", "error"), "string")
             fields = [(name, kinds.get(name, "float64")) for name in self.columns]
-            self._schema = pyarrow.schema(
-                [(name, pyarrow.type_for_alias(kind)) for name, kind in fields]
-            )
+            self._schema = pyarrow.schema(fields)
             self._parquet = parquet.ParquetWriter(self._file, self._schema)
         else:
             self._write([self.columns])
@@ -364,10 +345,7 @@ class Table:
 
         waiting, self._waiting = self._waiting, []
         if waiting:
-            columns = [
-                pyarrow.array(column, field.type)
-                for column, field in zip(zip(*waiting, strict=True), self._schema, strict=True)
-            ]
+            columns = list(zip(*waiting, strict=True))
             self._parquet.write_table(pyarrow.table(columns, schema=self._schema))
 
     def _write(self, rows: Sequence[tuple]) -> None:
@@ -422,12 +400,11 @@ def save(photo: Photo, folder: Path) -> Path:
     """
     from PIL import Image
 
-    content = io.BytesIO()
-    Image.fromarray(photo.annotated()).save(content, "PNG")
+    marked = Image.fromarray(photo.annotated())
     path, file = new_file(folder, f"{photo.path.stem}-faces", ".png")
     try:
         with file:
-            file.write(content.getvalue())
+            marked.save(file, "PNG")
     except BaseException:
         path.unlink()
         raise

@@ -37,8 +37,7 @@ async function inBrowser(network) {
     waiting.push({ yes, no });
     worker.postMessage(message, moved);
   });
-  const device = new URLSearchParams(location.search).get("device");
-  const { runs } = await ask({ network, device });
+  const { runs } = await ask({ network });
   const analyze = (canvas, live) => {
     const { width, height } = canvas;
     const pixels = canvas.getContext("2d").getImageData(0, 0, width, height).data;

@@ -38,17 +38,9 @@ BUILD = runtime.ROOT / "build"
 
 
 def package(name: str, version: str, integrity: str) -> Path:
-    """Fetch a package from npm, once, and check that it is the one that was tried here.
+    """Fetch a package's ``.tgz`` from npm, once, and check that it is the one that was tried here.
 
-    Returns
-    -------
-    Path
-        The archive, ``.tgz``.
-
-    Raises
-    ------
-    DataError
-        When npm is missing or gets nothing, or what came is another archive.
+    `DataError` when npm is missing or gets nothing, or what came is another archive.
     """
     archive = BUILD / f"{name}-{version}.tgz"
     if not archive.is_file():

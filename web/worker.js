@@ -4,10 +4,10 @@ import { crop, decode, fromRGBA, placed, planes, shownAt, toGray, turned } from 
 let ort, detector, classifier, network;
 
 // WebGPU where there is a real one, else WASM on one thread: GitHub Pages sends no isolation headers.
-async function start(described, device) {
+async function start(described) {
   network = described;
-  const adapter = device === "wasm" ? null : await navigator.gpu?.requestAdapter().catch(() => null);
-  const gpu = Boolean(adapter) && (device === "webgpu" || !adapter.info?.isFallbackAdapter);
+  const adapter = await navigator.gpu?.requestAdapter().catch(() => null);
+  const gpu = Boolean(adapter) && !adapter.info?.isFallbackAdapter;
   for (const runs of gpu ? ["webgpu", "wasm"] : ["wasm"]) {
     try {
       ort = await import(`./ort/ort.${runs}.min.mjs`);
@@ -69,6 +69,6 @@ async function analyze({ width, height, pixels, live }) {
 let before = Promise.resolve();
 onmessage = ({ data }) => {
   before = before
-    .then(() => ("network" in data ? start(data.network, data.device) : analyze(data)))
+    .then(() => ("network" in data ? start(data.network) : analyze(data)))
     .then(postMessage, (error) => postMessage({ error: `This browser could not analyze it: ${error.message}` }));
 };
