@@ -177,7 +177,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                         print("\n".join(film.sentences()), file=said, flush=True)
                     continue
                 photo = photos.read(source, classifier, **how)
-            except BrokenPipeError:  # nobody reads the rows any more: no fault of the film's
+            except BrokenPipeError:  # nobody reads the rows anymore: no fault of the film's
                 raise
             except (DataError, OSError) as error:
                 complain(error)
@@ -188,6 +188,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                     table.add(photos.rows(photo))
                 if asked.save and photo.faces:
                     saved = photos.save(photo, asked.save)
+            except BrokenPipeError:
+                raise
             except (DataError, OSError) as error:
                 complain(error)
             found.append(photo.as_json() | ({"annotated": photos.shown(saved)} if saved else {}))
