@@ -159,16 +159,19 @@ def best(results: Path = runtime.RESULTS) -> str:
 def together(runs: Sequence[records.Run], most: int = 4) -> list[records.Run]:
     """Choose the runs whose mean probabilities name the most validation faces rightly.
 
-    Every set of at most ``most`` runs on the same faces is tried; of equals the smaller is taken.
+    Every set of at most ``most`` runs on the same faces is tried; of equals the one that
+    gives the true labels the higher likelihood is taken.
     """
     faces = in_one_order([run.validation for run in runs])
     probabilities, labels = np.stack([one.probabilities for one in faces]), faces[0].labels
-    right = {}
+    scores = {}
     for count in range(1, most + 1):
         for some in itertools.combinations(range(len(runs)), count):
-            answers = probabilities[list(some)].sum(axis=0).argmax(axis=1)
-            right[some] = (answers == labels).sum()
-    return [runs[at] for at in max(right, key=right.__getitem__)]
+            mean = probabilities[list(some)].mean(axis=0)
+            right = (mean.argmax(axis=1) == labels).sum()
+            likely = np.maximum(mean[np.arange(len(labels)), labels], 1e-7)  # float16 has zeros
+            scores[some] = right, np.log(likely).sum()
+    return [runs[at] for at in max(scores, key=scores.__getitem__)]
 
 
 def findings(results: Path = runtime.RESULTS) -> str:

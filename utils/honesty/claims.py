@@ -49,10 +49,20 @@ def possible_at(accuracy: str | float | Decimal, dataset: str) -> pd.DataFrame:
 
 
 def possible_counts(accuracy: Decimal, n: int) -> dict[str, range]:
-    """Find the numbers of correct answers among n faces that give a percentage to its decimals.
+    """Find the numbers of correct answers among n faces that give a figure to its decimals.
 
-    Returned are those of 0 … n by how a share becomes a figure: "half up", "half even", or, rarely,
-    "truncated". It solves, in whole numbers, for k: 100 k / n lies in the interval that becomes it.
+    Parameters
+    ----------
+    accuracy : Decimal
+        In percent, 0 … 100; its decimals count.
+    n : int
+        Test faces, 1 or more.
+
+    Returns
+    -------
+    dict of str to range
+        The counts 0 … n that become this figure, by how a share becomes one: "half up",
+        "half even", or, rarely, "truncated"; empty where none do.
     """
     decimals = _places(accuracy)
     units, scale = int(accuracy.scaleb(decimals)), 100 * 10**decimals
