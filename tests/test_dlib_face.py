@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from utils import faces, models, runtime
+from utils import faces, models, runtime, sample
 from utils.models import dlib_face
 from utils.runtime import ModelError
 
@@ -96,6 +96,21 @@ def test_the_network_computes_what_the_file_says(stand_in, shape):
     model = models.build("dlib_face", shape, weights=str(path), stages=3)
     expected = by_hand(np.broadcast_to(images, (2, *shape[:2], 3)), tensors, 3)
     assert features(model, images) == pytest.approx(expected, abs=1e-4, rel=1e-4)
+
+
+def test_batch_normalization_begins_as_the_identity(stand_in):
+    import keras
+
+    faces = sample.render_rows(dlib_face.CALIBRATION_FACES).images[..., None].astype(np.float32)
+    settings = {"weights": str(stand_in[0]), "stages": 1}
+    plain = models.build("dlib_face", (48, 48, 1), **settings)
+    normalized = models.build("dlib_face", (48, 48, 1), normalization=True, **settings)
+    expected = features(plain, faces)
+    assert features(normalized, faces) == pytest.approx(expected, abs=1e-4)
+    mean = keras.Model(normalized.input, normalized.get_layer("mean").output)
+    assert mean(faces, training=True).numpy() == pytest.approx(expected, abs=1e-4)
+    kinds = [type(layer).__name__ for layer in normalized.layers]
+    assert kinds.count("BatchNormalization") == kinds.count("Conv2D") == 7
 
 
 def test_the_tensors_are_read_as_they_were_written(stand_in):
