@@ -6,13 +6,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from experiments import speed
 from tools import readme as report
 from utils import evaluation, records, runtime
 from utils.expressions import EXPRESSIONS
 from utils.runtime import DataError
 
 
-def record(folder, *, seed=0, dataset="fer2013", copies=0, balance="smote", accuracy=0.7):
+def record(
+    folder, *, seed=0, dataset="fer2013", copies=0, balance="smote", accuracy=0.7, **settings
+):
     """Write a finished run whose test accuracy is known: 100 faces."""
     rng = np.random.default_rng(seed)
     labels = rng.integers(0, 7, 100)
@@ -28,7 +31,8 @@ def record(folder, *, seed=0, dataset="fer2013", copies=0, balance="smote", accu
         "fingerprint": "f" * 64,
         "seed": seed,
         "epochs": 3,
-        "settings": {"balance": balance, "seed": seed},
+        "settings": {"balance": balance, "seed": seed, **settings},
+        "rows": {"training_balanced": 1200},
         "expressions": list(EXPRESSIONS),
         "hardware": "NVIDIA H100 and 16 cores of a processor",
     }
@@ -103,6 +107,31 @@ def test_together_are_those_that_correct_each_other_on_validation_faces(tmp_path
     runs = [records.load(run.folder) for run in runs]
     assert [run.name for run in report.together(runs)] == ["cnn5-0", "cnn5-1", "cnn5-2"]
     assert [run.name for run in report.together(runs[2:], most=1)] == ["cnn5-2"]
+
+
+def test_minutes_are_those_of_all_that_taught_and_dearer_but_no_better_runs_are_left_out(tmp_path):
+    record(tmp_path / "cnn5-slow", accuracy=0.5)
+    record(tmp_path / "cnn5-fast", accuracy=0.5)
+    record(tmp_path / "cnn5-second", accuracy=0.4)
+    names = {"teachers": ["cnn5-fast", "cnn5-slow"], "initial_weights": "cnn5-fast"}
+    record(tmp_path / "cnn5-taught", **names)
+    record(tmp_path / "cnn5-from-expw", accuracy=0.9, initial_weights="cnn5-expw")
+    record(tmp_path / "dlib_face", accuracy=0.9, network={"weights": "some.dat"})
+    rates = {"cnn5-slow": 10, "cnn5-fast": 60, "cnn5-second": 30, "cnn5-taught": 20}
+    timings = [
+        {"case": name, "unit": "faces", "comparisons": []}
+        | {"amounts": {name: rate}, "seconds": {name: [1.0]}}
+        for name, rate in rates.items()
+    ]
+    parts = {"recipes": {"timings": timings, "growths": []}}
+    machine = {"hardware": "a machine", "backend": "tensorflow", "accelerator": False}
+    path = speed.record_path("xeon-amx", tmp_path)
+    path.parent.mkdir()
+    speed.write(path, {**machine, "parts": parts})
+    _, _, first, second = report.minutes(tmp_path).splitlines()
+    assert first.startswith("| 1 | `cnn5-fast` | 50.0 | **50.0** (")
+    # Three epochs of 1,200 faces: 6 minutes of the slow one, 1 of the fast, 3 of its own.
+    assert second.startswith("| 10 | `cnn5-taught` | 70.0 | **70.0** (")
 
 
 def test_runs_on_sample_faces_and_unfinished_ones_are_left_out(tmp_path):

@@ -141,8 +141,7 @@ def best(results: Path = runtime.RESULTS) -> str:
             there = evaluation.summary(records.load_evaluation(away).predictions)
             elsewhere = f"{100 * there.accuracy:.1f}"
         settings = training.settings_from_record(run.info["settings"])
-        options = {name: value for name, value in settings.network.items() if name != "weights"}
-        size = models.build(settings.model, **options).count_params()
+        size = models.build(settings.model, **settings.without_weights()).count_params()
         rows.append(
             (
                 f"[`{run.name}`](results/{run.name}){_outside(settings)}",
@@ -174,51 +173,87 @@ def together(runs: Sequence[records.Run], most: int = 4) -> list[records.Run]:
     return [runs[at] for at in max(scores, key=scores.__getitem__)]
 
 
-def findings(results: Path = runtime.RESULTS) -> str:
-    """Say what the table's rows on FER2013 come to."""
-    names = ("cnn5-fer2013-none", "cnn5-fer2013-smote", "resnet8-fer2013-80-epochs")
-    plain, smote, resnet8 = (records.load(name, results) for name in names)
-    taught = records.load("resnet8-fer2013-distilled", results)
-    twice = records.load("resnet8-fer2013-distilled-twice", results)
+def minutes(results: Path = runtime.RESULTS) -> str:
+    """List what time buys on FER2013: each choice that validation prefers to all that cost less.
+
+    Choices are the single runs, and those that `together` chooses. Counted are minutes of
+    two idle cores (`experiments.speed recipes`), those of the runs that started or taught a run
+    included.
+    """
+    runs = {run.name: run for run in _from_scratch(results)}
     rates = speed.rates_table(speed.read(speed.record_path("xeon-amx", results)))
-    rate = rates.set_index("way").loc[resnet8.name, "median"]
-    minutes = len(resnet8.history) * resnet8.info["rows"]["training_balanced"] / rate / 60
+    rates = rates.query("part == 'recipes'").set_index("way")["median"]
+    cost = {
+        name: len(run.history) * run.info["rows"]["training_balanced"] / rates[name] / 60
+        for name, run in runs.items()
+    }
+
+    def family(name: str) -> set[str]:
+        settings = training.settings_from_record(runs[name].info["settings"])
+        before = {*settings.teachers, settings.initial_weights} - {""}
+        return {name}.union(*map(family, before))
+
+    def total(members: Sequence[records.Run]) -> float:
+        return sum(cost[name] for name in set().union(*(family(one.name) for one in members)))
+
+    rows, best = [("minutes", "network", "validation %", "accuracy %")], 0.0
+    for some in sorted([*([run] for run in runs.values()), together([*runs.values()])], key=total):
+        validation, test = (
+            evaluation.summary(evaluation.ensemble({one.name: getattr(one, split) for one in some}))
+            for split in ("validation", "test")
+        )
+        if validation.accuracy > best:
+            best = validation.accuracy
+            names = " + ".join(f"`{one.name}`" for one in some)
+            accuracy = _share([test.accuracy], test.interval)
+            rows.append((f"{total(some):.0f}", names, f"{100 * best:.1f}", accuracy))
+    return _markdown(rows)
+
+
+def _from_scratch(results: Path) -> list[records.Run]:
+    """Load the finished runs on FER2013 behind which no other faces stand."""
+    own = [run for run in recorded(results) if run.info["dataset"] == "fer2013"]
+    names = {"", *(run.name for run in own)}
+    told = [training.settings_from_record(run.info["settings"]) for run in own]
+    return [
+        run
+        for run, settings in zip(own, told, strict=True)
+        if not settings.network.get("weights") and settings.initial_weights in names
+    ]
+
+
+def findings(results: Path = runtime.RESULTS) -> str:
+    """Say what the tables' rows on FER2013 come to."""
+    plain, smote, taught, twice = (
+        records.load(name, results)
+        for name in (
+            "cnn5-fer2013-none",
+            "cnn5-fer2013-smote",
+            "resnet8-fer2013-distilled",
+            "resnet8-fer2013-distilled-twice",
+        )
+    )
     alone, both = evaluation.summary(plain.test), evaluation.summary(smote.test)
     unseen = [run.test.where(~run.test.copies) for run in (plain, smote)]
     points = 100 * (both.accuracy_without_copies - alone.accuracy_without_copies)
-    p = evaluation.difference(plain.test, smote.test).p
     recall = [evaluation.report(run.test)["recall"]["disgust"] for run in (plain, smote)]
-    learned = evaluation.difference(taught.test, resnet8.test).p
     used, before = (evaluation.summary(run.test_in_use()) for run in (twice, taught))
     runs = [run for run in recorded(results) if run.info["dataset"] == "fer2013"]
-    scratch = [
-        run for run in runs if not _outside(training.settings_from_record(run.info["settings"]))
-    ]
-    (ours, right), (with_outside, more) = (
-        (members, evaluation.summary(evaluation.ensemble({one.name: one.test for one in members})))
-        for members in (together(scratch), together(runs))
-    )
-    named, other = (
-        f"{', '.join(f'`{one.name}`' for one in members[:-1])} and `{members[-1].name}`"
-        for members in (ours, with_outside)
-    )
+    members = together(runs)
+    found = evaluation.summary(evaluation.ensemble({one.name: one.test for one in members}))
+    named = [f"`{one.name}`" for one in members]
     away = records.load_evaluation(plain.folder / "on-expw-test.json").predictions
     return textwrap.fill(
         f"SMOTE takes `cnn5` from {alone.accuracy:.1%} to {both.accuracy:.1%} (McNemar's test: "
-        f"p = {p:.3f}), but without the copies {points:.1f} points are left "
-        f"(p = {evaluation.difference(*unseen).p:.2f}); the recall of *disgust*, the rarest class, "
-        f"goes from {recall[0]:.0%} to {recall[1]:.0%}, one seed each. `resnet8`, "
-        f"{minutes:.0f} minutes of two idle cores, shown ten views of each face, is right on "
-        f"{evaluation.summary(resnet8.test).accuracy:.1%}. A copy of it, taught by it and by "
-        f"`cnn5` with SMOTE for {len(taught.history)} epochs more, is right on "
-        f"{evaluation.summary(taught.test).accuracy:.1%} (p = {learned:.2f}); taught again for "
-        f"{len(twice.history)}, by the same two and `resnet8-fer2013-one-hour`, on "
-        f"{evaluation.summary(twice.test).accuracy:.1%}, and in two views, as `predict.py` shows "
-        f"it a face, on {used.accuracy:.1%} (before: {before.accuracy:.1%}). Averaged, the best of "
-        f"all sets of up to four of the {len(scratch)} runs on the validation split, {named}, are "
-        f"right on {right.accuracy:.1%}; where a network that has seen other faces may take part, "
-        f"{other} on {more.accuracy:.1%}. On other photos (ExpW, {len(away):,} faces, as many of "
-        f"each class) `cnn5` without SMOTE is right on {evaluation.summary(away).accuracy:.1%}.",
+        f"p = {evaluation.difference(plain.test, smote.test).p:.3f}), but without the copies "
+        f"{points:.1f} points are left (p = {evaluation.difference(*unseen).p:.2f}); the recall "
+        f"of *disgust*, the rarest class, goes from {recall[0]:.0%} to {recall[1]:.0%}, one seed "
+        f"each. `predict.py` uses `{twice.name}`: {used.accuracy:.1%} in the two views in which "
+        f"it shows it a face (`{taught.name}`, which was taught once: {before.accuracy:.1%}). "
+        f"Where networks that have seen other faces may take part, {', '.join(named[:-1])} and "
+        f"{named[-1]} together are right on {found.accuracy:.1%}. On other photos (ExpW, "
+        f"{len(away):,} faces, as many of each class) `cnn5` without SMOTE is right on "
+        f"{evaluation.summary(away).accuracy:.1%}.",
         100,
         break_on_hyphens=False,
     )
@@ -284,6 +319,7 @@ PARTS: dict[Path, dict[str, Callable[[], str]]] = {
     README: {
         "mistakes": mistakes_paragraph,
         "best": best,
+        "minutes": minutes,
         "findings": findings,
         "notebooks": notebook_table,
     },

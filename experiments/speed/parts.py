@@ -25,10 +25,12 @@ from utils import (
     films,
     models,
     photos,
+    records,
     runtime,
     training,
 )
 from utils.datasets import FaceDataset
+from utils.expressions import EXPRESSIONS
 
 FER2013_ROWS, FER2013_TRAINING = 35_887, 28_709
 #: Seconds, and megabytes held beyond the start, None where the system does not tell.
@@ -71,7 +73,12 @@ QUICK = Sizes(
     networks=("cnn5",),
     normalized="cnn5",
     operations=1e6,
-    recipe={"model": "cnn3", "network": {"filters": (4, 4, 4), "dense": 8}, "size": 16},
+    recipe={
+        "model": "cnn3",
+        "network": {"filters": (4, 4, 4), "dense": 8},
+        "size": 16,
+        "teachers": (),
+    },
     product=64,
     calls=2,
     batches=(4,),
@@ -445,8 +452,8 @@ def use(sizes: Sizes, data: str) -> list[dict]:
 
 def _network(settings: training.Settings, *, fused: bool):
     """Build a network of random numbers with the layers of `utils.layers`, or with Keras's own."""
-    options = {name: value for name, value in settings.network.items() if name != "weights"}
-    network = models.build(settings.model, (settings.size, settings.size, 1), **options)
+    shape = (settings.size, settings.size, 1)
+    network = models.build(settings.model, shape, **settings.without_weights())
     return models.with_dtype(network, settings.precision, fused=fused)
 
 
@@ -483,17 +490,30 @@ def _epoch(model, *inputs: Any, **options: Any) -> Callable[[], float]:
     return epoch
 
 
+def settings_of(run: str) -> training.Settings:
+    """Return the settings of a recorded run."""
+    return training.settings_from_record(records.load(run).info["settings"])
+
+
 def trainer(
     settings: training.Settings, count: int, *, fused: bool = True, **options: Any
 ) -> Callable[[], float]:
-    """Put together what `training.train` fits, on noise; an epoch a call, without validation."""
+    """Put together what `training.train` fits, on noise; an epoch a call, without validation.
+
+    Networks that teach are recorded runs', of random numbers too.
+    """
     from utils.training.fit import compile_model
     from utils.training.model import Batches, TrainingModel
+    from utils.training.transfer import mean_answer
 
+    taught_by = [settings_of(name) for name in settings.teachers]
+    teachers = [models.Classifier(_network(one, fused=False), EXPRESSIONS) for one in taught_by]
+    teach = mean_answer(teachers, settings.precision)
     batches = Batches(*_noise(count, settings.size), batch_size=settings.batch_size, seed=0)
     layers = augment.layers_before(**settings.augmentation())
     mixing = augment.mixing_layer(mixup=settings.mixup, cutmix=settings.cutmix)
-    model = TrainingModel(_network(settings, fused=fused), layers, mixing)
+    network, share = _network(settings, fused=fused), settings.distillation_weight
+    model = TrainingModel(network, layers, mixing, teach, share)
     compile_model(model, settings, len(batches), epochs=2, fine_tuning=False)
     return _epoch(model, batches, **options)
 
@@ -542,15 +562,11 @@ def recipes(sizes: Sizes, data: str) -> list[dict]:
     A record's seconds hold whatever else its machine did; these, on one machine at one time, say
     what an epoch costs (`speed.accuracy_by_time`).
     """
-    from utils import records
-
     found = []
     for name in records.names(runtime.RESULTS):
-        info = records.load(name).info
-        told = training.settings_from_record(info["settings"])
-        if info["dataset"] != "fer2013" or told.teachers:
+        if records.load(name).info["dataset"] != "fer2013":
             continue
-        told = dataclasses.replace(told, initial_weights="", **sizes.recipe)
+        told = dataclasses.replace(settings_of(name), initial_weights="", **sizes.recipe)
         count = max(sizes.faces // 2, told.batch_size)
         ways = {name: (count, trainer(told, count))}
         found.append(timed(f"{name}, its recipe", ways, [], sizes.loads, **_about(told)))

@@ -97,6 +97,10 @@ class Settings:
         models.find_network(self.model)
         return self
 
+    def without_weights(self) -> dict[str, Any]:
+        """Return the network's own settings but the file that its weights are read from."""
+        return {name: value for name, value in self.network.items() if name != "weights"}
+
     def augmentation(self) -> dict[str, Any]:
         """Return the settings that `augment.layers_before` takes."""
         names = ("rotation", "zoom", "shift", "flip", "brightness", "contrast", "erasing", "seed")
