@@ -132,6 +132,9 @@ def test_minutes_are_those_of_all_that_taught_and_dearer_but_no_better_runs_are_
     assert first.startswith("| 1 | `cnn5-fast` | 50.0 | **50.0** (")
     # Three epochs of 1,200 faces: 6 minutes of the slow one, 1 of the fast, 3 of its own.
     assert second.startswith("| 10 | `cnn5-taught` | 70.0 | **70.0** (")
+    record(tmp_path / "cnn5-new")
+    with pytest.raises(DataError, match="no time of cnn5-new"):
+        report.minutes(tmp_path)
 
 
 def test_runs_on_sample_faces_and_unfinished_ones_are_left_out(tmp_path):

@@ -179,10 +179,21 @@ def minutes(results: Path = runtime.RESULTS) -> str:
     Choices are the single runs, and those that `together` chooses. Counted are minutes of
     two idle cores (`experiments.speed recipes`), those of the runs that started or taught a run
     included.
+
+    Raises
+    ------
+    DataError
+        When a run's step has not been timed.
     """
     runs = {run.name: run for run in _from_scratch(results)}
-    rates = speed.rates_table(speed.read(speed.record_path("xeon-amx", results)))
-    rates = rates.query("part == 'recipes'").set_index("way")["median"]
+    path = speed.record_path("xeon-amx", results)
+    rates = speed.rates_table(speed.read(path)).query("part == 'recipes'")
+    rates = rates.set_index("way")["median"]
+    if untimed := sorted(set(runs) - set(rates.index)):
+        raise DataError(
+            f"{path.name} has no time of {untimed[0]}: python -m experiments.speed recipes "
+            "--record xeon-amx"
+        )
     cost = {
         name: len(run.history) * run.info["rows"]["training_balanced"] / rates[name] / 60
         for name, run in runs.items()

@@ -73,12 +73,7 @@ QUICK = Sizes(
     networks=("cnn5",),
     normalized="cnn5",
     operations=1e6,
-    recipe={
-        "model": "cnn3",
-        "network": {"filters": (4, 4, 4), "dense": 8},
-        "size": 16,
-        "teachers": (),
-    },
+    recipe={"model": "cnn3", "network": {"filters": (4, 4, 4), "dense": 8}, "size": 16},
     product=64,
     calls=2,
     batches=(4,),
