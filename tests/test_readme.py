@@ -117,6 +117,7 @@ def test_minutes_are_those_of_all_that_taught_and_dearer_but_no_better_runs_are_
     record(tmp_path / "cnn5-taught", **names)
     record(tmp_path / "cnn5-from-expw", accuracy=0.9, initial_weights="cnn5-expw")
     record(tmp_path / "dlib_face", accuracy=0.9, network={"weights": "some.dat"})
+    record(tmp_path / "cnn5-taught-by-others", accuracy=0.9, teachers=["dlib_face"])
     rates = {"cnn5-slow": 10, "cnn5-fast": 60, "cnn5-second": 30, "cnn5-taught": 20}
     timings = [
         {"case": name, "unit": "faces", "comparisons": []}

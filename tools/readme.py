@@ -126,7 +126,7 @@ def best(results: Path = runtime.RESULTS) -> str:
 
     "Other photos" are ExpW's test faces, where the network has been asked about them.
     """
-    runs = [run for run in recorded(results) if run.info["dataset"] == "fer2013"]
+    runs = _on_fer2013(results).values()
     ranked = sorted(runs, key=lambda run: run.history["val_accuracy"].max(), reverse=True)
     chosen: dict[str, records.Run] = {}
     for run in ranked:
@@ -185,7 +185,7 @@ def minutes(results: Path = runtime.RESULTS) -> str:
     DataError
         When a run's step has not been timed.
     """
-    runs = {run.name: run for run in _from_scratch(results)}
+    runs = _from_scratch(results)
     path = speed.record_path("xeon-amx", results)
     rates = speed.rates_table(speed.read(path)).query("part == 'recipes'")
     rates = rates.set_index("way")["median"]
@@ -200,9 +200,7 @@ def minutes(results: Path = runtime.RESULTS) -> str:
     }
 
     def family(name: str) -> set[str]:
-        settings = training.settings_from_record(runs[name].info["settings"])
-        before = {*settings.teachers, settings.initial_weights} - {""}
-        return {name}.union(*map(family, before))
+        return {name}.union(*map(family, _before(runs[name])))
 
     def total(members: Sequence[records.Run]) -> float:
         return sum(cost[name] for name in set().union(*(family(one.name) for one in members)))
@@ -221,16 +219,28 @@ def minutes(results: Path = runtime.RESULTS) -> str:
     return _markdown(rows)
 
 
-def _from_scratch(results: Path) -> list[records.Run]:
-    """Load the finished runs on FER2013 behind which no other faces stand."""
-    own = [run for run in recorded(results) if run.info["dataset"] == "fer2013"]
-    names = {"", *(run.name for run in own)}
-    told = [training.settings_from_record(run.info["settings"]) for run in own]
-    return [
-        run
-        for run, settings in zip(own, told, strict=True)
-        if not settings.network.get("weights") and settings.initial_weights in names
-    ]
+def _before(run: records.Run) -> set[str]:
+    """Name the runs that started or taught this one."""
+    settings = training.settings_from_record(run.info["settings"])
+    return {*settings.teachers, settings.initial_weights} - {""}
+
+
+def _on_fer2013(results: Path) -> dict[str, records.Run]:
+    """Load the finished runs on FER2013, by name."""
+    return {run.name: run for run in recorded(results) if run.info["dataset"] == "fer2013"}
+
+
+def _from_scratch(results: Path) -> dict[str, records.Run]:
+    """Load the finished runs on FER2013 behind which no other faces stand, by name."""
+    runs = _on_fer2013(results)
+
+    def alone(name: str) -> bool:
+        if name not in runs:
+            return False
+        settings = training.settings_from_record(runs[name].info["settings"])
+        return not _outside(settings) and all(map(alone, _before(runs[name])))
+
+    return {name: run for name, run in runs.items() if alone(name)}
 
 
 def findings(results: Path = runtime.RESULTS) -> str:
@@ -249,8 +259,7 @@ def findings(results: Path = runtime.RESULTS) -> str:
     points = 100 * (both.accuracy_without_copies - alone.accuracy_without_copies)
     recall = [evaluation.report(run.test)["recall"]["disgust"] for run in (plain, smote)]
     used, before = (evaluation.summary(run.test_in_use()) for run in (twice, taught))
-    runs = [run for run in recorded(results) if run.info["dataset"] == "fer2013"]
-    members = together(runs)
+    members = together([*_on_fer2013(results).values()])
     found = evaluation.summary(evaluation.ensemble({one.name: one.test for one in members}))
     named = [f"`{one.name}`" for one in members]
     away = records.load_evaluation(plain.folder / "on-expw-test.json").predictions

@@ -71,8 +71,8 @@ def dlib_face(
         Share dropped before the softmax, 0 … 1.
     normalization : bool
         Whether each convolution is followed by batch normalization again, which lets the whole
-        network learn at a higher rate. It begins as the identity on `CALIBRATION_FACES` rendered
-        sample faces: their mean and deviation are its shift and its scale.
+        network learn at a higher rate. With ``weights`` it begins as the identity on
+        `CALIBRATION_FACES` rendered sample faces: their mean and deviation are its shift and scale.
 
     Raises
     ------
