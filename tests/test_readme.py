@@ -133,6 +133,18 @@ def test_minutes_are_those_of_all_that_taught_and_dearer_but_no_better_runs_are_
     assert first.startswith("| 1 | `cnn5-fast` | 50.0 | **50.0** (")
     # Three epochs of 1,200 faces: 6 minutes of the slow one, 1 of the fast, 3 of its own.
     assert second.startswith("| 10 | `cnn5-taught` | 70.0 | **70.0** (")
+    timing = {"case": "memory", "unit": "faces", "amounts": {"huge": 2, "usual": 2}}
+    timing |= {"seconds": {"huge": [1.0], "usual": [1.5]}, "settings": {"tunables": "some=1"}}
+    timing["comparisons"] = [{"name": "c", "fast": "huge", "slow": "usual", "aimed": False}]
+    parts["memory"] = {"timings": [timing], "growths": []}
+    parts["recipes"]["about"] = {"tunables": ""}
+    speed.write(path, {**machine, "parts": parts})
+    with pytest.raises(DataError, match="timed without GLIBC_TUNABLES=some=1"):
+        report.minutes(tmp_path)
+    parts["recipes"]["about"] = {"tunables": "some=1"}
+    speed.write(path, {**machine, "parts": parts})
+    assert "`GLIBC_TUNABLES=some=1`" in (told := report.minutes(tmp_path).splitlines()[-2:])[0]
+    assert told[-1].endswith("50% faster.")
     record(tmp_path / "cnn5-new")
     with pytest.raises(DataError, match="no time of cnn5-new"):
         report.minutes(tmp_path)

@@ -1,6 +1,7 @@
 """Speed: what is computed from recorded seconds, and that every part runs. Nothing is timed."""
 
 import copy
+import os
 import shutil
 from concurrent.futures.process import BrokenProcessPool
 
@@ -183,7 +184,7 @@ def run(folder, *names):
     command.main([*names, *given])
 
 
-ALONE = ("growth", "recipes")
+ALONE = ("growth", "memory", "recipes")
 
 
 @pytest.mark.parametrize("name", [name for name in command.TIMED if name not in ALONE])
@@ -204,6 +205,17 @@ def test_each_recorded_recipe_gets_a_rate(here, root, monkeypatch):
     table = speed.rates_table({"parts": {"recipes": {"timings": parts.recipes(parts.QUICK, "")}}})
     assert table["way"].tolist() == fer2013
     assert (table["low"] > 0).all()
+
+
+def test_memory_is_timed_in_processes_that_begin_with_each_setting(monkeypatch):
+    monkeypatch.setenv("GLIBC_TUNABLES", "own")
+    monkeypatch.setattr(
+        parts, "alone", lambda *task: (4.0 if os.environ["GLIBC_TUNABLES"] == "" else 2.0, None)
+    )
+    found = parts.memory(parts.QUICK, "sample")
+    assert found[0]["seconds"] == {"as it comes": [4.0], "huge pages": [2.0]}
+    assert speed.ratios_table(record_of(*found, part="memory"))["median"].tolist() == [2.0]
+    assert os.environ["GLIBC_TUNABLES"] == "own"
 
 
 @pytest.mark.slow

@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import gc
 import multiprocessing
+import os
 import tempfile
 import time
 import types
@@ -14,6 +15,7 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 
@@ -36,6 +38,9 @@ FER2013_ROWS, FER2013_TRAINING = 35_887, 28_709
 #: Seconds, and megabytes held beyond the start, None where the system does not tell.
 Cost = tuple[float, float | None]
 
+#: glibc's settings (``man mallopt``) under which it takes memory in huge pages and keeps some.
+HUGE_PAGES = "glibc.malloc.hugetlb=1:glibc.malloc.top_pad=268435456"
+
 #: How faces are given to a network: many in a call, or one.
 HOW = ("together", "singly")
 
@@ -52,6 +57,7 @@ class Sizes:
     cnn5: dict[str, Any] = dataclasses.field(default_factory=dict)  # its settings
     networks: tuple[str, ...] = ("cnn5", "resnet", "vgg16")  # whose operations are counted
     normalized: str = "best"  # whose layers are timed
+    pages: str = "resnet8"  # whose memory is
     operations: float = 1.5e12  # a repetition of those networks
     product: int = 2048  # side of the square matrices
     recipe: dict[str, Any] = dataclasses.field(default_factory=dict)  # changes to each
@@ -72,6 +78,7 @@ QUICK = Sizes(
     cnn5={"size": 32, "network": {"filters": [4] * 5, "dense": 16}},
     networks=("cnn5",),
     normalized="cnn5",
+    pages="cnn5",
     operations=1e6,
     recipe={"model": "cnn3", "network": {"filters": (4, 4, 4), "dense": 8}, "size": 16},
     product=64,
@@ -619,13 +626,33 @@ def arithmetic(sizes: Sizes, data: str) -> list[dict]:
     return found
 
 
-def sixteen_steps(rows: int, sizes: Sizes) -> Cost:
-    """Train 16 steps of `cnn5`, compiled before, from so many faces in memory."""
+def sixteen_steps(rows: int, sizes: Sizes, name: str = "cnn5") -> Cost:
+    """Train 16 steps of a network, compiled before, from so many faces in memory."""
     runtime.setup()
     base = _memory()
-    epoch = trainer(_settings("cnn5", sizes), rows, steps_per_epoch=16)
+    epoch = trainer(_settings(name, sizes), rows, steps_per_epoch=16)
     epoch()
     return _cost(epoch, base)
+
+
+def memory(sizes: Sizes, data: str) -> list[dict]:
+    """Time training steps with memory as glibc gives it, and with memory in huge pages.
+
+    glibc reads ``GLIBC_TUNABLES`` when a process starts: every turn is a process of its own. On a
+    system without glibc both ways are one.
+    """
+    told = _settings(sizes.pages, sizes)
+
+    def way(tunables: str) -> float:
+        with mock.patch.dict(os.environ, GLIBC_TUNABLES=tunables):
+            return alone(sixteen_steps, 16 * told.batch_size, sizes, sizes.pages)[0]
+
+    usual, huge = "as it comes", "huge pages"
+    amount = 16 * told.batch_size
+    ways = {usual: (amount, lambda: way("")), huge: (amount, lambda: way(HUGE_PAGES))}
+    compared = [("huge pages / as it comes", huge, usual)]
+    options = {"warm_up": 0, "tunables": HUGE_PAGES, **_about(told)}
+    return [timed(f"memory of {told.model}", ways, compared, sizes.loads, **options)]
 
 
 def evaluate(data: str, rows: int) -> Cost:
