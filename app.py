@@ -11,7 +11,6 @@ listens on 127.0.0.1, where only this machine reaches it; --host names another a
 
 from __future__ import annotations
 
-import argparse
 import ipaddress
 import socket
 import sys
@@ -183,9 +182,7 @@ def create(classifier: Any, about: dict[str, Any], *, host: str = "127.0.0.1") -
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Serve until Ctrl-C."""
-    parser = argparse.ArgumentParser(
-        prog="app.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = runtime.parser("app.py", __doc__)
     add = parser.add_argument
     add(
         "--model",

@@ -24,12 +24,7 @@ from utils.runtime import ModelError
 
 def parser() -> argparse.ArgumentParser:
     """Describe the command line."""
-    described = argparse.ArgumentParser(
-        prog="evaluate.py",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    described = runtime.parser("evaluate.py", __doc__, allow_abbrev=False)
     described.add_argument(
         "network", metavar="NETWORK", help="a released network, a run, or a .keras file"
     )

@@ -27,7 +27,6 @@ the others are read all the same. Exit code 0: everything was read; 1: a file co
 its end, or the network could not be loaded; 2: the command line is wrong.
 """
 
-import argparse
 import contextlib
 import json
 import os
@@ -54,9 +53,7 @@ def between(least: float, most: float, kind: type = float):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Read the photos and films that the command line names; return the exit code."""
-    parser = argparse.ArgumentParser(
-        prog="predict.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = runtime.parser("predict.py", __doc__)
     add = parser.add_argument
     add("files", nargs="*", metavar="FILE", help="photos, films, folders of photos, patterns")
     add("--camera", type=between(0, 99, int), metavar="N", help="a camera: 0 is the first")

@@ -20,11 +20,7 @@ from utils.training import devices
 
 def parser() -> argparse.ArgumentParser:
     """Describe the command line."""
-    described = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    described = runtime.parser(None, __doc__, allow_abbrev=False)
     what = described.add_argument_group("what to train on what")
     what.add_argument("--model", default="cnn5", choices=models.NETWORKS, help="default: cnn5")
     commands.add_data(what, default="sample")

@@ -10,7 +10,6 @@ are split wrongly on purpose, and their sources tell what each split gives away.
 
 from __future__ import annotations
 
-import argparse
 import shlex
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -328,11 +327,7 @@ def _write(folder: Path, rows: pd.DataFrame, answers: dict[str, np.ndarray]) -> 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Train what is missing, record it and print the table."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
-    parser = argparse.ArgumentParser(
-        prog="python -m experiments.mistakes",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = runtime.parser("python -m experiments.mistakes", __doc__)
     names = (*OFFICIAL, *PHOTOS)
     parser.add_argument("--data", default="sample", choices=tuple(datasets.LOADERS))
     parser.add_argument("--path", help="where the data lie, if not in data/raw/")

@@ -9,7 +9,6 @@ set beside those on another one.
 
 from __future__ import annotations
 
-import argparse
 import shlex
 import sys
 import time
@@ -48,11 +47,6 @@ class Answers:
     copies: np.ndarray = field(repr=False)
     expressions: tuple[str, ...]
     info: dict[str, Any] = field(default_factory=dict, repr=False)
-
-    def predictions(self, at: int) -> Predictions:
-        """Return one condition's answers, each with all its probability on one class."""
-        named = np.eye(len(self.expressions), dtype=np.float32)[self.predicted[at]]
-        return Predictions(named, self.labels, self.rows, self.copies, self.expressions)
 
 
 def ask(
@@ -105,33 +99,18 @@ def ask(
 def table(answers: Answers) -> pd.DataFrame:
     """Compute accuracy under every condition, and what it has lost against the clean faces.
 
-    Returns
-    -------
-    DataFrame
-        A row a condition, the clean one repeated in each corruption's curve, levels rising:
-        ``corruption``, ``level``, ``unit``, ``clean`` (whether it is the clean level), ``n``,
-        ``correct``, ``accuracy``, ``low``, ``high`` (Wilson's 95 % interval), ``n_without_copies``,
-        ``accuracy_without_copies`` (NaN where nothing is left), ``confidence``, and
-        ``difference``, ``difference_low``, ``difference_high``: accuracy less that of the same
-        faces as they are, with the interval for paired shares of `evaluation.difference`, much
-        narrower than the two intervals suggest. Shares are 0 … 1.
+    Returned is a row a condition, the clean one repeated in each corruption's curve, levels rising:
+    ``corruption``, ``level``, ``unit``, ``clean`` (whether it is the clean level), ``accuracy`` and
+    ``confidence`` (0 … 1), ``difference`` (accuracy less that of the same faces as they are).
     """
-    right, kept = answers.predicted == answers.labels, ~answers.copies
-    n, clean, found, start = len(answers.labels), answers.predictions(0), [], 1
+    accuracy, found, start = (answers.predicted == answers.labels).mean(axis=1), [], 1
     for one in answers.corruptions:
         places = {one.clean: 0, **{level: start + i for i, level in enumerate(one.levels)}}
         start += len(one.levels)
         for level, at in sorted(places.items()):
-            correct = int(right[at].sum())
-            shift = evaluation.difference(answers.predictions(at), clean)
             row = {"corruption": one.name, "level": level, "unit": one.unit, "clean": at == 0}
-            row |= {"n": n, "correct": correct, "accuracy": correct / n}
-            row["low"], row["high"] = evaluation.accuracy_interval(correct, n)
-            row["n_without_copies"] = int(kept.sum())
-            row["accuracy_without_copies"] = right[at][kept].mean() if kept.any() else np.nan
-            row |= {"confidence": answers.confidence[at], "difference": shift.difference}
-            row["difference_low"], row["difference_high"] = shift.interval
-            found.append(row)
+            row |= {"accuracy": accuracy[at], "confidence": answers.confidence[at]}
+            found.append({**row, "difference": accuracy[at] - accuracy[0]})
     return pd.DataFrame(found)
 
 
@@ -244,11 +223,7 @@ def sureness(
 def main(arguments: Sequence[str] | None = None) -> None:
     """Ask the networks, print a table of each, and record it where that was asked."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
-    parser = argparse.ArgumentParser(
-        prog="python -m experiments.robustness",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = runtime.parser("python -m experiments.robustness", __doc__)
     parser.add_argument("networks", metavar="NETWORK", nargs="+", help="released, a run, or .keras")
     parser.add_argument("--data", required=True, choices=tuple(datasets.LOADERS))
     parser.add_argument("--path", help="where the data lie, if not in data/raw/")

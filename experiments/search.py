@@ -11,7 +11,6 @@ in runs/ can be seen; one that Ctrl-C or an error ended waits for the next start
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import dataclasses
 import inspect
@@ -471,12 +470,7 @@ def _options(values: Mapping[str, Any]) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Search, print what came out, and record it where asked to."""
-    parser = argparse.ArgumentParser(
-        prog="python -m experiments.search",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    parser = runtime.parser("python -m experiments.search", __doc__, allow_abbrev=False)
     add = parser.add_argument
     add("--model", default="cnn3", choices=models.NETWORKS, help="default: cnn3")
     commands.add_data(parser, default="sample")

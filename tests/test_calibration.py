@@ -42,19 +42,18 @@ def test_reliability_holds_every_prediction_once(given_):
     right = (filled["accuracy"] * filled["count"]).sum()
     assert right == pytest.approx(evaluation.summary(given_).correct)
     assert table.loc[table["count"] == 0, ["confidence", "accuracy"]].isna().all().all()
-    # One bin's gap is the distance between mean confidence and accuracy, and a lower bound.
-    error = evaluation.calibration_error(given_)
-    assert evaluation.calibration_error(given_, 1) - 1e-12 <= error <= 1
+    # The distance between mean confidence and accuracy, as in a single bin, is a lower bound.
+    least = abs((filled["confidence"] * filled["count"]).sum() - right) / table["count"].sum()
+    assert least - 1e-12 <= evaluation.calibration_error(given_) <= 1
 
 
 def test_calibration_error_by_hand():
-    # Bins of a tenth: 0.62 and 0.68 share (0.6, 0.7], half of them right; 0.9 is always right.
-    given_ = two_class([0.62, 0.68, 0.9, 0.9], [1, 0, 1, 1])
-    expected = (2 * abs(0.65 - 0.5) + 2 * abs(0.9 - 1.0)) / 4
-    assert evaluation.calibration_error(given_, bins=10) == pytest.approx(expected)
-    assert evaluation.reliability_table(two_class([0.5, 1], [1, 1]), 4)["count"].tolist() == [
-        *(0, 1, 0, 1)  # a bin is closed above
-    ]
+    # Two share a bin, half of them right; 0.9 is always right.
+    given_ = two_class([0.61, 0.65, 0.9, 0.9], [1, 0, 1, 1])
+    expected = (2 * abs(0.63 - 0.5) + 2 * abs(0.9 - 1.0)) / 4
+    assert evaluation.calibration_error(given_) == pytest.approx(expected)
+    counts = evaluation.reliability_table(two_class([0.6, 1], [1, 1]))["count"]
+    assert counts[counts > 0].index.tolist() == [8, 14]  # a bin is closed above
 
 
 @given(predictions(), st.floats(0.01, 100))
@@ -119,7 +118,6 @@ def test_each_row_of_the_curve_is_what_its_threshold_gives(given_):
     for row in curve.itertuples():
         found = evaluation.at_threshold(given_, row.threshold)
         assert (found.answered, found.correct) == (row.answered, row.correct)
-        assert found.accuracy_interval == pytest.approx((row.low, row.high))
 
 
 @given(predictions(), st.floats(0.05, 0.95), st.floats(0.5, 0.99))
@@ -132,11 +130,9 @@ def test_the_threshold_is_the_lowest_that_will_do_and_certainty_costs(given_, ac
         assert (curve["accuracy"] < accuracy).all()
         assert found.answered == 0
         assert math.isnan(found.accuracy)
-        assert "none of" in str(found)
     else:
         assert found.accuracy >= accuracy
         assert (curve["accuracy"][curve["threshold"] < threshold] < accuracy).all()
-        assert "of them rightly" in str(found)
     assert evaluation.threshold_for(given_, accuracy, certainty=certainty) >= threshold
 
 
@@ -156,8 +152,6 @@ def test_a_guarantee_is_kept_and_a_plain_choice_is_not():
 
 def test_other_settings_are_refused():
     given_ = honest(10)
-    with pytest.raises(DataError, match="one bin"):
-        evaluation.calibration_error(given_, 0)
     for temperature in (0, -1, math.inf, math.nan):
         with pytest.raises(DataError, match="temperature above 0"):
             evaluation.with_temperature(given_, temperature)

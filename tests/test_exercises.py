@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from solutions import solved
 
 from tools import notebooks
 from utils import exercises
@@ -58,7 +59,7 @@ def test_every_solution_is_right(path, tmp_path):
     notebook = notebooks.read(path)
     copy = path.parent / f"solved-{path.name}"  # beside it: links and folders are as for a reader
     try:
-        notebooks.write(copy, notebooks.solved(notebook))
+        notebooks.write(copy, solved(notebook))
         executed = notebooks.execute(copy, tmp_path / path.name)
     finally:
         copy.unlink(missing_ok=True)

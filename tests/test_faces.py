@@ -277,8 +277,11 @@ def test_exif_orientation_is_applied_and_a_damaged_one_passed_over(tmp_path, mod
         wide = pixels.astype(np.uint16) * 257 if mode == "I;16" else np.stack([pixels] * 3, axis=2)
         exif = Image.Exif()
         exif[0x0112] = orientation
-        path = written(tmp_path, Image.fromarray(np.ascontiguousarray(wide)), exif=exif)
-        np.testing.assert_array_equal(faces.read_photo(path)[..., 0], upright)
+        # Pillow 13 itself turns a TIFF; one of 16 bits it garbles.
+        for ending in ("png", "tiff") if mode == "RGB" else ("png",):
+            image = Image.fromarray(np.ascontiguousarray(wide))
+            path = written(tmp_path, image, f"a.{ending}", exif=exif)
+            np.testing.assert_array_equal(faces.read_photo(path)[..., 0], upright)
     path = written(tmp_path, Image.new("RGB", (9, 5)), "a.jpg", exif=b"Exif\x00\x00II*\x00\xff\xff")
     assert faces.read_photo(path).shape == (5, 9, 3)
 

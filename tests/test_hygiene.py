@@ -9,6 +9,7 @@ import subprocess
 
 import pytest
 from PIL import Image
+from solutions import solved
 
 from tools import notebooks
 
@@ -211,14 +212,14 @@ def test_rules_that_nbval_drops_are_named(tmp_path, rules):
 
 
 def test_a_solution_takes_the_place_of_its_answer_and_of_nothing_else(good):
-    solved = notebooks.solved(good)
+    solutions = solved(good)
     changed = [
         cell["id"]
-        for cell, before in zip(solved["cells"], good["cells"], strict=True)
+        for cell, before in zip(solutions["cells"], good["cells"], strict=True)
         if cell != before
     ]
     assert changed == [f"03-exercise-{number}-answer" for number in (1, 2, 3)]
-    assert solved["cells"][8]["source"] == "answer = 3\n"
+    assert solutions["cells"][8]["source"] == "answer = 3\n"
 
 
 def test_schedule_is_read_from_the_head(good):

@@ -284,18 +284,6 @@ def schedule(cells: Sequence[dict]) -> tuple[int, int, str] | None:
     return (int(found[1]), int(found[2]), found[3]) if found else None
 
 
-def solved(notebook: dict[str, Any]) -> dict[str, Any]:
-    """Return a copy of a notebook in which each exercise's answer cell holds its solution."""
-    notebook = json.loads(json.dumps(notebook))
-    cells = {cell.get("id"): cell for cell in notebook["cells"]}
-    for identity, cell in cells.items():
-        solution = cells.get(str(identity).removesuffix("-answer") + "-solution")
-        if str(identity).endswith("-answer") and solution:
-            blocks = re.findall(r"```python\n(.*?)```", _source(solution), re.DOTALL)
-            cell["source"] = "\n".join(blocks)
-    return notebook
-
-
 def synchronized(notebook: dict[str, Any], name: str) -> dict[str, Any]:
     """Return a copy of the notebook of this file name with the shared parts as they should be.
 

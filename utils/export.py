@@ -9,7 +9,6 @@ calibrated on training faces, so it is written where FER2013 lies in data/raw.
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import io
 import json
@@ -231,9 +230,7 @@ def measure(
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Export as the command line says."""
-    parser = argparse.ArgumentParser(
-        "python -m utils.export", None, __doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
+    parser = runtime.parser("python -m utils.export", __doc__)
     add = parser.add_argument
     add("network", metavar="NAME", help="a released network, a run, or a .keras file")
     add("--to", type=Path, default=runtime.MODELS, metavar="FOLDER", help="default: models/")

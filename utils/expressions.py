@@ -40,20 +40,14 @@ RAFDB_EXPRESSIONS: tuple[str, ...] = (
 
 #: Every spelling of a class in folder names and vote columns, with the index it stands for.
 FOLDER_NAMES: dict[str, int] = {
-    "angry": 0,
-    "anger": 0,
-    "disgust": 1,
-    "disgusted": 1,
-    "fear": 2,
-    "fearful": 2,
-    "happy": 3,
-    "happiness": 3,
-    "sad": 4,
-    "sadness": 4,
-    "surprise": 5,
-    "surprised": 5,
-    "suprise": 5,  # so misspelled in the folders of several public copies
-    "neutral": 6,
+    word: place
+    for place, words in enumerate(
+        (
+            *("angry anger", "disgust disgusted", "fear fearful", "happy happiness"),
+            *("sad sadness", "surprise surprised suprise", "neutral"),  # sic, in public copies
+        )
+    )
+    for word in words.split()
 }
 
 #: One color an expression, the same in every figure: Okabe and Ito's palette (2008), which

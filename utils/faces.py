@@ -9,6 +9,7 @@ pixels, so that the face stays in the middle and keeps its proportions.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import io
 import math
@@ -42,9 +43,6 @@ LEANING = 60
 #: The file formats that `read_photo` opens: what cameras and browsers write. Pillow knows more,
 #: among them some that call other programs (EPS starts Ghostscript).
 PHOTO_FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF", "PPM")
-
-_ORIENTATION = 0x0112  # EXIF's tag; and Pillow's transposition that each of its values asks for
-_UPRIGHT = {2: 0, 3: 3, 4: 1, 5: 5, 6: 4, 7: 6, 8: 2}
 
 
 @dataclass(frozen=True)
@@ -419,12 +417,11 @@ def _require(pixels: np.ndarray, fits: bool, expected: str, *, stack: bool = Fal
 
 def _as_rgb(image: Any) -> np.ndarray:
     """Decode an opened Pillow picture to (height, width, 3) uint8, upright."""
-    from PIL import Image
+    from PIL import Image, ImageOps
 
-    try:
-        turn = _UPRIGHT.get(image.getexif().get(_ORIENTATION))
-    except Exception:  # damaged EXIF leaves the picture as it is
-        turn = None
+    image.load()
+    with contextlib.suppress(Exception):  # damaged EXIF leaves the picture as it is
+        ImageOps.exif_transpose(image, in_place=True)
     if image.mode.startswith("I"):
         wide = np.asarray(image)
         if wide.min() < 0 or wide.max() > 65_535:
@@ -438,10 +435,7 @@ def _as_rgb(image: Any) -> np.ndarray:
         layer = image.convert("RGBA")
         image = Image.new("RGBA", layer.size, "white")
         image.alpha_composite(layer)
-    image = image.convert("RGB")
-    if turn is not None:
-        image = image.transpose(turn)
-    return np.array(image, dtype=np.uint8)
+    return np.array(image.convert("RGB"), dtype=np.uint8)
 
 
 @functools.cache

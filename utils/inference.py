@@ -55,7 +55,7 @@ class Classifier:
         Parameters
         ----------
         images : numpy.ndarray
-            (n, height, width[, channels]), pixels of 0 … 255 at the network's size.
+            (n, height, width, channels), pixels of 0 … 255 at the network's size.
 
         Returns
         -------
@@ -69,8 +69,6 @@ class Classifier:
             probabilities.
         """
         shape = self.input_shape
-        if images.ndim == 3 and shape[2] == 1:
-            images = images[..., None]
         require_faces(images, shape)
         name = self.session.get_inputs()[0].name
         answers = [np.empty((0, len(self.expressions)), np.float32)]

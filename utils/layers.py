@@ -72,11 +72,6 @@ class RandomWarp(keras.layers.Layer):
         """Draw ``count`` numbers of -most … most."""
         return keras.random.uniform((count,), -most, most, seed=self.seed_generator)
 
-    def get_config(self) -> dict:
-        """Return what makes another layer like this one."""
-        own = {name: getattr(self, name) for name in ("rotation", "zoom", "shift", "flip")}
-        return {**super().get_config(), **own}
-
 
 def affine_rows(
     theta, zoom_rows, zoom_columns, shift_rows, shift_columns, flip, size: tuple[int, int]

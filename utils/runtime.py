@@ -6,6 +6,7 @@ anything imports Keras, because a backend is chosen at Keras's first import.
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import hashlib
 import io
@@ -20,7 +21,6 @@ import tempfile
 import traceback
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -50,23 +50,7 @@ class ModelError(ValueError):
     """A model file or record that is none of ours, or does not fit what is asked of it."""
 
 
-@dataclass(frozen=True)
-class Runtime:
-    """What `setup` has set.
-
-    Attributes
-    ----------
-    seed : int
-        The seed given to Python, NumPy and Keras.
-    backend : str
-        The Keras backend in use: "tensorflow", "jax" or "torch".
-    """
-
-    seed: int
-    backend: str
-
-
-def setup(seed: int = 0, *, backend: str | None = None, onednn: bool = True) -> Runtime:
+def setup(seed: int = 0, *, backend: str | None = None) -> None:
     """Start a session: quiet logs, one backend, one seed.
 
     Parameters
@@ -75,15 +59,6 @@ def setup(seed: int = 0, *, backend: str | None = None, onednn: bool = True) -> 
         Seeds Python's, NumPy's and Keras's random numbers (0 … 2³²-1).
     backend : {"tensorflow", "jax", "torch"}, optional
         The Keras backend; by default what ``KERAS_BACKEND`` says, else TensorFlow.
-    onednn : bool
-        Whether TensorFlow may use oneDNN's kernels on a processor: twice as fast, but sums are
-        taken in another order on another processor. A set ``TF_ENABLE_ONEDNN_OPTS`` has the
-        last word; the tests set it to 0.
-
-    Returns
-    -------
-    Runtime
-        What was set.
 
     Raises
     ------
@@ -101,7 +76,8 @@ def setup(seed: int = 0, *, backend: str | None = None, onednn: bool = True) -> 
         )
     # Both must stand before TensorFlow's first import, or its C++ side writes to stderr.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", str(int(onednn)))
+    # Twice as fast, but sums are taken in another order on another processor: the tests set 0.
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     os.environ["KERAS_BACKEND"] = backend
     logging.basicConfig(format="%(message)s", level=logging.INFO, stream=sys.stdout)
     # In a new home Matplotlib announces its font cache, in whichever cell draws first.
@@ -126,7 +102,6 @@ def setup(seed: int = 0, *, backend: str | None = None, onednn: bool = True) -> 
     random.seed(seed)
     np.random.seed(seed)
     keras.utils.set_random_seed(seed)
-    return Runtime(seed=seed, backend=backend)
 
 
 def run_command(main: Callable[[], int | None]) -> None:
@@ -171,6 +146,12 @@ def run_command(main: Callable[[], int | None]) -> None:
     except OSError:  # Python would write a traceback of its own while it shuts down
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     sys.exit(code)
+
+
+def parser(program: str | None, words: str, **how: Any) -> argparse.ArgumentParser:
+    """Begin a command line whose help is its module's own ``words``, line by line."""
+    kind = argparse.RawDescriptionHelpFormatter
+    return argparse.ArgumentParser(program, description=words, formatter_class=kind, **how)
 
 
 def _say(sentence: str) -> None:

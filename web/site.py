@@ -8,7 +8,6 @@ offline. Any web server can serve the folder, GitHub Pages too; to try it:
 
 from __future__ import annotations
 
-import argparse
 import base64
 import hashlib
 import json
@@ -145,9 +144,7 @@ def build(folder: Path, network: Path | None = None) -> list[str]:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Build as the command line says."""
-    parser = argparse.ArgumentParser(
-        "python -m web.site", None, __doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
+    parser = runtime.parser("python -m web.site", __doc__)
     add = parser.add_argument
     add("--model", type=Path, metavar="FILE", help="an .onnx file (default: the released network)")
     add("--to", type=Path, default=runtime.ROOT / "site", metavar="FOLDER", help="default: site/")

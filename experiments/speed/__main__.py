@@ -48,9 +48,7 @@ NAMES = [*TIMED, *COUNTED]
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure as the command line says."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
-    parser = argparse.ArgumentParser(
-        "python -m experiments.speed", None, __doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
+    parser = runtime.parser("python -m experiments.speed", __doc__)
     add = parser.add_argument
     add("part", nargs="*", metavar="PART", help=f"of {', '.join(NAMES)}")
     add("--quick", action="store_true", help="tiny: to see that everything runs")

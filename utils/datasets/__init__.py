@@ -1,6 +1,6 @@
 """FaceDataset, and the loaders that end in one: ``datasets.load("fer2013")``."""
 
-# ruff: noqa: F401
+# ruff: noqa: F401, I001
 
 from __future__ import annotations
 
@@ -9,15 +9,8 @@ import os
 from collections.abc import Sequence
 
 from utils.datasets import expw, folder, rendered, splits
-from utils.datasets.dataset import (
-    SPLITS,
-    USAGES,
-    FaceDataset,
-    contradictions,
-    copies_in_training,
-    first_copies,
-    summary,
-)
+from utils.datasets.dataset import SPLITS, USAGES, FaceDataset, contradictions
+from utils.datasets.dataset import copies_in_training, first_copies, summary
 from utils.datasets.ferplus import beside_fer2013, label_agreement, vote_shares
 from utils.datasets.registry import LOADERS
 from utils.runtime import DataError

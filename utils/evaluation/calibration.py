@@ -91,23 +91,10 @@ def coverage_curve(predictions: Predictions) -> pd.DataFrame:
 class Answered:
     """What is left when a network answers only where it is sure enough. Shares are 0 … 1."""
 
-    threshold: float  # the least probability of the predicted class at which it answers
-    n: int  # pictures
     answered: int
     correct: int
-    coverage: float  # answered / n
+    coverage: float  # answered / pictures
     accuracy: float  # correct / answered; NaN where it answers none
-    accuracy_interval: tuple[float, float]  # Wilson, 95 %
-
-    def __str__(self) -> str:
-        if self.answered == 0:
-            return f"answers none of {self.n:,}"
-        low, high = self.accuracy_interval
-        return (
-            f"answers {self.coverage:.1%} (from a probability of {self.threshold:.3f}), "
-            f"{self.accuracy:.1%} of them rightly "
-            f"({low:.1%} to {high:.1%}, {self.answered:,} of {self.n:,})"
-        )
 
 
 def at_threshold(predictions: Predictions, threshold: float) -> Answered:
@@ -119,11 +106,9 @@ def at_threshold(predictions: Predictions, threshold: float) -> Answered:
         raise DataError("expected a threshold, got NaN")
     checked = check(predictions)
     right = checked.correct[checked.confidence >= threshold]
-    n, answered, correct = len(checked), len(right), int(right.sum())
-    share, ends = math.nan, (math.nan, math.nan)
-    if answered:
-        share, ends = correct / answered, accuracy_interval(correct, answered)
-    return Answered(threshold, n, answered, correct, answered / n, share, ends)
+    answered, correct = len(right), int(right.sum())
+    share = correct / answered if answered else math.nan
+    return Answered(answered, correct, answered / len(checked), share)
 
 
 def threshold_for(

@@ -96,9 +96,9 @@ def require_share(value: float, what: str) -> None:
 
 
 def accuracy_interval(
-    correct: int | np.ndarray, n: int | np.ndarray, level: float = 0.95
+    correct: int | np.ndarray, n: int | np.ndarray
 ) -> tuple[float, float] | tuple[np.ndarray, np.ndarray]:
-    """Return Wilson's score interval (low, high) for ``correct`` right answers of ``n``.
+    """Return Wilson's 95 % score interval (low, high) for ``correct`` right answers of ``n``.
 
     It never leaves 0 … 1, and holds its level for few pictures and for shares near 0 or 1, where
     the textbook interval fails (Wilson 1927, JASA 22; Brown, Cai and DasGupta 2001, Statistical
@@ -106,11 +106,10 @@ def accuracy_interval(
     """
     from statsmodels.stats.proportion import proportion_confint
 
-    require_share(level, "a level")
     correct, n = np.asarray(correct), np.asarray(n)
     if not ((n >= 1) & (correct >= 0) & (correct <= n)).all():
         raise DataError(f"expected 0 … n right answers of n ≥ 1, got {correct} of {n}")
-    low, high = proportion_confint(correct, n, alpha=1 - level, method="wilson")
+    low, high = proportion_confint(correct, n, method="wilson")
     # Rounding may put an end a few 1e-17 on the wrong side.
     low, high = np.clip(low, 0, correct / n), np.clip(high, correct / n, 1)
     return (low, high) if np.ndim(low) else (float(low), float(high))
@@ -125,11 +124,6 @@ def confusion(predictions: Predictions) -> np.ndarray:
     return confusion_matrix(checked.labels, checked.predicted, labels=classes)
 
 
-def row_shares(counts: np.ndarray) -> np.ndarray:
-    """Divide each row of a confusion matrix by its sum: (k, k), 0 … 1; an empty row stays 0."""
-    return counts / np.maximum(np.sum(counts, axis=1, keepdims=True), 1)
-
-
 def most_confused(predictions: Predictions, k: int = 5) -> pd.DataFrame:
     """List the k commonest mistakes, the commonest first; equal counts in the classes' order.
 
@@ -139,7 +133,7 @@ def most_confused(predictions: Predictions, k: int = 5) -> pd.DataFrame:
     wrong = np.where(np.eye(len(counts), dtype=bool), 0, counts)
     order = np.argsort(-wrong.ravel(), kind="stable")[: min(k, np.count_nonzero(wrong))]
     true, said = np.unravel_index(order, wrong.shape)
-    share = row_shares(counts)[true, said]
+    share = counts[true, said] / counts.sum(axis=1)[true]
     return pd.DataFrame(
         {"true": names[true], "predicted": names[said], "count": wrong[true, said], "share": share}
     )
@@ -168,31 +162,29 @@ def report(predictions: Predictions) -> pd.DataFrame:
     return table.rename(columns={"f1-score": "f1"}).astype({"support": np.int64})
 
 
-def reliability_table(predictions: Predictions, bins: int = BINS) -> pd.DataFrame:
-    """Set how sure against how often right, in bins over 0 … 1, each open below, closed above.
+def reliability_table(predictions: Predictions) -> pd.DataFrame:
+    """Set how sure against how often right, in `BINS` bins over 0 … 1, open below, closed above.
 
     Columns ``low`` and ``high`` (a bin's edges), ``count`` (predictions in it), ``confidence``
     (mean probability of the predicted class) and ``accuracy``, both NaN where a bin is empty.
     """
-    if bins < 1:
-        raise DataError(f"expected one bin or more, got {bins}")
     checked = check(predictions)
-    edges = np.linspace(0, 1, bins + 1)
+    edges = np.linspace(0, 1, BINS + 1)
     place = np.searchsorted(edges[1:-1], checked.confidence, side="left")
     answers = pd.DataFrame({"confidence": checked.confidence, "accuracy": checked.correct * 1.0})
     table = pd.DataFrame({"low": edges[:-1], "high": edges[1:]})
-    table["count"] = np.bincount(place, minlength=bins)
+    table["count"] = np.bincount(place, minlength=BINS)
     return table.join(answers.groupby(place).mean())
 
 
-def calibration_error(predictions: Predictions, bins: int = BINS) -> float:
+def calibration_error(predictions: Predictions) -> float:
     """Return the expected calibration error, 0 … 1 (Guo et al. 2017, ICML).
 
     The mean distance between confidence and accuracy over the bins of `reliability_table`, each
     weighted by its predictions. Too sure and not sure enough cancel within a bin; and chance alone
     makes every gap larger than 0: of 3,589 predictions, even perfect ones get about 0.02.
     """
-    table = reliability_table(predictions, bins)
+    table = reliability_table(predictions)
     gaps = (table["confidence"] - table["accuracy"]).abs()
     return float((gaps * table["count"]).sum() / table["count"].sum())
 
@@ -204,20 +196,19 @@ def most_confident(
 
     Index ``rank`` from 1; ``position`` (place in the predictions), ``row`` (place in the source
     file, in whose order equals stand), ``true`` and ``predicted`` (names), ``probability`` of the
-    predicted and ``true_probability`` of the true class, ``correct``.
+    predicted class, ``correct``.
     """
     if k < 0:
         raise DataError(f"expected k of 0 or more, got {k}")
     checked = check(predictions)
-    names, places = np.array(checked.expressions, dtype=object), np.arange(len(checked))
+    names = np.array(checked.expressions, dtype=object)
     table = pd.DataFrame(
         {
-            "position": places,
+            "position": np.arange(len(checked)),
             "row": checked.rows,
             "true": names[checked.labels],
             "predicted": names[checked.predicted],
             "probability": checked.confidence,
-            "true_probability": checked.probabilities[places, checked.labels],
             "correct": checked.correct,
         }
     ).sort_values(["probability", "row"], ascending=[False, True])

@@ -19,28 +19,24 @@ def difference_forest(table: pd.DataFrame) -> Figure:
     Parameters
     ----------
     table : DataFrame
-        From `evaluation.compare_all`: columns ``difference``, ``low`` and ``high`` (shares,
-        -1 … 1) and, if it has them, ``p_holm``. Its index names each line; of an index with two
-        levels, "first − second".
+        From `evaluation.compare_all`: ``difference``, ``low`` and ``high`` (shares, -1 … 1) and
+        ``p_holm``; its index, of two levels, names each line "first − second".
 
     A dot is filled where the interval leaves zero out, and empty where it does not.
     """
-    style.require_columns(table, ("difference", "low", "high"), "differences")
+    style.require_columns(table, ("difference", "low", "high", "p_holm"), "differences")
     figure, ((axes,),) = style.sheet(8.5, 0.44 * len(table) + 1.4)
     axes.axvline(0, color=INK, linewidth=1.2, zorder=0.5)
     rows = 100 * table[["difference", "low", "high"]].to_numpy()
     said = ["{:+.1f}  ({:+.1f} to {:+.1f})".format(*row).replace("-", "−") for row in rows]
-    note = ""
-    if "p_holm" in table:
-        note = ";\np corrected for the number of pairs (Holm)"
-        p = ["p < 0.001" if one < 0.001 else f"p = {one:.3f}" for one in table["p_holm"]]
-        said = [f"{text}   {one}" for text, one in zip(said, p, strict=True)]
-    pairs = isinstance(table.index, pd.MultiIndex)
-    names = [" − ".join(map(str, name)) if pairs else name for name in table.index]
+    p = ["p < 0.001" if one < 0.001 else f"p = {one:.3f}" for one in table["p_holm"]]
+    said = [f"{text}   {one}" for text, one in zip(said, p, strict=True)]
+    names = [" − ".join(map(str, name)) for name in table.index]
     looks = [{"filled": low > 0 or high < 0} for _, low, high in rows]
     style.forest(axes, names, rows, said, looks)
     axes.margins(x=0.08)
-    axes.set_xlabel(f"difference in accuracy (points), with its 95% interval{note}")
+    note = "p corrected for the number of pairs (Holm)"
+    axes.set_xlabel(f"difference in accuracy (points), with its 95% interval;\n{note}")
     return figure
 
 
@@ -90,17 +86,15 @@ def reliability(table: pd.DataFrame | Mapping[str, pd.DataFrame]) -> Figure:
 
 
 @styled
-def coverage_curves(
-    curves: pd.DataFrame | Mapping[str, pd.DataFrame], *, wanted: float | None = None
-) -> Figure:
+def coverage_curves(curves: Mapping[str, pd.DataFrame], *, wanted: float) -> Figure:
     """Draw how often a network is right among the pictures it answers, most confident first.
 
     Parameters
     ----------
-    curves : DataFrame, or mapping of names to DataFrames
+    curves : mapping of names to DataFrames
         From `evaluation.coverage_curve`: coverage, answered, accuracy, low, high. Of the first,
         the 95 % band is drawn (the others' are much the same).
-    wanted : float, optional
+    wanted : float
         An accuracy, 0 … 1, to be marked by a line across.
 
     At the right end everything is answered: there stands the usual accuracy. A curve begins at
@@ -115,14 +109,12 @@ def coverage_curves(
         shown = 100 * shown[["coverage", "accuracy", "low", "high"]]
         if at == 0:
             band = {"color": look["color"], "alpha": 0.15, "linewidth": 0}
-            label = f"{name}: 95% interval" if name else "95% interval"
-            axes.fill_between(shown["coverage"], shown["low"], shown["high"], label=label, **band)
-        last = shown["accuracy"].iloc[-1]
-        label = f"{name}: {last:.1f}% of all" if name else f"{last:.1f}% of all"
+            band["label"] = f"{name}: 95% interval"
+            axes.fill_between(shown["coverage"], shown["low"], shown["high"], **band)
+        label = f"{name}: {shown['accuracy'].iloc[-1]:.1f}% of all"
         axes.plot(shown["coverage"], shown["accuracy"], markevery=[-1], label=label, **look)
-    if wanted is not None:
-        line = {"color": QUIET, "linewidth": 1.3, "linestyle": style.DOTTED}
-        axes.axhline(100 * wanted, label=f"wanted: {wanted:.0%}", **line)
+    line = {"color": QUIET, "linewidth": 1.3, "linestyle": style.DOTTED}
+    axes.axhline(100 * wanted, label=f"wanted: {wanted:.0%}", **line)
     axes.set(xlabel="coverage: answered, most confident first (% of the pictures)")
     axes.set(xlim=(0, 101), ylabel="right (% of the answered)")
     axes.set_ylim(top=min(101.0, axes.get_ylim()[1]))

@@ -11,22 +11,12 @@ from matplotlib.lines import Line2D
 
 from utils.expressions import EXPRESSIONS
 from utils.figures import style
-from utils.figures.style import INK, Figure, color_of, styled
+from utils.figures.style import Figure, color_of, styled
 from utils.runtime import DataError
 
 
-def _class_bars(axes: Axes, names: Sequence[str], values: np.ndarray, label: str) -> None:
-    """Draw a bar for each expression in its color, the first at the top."""
-    import seaborn
-
-    colors = {"hue": names, "palette": [color_of(name) for name in names], "saturation": 1}
-    seaborn.barplot(x=values, y=names, ax=axes, legend=False, **colors)
-    style.name_lines(axes, names)
-    axes.set(xlabel=label, ylabel="")
-
-
 @styled
-def class_counts(counts: pd.DataFrame, *, same_scale: bool = True) -> Figure:
+def class_counts(counts: pd.DataFrame) -> Figure:
     """Draw how many pictures each expression has, a panel a column.
 
     Parameters
@@ -34,9 +24,9 @@ def class_counts(counts: pd.DataFrame, *, same_scale: bool = True) -> Figure:
     counts : DataFrame
         Index: expressions; columns: splits, or "before" and "after"; a column "all" beside
         others is left out.
-    same_scale : bool
-        Whether the panels share their scale; without it, each fills its own.
     """
+    import seaborn
+
     columns = [name for name in counts.columns if name != "all"] or list(counts.columns)
     style.require_some(columns, "counts")
     size = 1.3 + 3.0 * len(columns), 0.4 * len(counts) + 1.2
@@ -44,12 +34,14 @@ def class_counts(counts: pd.DataFrame, *, same_scale: bool = True) -> Figure:
     for axes, column in zip(panels, columns, strict=True):
         values = counts[column].to_numpy()
         total = max(1, values.sum())
-        _class_bars(axes, [str(name) for name in counts.index], values, "pictures")
+        look = {"palette": list(map(color_of, counts.index)), "saturation": 1, "legend": False}
+        seaborn.barplot(x=values, y=counts.index, hue=counts.index, ax=axes, **look)
+        style.name_lines(axes, counts.index)
+        axes.set(xlabel="pictures", ylabel="")
         for at, value in enumerate(values):
             axes.text(value, at, f" {value:,} · {value / total:.1%}", va="center", fontsize=10)
         axes.set_title(f"{column}: {values.sum():,}")
-        most = counts[columns].to_numpy().max() if same_scale else values.max()
-        axes.set_xlim(0, 1.75 * max(1, most))
+        axes.set_xlim(0, 1.75 * max(1, counts[columns].to_numpy().max()))
         style.whole_axis(axes.xaxis, 3)
     return figure
 
@@ -104,14 +96,12 @@ def confusion_matrix(
 
 
 @styled
-def per_class_bars(
-    reports: pd.DataFrame | Mapping[str, pd.DataFrame], *, metric: str = "f1"
-) -> Figure:
-    """Draw one metric of each expression: bars of one run, or dots of several with their values.
+def per_class_bars(reports: Mapping[str, pd.DataFrame], *, metric: str = "f1") -> Figure:
+    """Draw one metric of each expression: a dot a run, with its value.
 
     Parameters
     ----------
-    reports : DataFrame, or mapping of names to DataFrames
+    reports : mapping of names to DataFrames
         From `evaluation.report`: index expressions and "macro average", columns precision,
         recall, f1 (0 … 1) and support.
     metric : {"f1", "precision", "recall"}
@@ -127,20 +117,10 @@ def per_class_bars(
     table = table.loc[[*names, "macro average"]]
     lines = [f"{name}  (n = {first.loc[name, 'support']:,})" for name in names]
     figure, ((axes,),) = style.sheet(6.8 + 0.7 * len(reports), 0.48 * len(table) + 1.4)
-    if len(reports) > 1:
-        handles = _dots(axes, table)
-        style.name_lines(axes, [*lines, "macro average"])
-        axes.axhline(len(names) - 0.5, color="#9A9A9A", linewidth=0.8)
-        axes.set(xlabel=f"{metric.replace('f1', 'F1')} (each line's highest is bold)", ylabel="")
-    else:
-        _class_bars(axes, names, table.loc[names].to_numpy().ravel(), metric.replace("f1", "F1"))
-        axes.set_yticks(range(len(names)), lines)
-        for bars in axes.containers:
-            axes.bar_label(bars, fmt="%.2f", padding=4, backgroundcolor="white")
-        mean = table.loc["macro average"].item()
-        line = {"linewidth": 1.3, "linestyle": style.DASHED, "zorder": 0.5}
-        handles = [axes.axvline(mean, color=INK, label=f"macro average {mean:.3f}", **line)]
-        axes.set_xlim(0, 1.06)
+    handles = _dots(axes, table)
+    style.name_lines(axes, [*lines, "macro average"])
+    axes.axhline(len(names) - 0.5, color="#9A9A9A", linewidth=0.8)
+    axes.set(xlabel=f"{metric.replace('f1', 'F1')} (each line's highest is bold)", ylabel="")
     style.legend_below(figure, handles)
     return figure
 

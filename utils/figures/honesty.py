@@ -123,12 +123,7 @@ def _mistake(axes: Axes, place: int, row: tuple, honest: float) -> None:
 
 
 @styled
-def claims_against_reported(
-    claims: pd.DataFrame,
-    reported: pd.DataFrame,
-    *,
-    people: tuple[float, float] | None = (65.0, 5.0),
-) -> Figure:
+def claims_against_reported(claims: pd.DataFrame, reported: pd.DataFrame) -> Figure:
     """Draw claims above what has been reported, the highest at the top of its part.
 
     Parameters
@@ -139,8 +134,6 @@ def claims_against_reported(
     reported : DataFrame
         The same, and ``kind`` ("published", "measured" or "reproduced"), ``outside_data`` (true,
         false or missing: those with get an asterisk).
-    people : (float, float), optional
-        How often people agree with the labels: the middle and half the width, in percent.
     """
     columns = ["accuracy", "low", "high"]
     kinds = {
@@ -169,11 +162,8 @@ def claims_against_reported(
     looks += [kinds[kind] for kind in reported["kind"]]
     figure, ((axes,),) = style.sheet(8.5, 0.36 * len(names) + 1.9)
     style.forest(axes, names, rows.to_numpy(float), said, looks)
-    named = {}
-    if people:
-        middle, half = people
-        axes.axvspan(middle - half, middle + half, color="#EDEDED", zorder=0)
-        named[f"people {middle:.0f} ± {half:.0f}"] = middle
+    axes.axvspan(60, 70, color="#EDEDED", zorder=0)  # how often people agree with the labels
+    named = {"people 65 ± 5": 65.0}
     best = reported.loc[reported["kind"] == "reproduced", "accuracy"].max()
     if not np.isnan(best):
         named[f"best reproduced {best:.1f}"] = best

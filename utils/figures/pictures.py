@@ -67,25 +67,19 @@ def augmentation_examples(
 
 
 @styled
-def face_sheet(
-    images: np.ndarray,
-    labels: np.ndarray,
-    *,
-    per_class: int = 8,
-    expressions: Sequence[str] = EXPRESSIONS,
-) -> Figure:
+def face_sheet(images: np.ndarray, labels: np.ndarray, *, per_class: int = 8) -> Figure:
     """Show the first ``per_class`` faces of each expression, a row an expression.
 
     Parameters
     ----------
     images : (n, h, w[, 1 or 3]) uint8
-    labels : (n,) whole numbers, index into ``expressions``
+    labels : (n,) whole numbers, index into `EXPRESSIONS`
     """
     style.require_some(images, "images")
     style.require_same_length(len(images), labels=labels)
     height, width = np.asarray(images[0]).shape[:2]
     gap = max(1, height // 16)
-    down, across, rows = height + gap, width + gap, len(expressions)
+    down, across, rows = height + gap, width + gap, len(EXPRESSIONS)
     # One large picture is drawn some twenty times faster than a panel for each face.
     paper = np.full((rows * down - gap, per_class * across - gap, 3), 255, dtype=np.uint8)
     for row in range(rows):
@@ -96,10 +90,10 @@ def face_sheet(
     figure, ((axes,),) = style.sheet(0.92 * per_class + 1.1, high)
     axes.imshow(paper, interpolation="nearest")
     axes.set_xticks([])
-    axes.set_yticks([row * down + height / 2 for row in range(rows)], expressions)
+    axes.set_yticks([row * down + height / 2 for row in range(rows)], EXPRESSIONS)
     axes.tick_params(length=0, pad=12)
     axes.spines[:].set_visible(False)
-    for row, name in enumerate(expressions):
+    for row, name in enumerate(EXPRESSIONS):
         corner = (-1.6 * gap - 0.5, row * down - 0.5)
         axes.add_patch(Rectangle(corner, gap, height, color=color_of(name), clip_on=False))
     return figure
@@ -112,8 +106,6 @@ def smote_parents(
     parent_b: np.ndarray,
     weights: np.ndarray,
     labels: np.ndarray,
-    *,
-    expressions: Sequence[str] = EXPRESSIONS,
 ) -> Figure:
     """Show synthetic faces, framed, between their two parents, a column each.
 
@@ -122,14 +114,14 @@ def smote_parents(
     parent_a, synthetic, parent_b : (m, h, w[, 1 or 3]) uint8
     weights : (m,) float, 0 … 1
         How far each synthetic face has gone from its parent A to its parent B.
-    labels : (m,) whole numbers, index into ``expressions``
+    labels : (m,) whole numbers, index into `EXPRESSIONS`
     """
     style.require_some(synthetic, "synthetic")
     kinds = {"parent A": parent_a, "synthetic": synthetic, "parent B": parent_b}
     each = {**kinds, "weights": weights, "labels": labels}
     style.require_same_length(len(synthetic), **each)
     figure, cells = style.sheet(1.32 * len(labels) + 0.9, 5.0, 3, len(labels))
-    names = [expressions[int(label)] for label in labels]
+    names = [EXPRESSIONS[int(label)] for label in labels]
     for line, (kind, pictures) in zip(cells, kinds.items(), strict=True):
         for axes, picture, name in zip(line, pictures, names, strict=True):
             style.show(axes, picture, color_of(name) if kind == "synthetic" else None)
@@ -141,14 +133,13 @@ def smote_parents(
 
 
 @styled
-def top_predictions(images: Sequence[np.ndarray] | None, table: pd.DataFrame) -> Figure:
+def top_predictions(images: Sequence[np.ndarray], table: pd.DataFrame) -> Figure:
     """Show the most confident predictions, right (✓) and wrong (✗, red).
 
     Parameters
     ----------
-    images : sequence of (h, w[, 1 or 3]) uint8, or None
-        In the table's order, shown with captions. None gives a table: for pictures that may not
-        be shown.
+    images : sequence of (h, w[, 1 or 3]) uint8
+        In the table's order.
     table : DataFrame
         From `evaluation.most_confident`: row, true, predicted, probability (0 … 1), correct.
     """
@@ -156,29 +147,13 @@ def top_predictions(images: Sequence[np.ndarray] | None, table: pd.DataFrame) ->
     marks = np.where(table["correct"], "✓", "✗")
     # What is less than certain is never written as certain.
     chances = ["> 99.99%" if 0.99995 <= p < 1 else f"{p:.2%}" for p in table["probability"]]
-    if images is not None:
-        style.require_same_length(len(table), images=images)
-        said = [
-            f"{sign} {one.predicted}  {chance}\nlabel: {one.true}\nrow {one.row:,}"
-            for sign, chance, one in zip(marks, chances, table.itertuples(), strict=True)
-        ]
-        edges = {at: WRONG for at, sign in enumerate(marks) if sign == "✗"}
-        return _grid(images, said, 5, cell=1.85, edges=edges)
-    figure, ((axes,),) = style.sheet(7.2, 0.36 * len(table) + 1.0)
-    axes.set(xlim=(0, 1), ylim=(len(table) - 0.5, -1.5))
-    axes.axis("off")
-    rows = [f"{row:,}" for row in table["row"]]
-    cells_by = {"row": rows, "label": table["true"], "prediction": table["predicted"]}
-    cells_by |= {"probability": chances, "": marks}
-    ends = (0.13, 0.38, 0.66, 0.9, 0.98)
-    for end, (heading, cells) in zip(ends, cells_by.items(), strict=True):
-        axes.text(end, -1, heading, ha="right", va="center", fontweight="bold")
-        for at, (cell, sign) in enumerate(zip(cells, marks, strict=True)):
-            axes.text(end, at, cell, ha="right", va="center", color=INK if sign == "✓" else WRONG)
-            axes.axhline(at - 0.5, color="#E6E6E6", linewidth=0.8)
-            if heading in ("label", "prediction"):
-                axes.plot(end + 0.025, at, "s", color=color_of(cell), markersize=9)
-    return figure
+    style.require_same_length(len(table), images=images)
+    said = [
+        f"{sign} {one.predicted}  {chance}\nlabel: {one.true}\nrow {one.row:,}"
+        for sign, chance, one in zip(marks, chances, table.itertuples(), strict=True)
+    ]
+    edges = {at: WRONG for at, sign in enumerate(marks) if sign == "✗"}
+    return _grid(images, said, 5, cell=1.85, edges=edges)
 
 
 def annotated_photo(photo: np.ndarray, boxes: Sequence[Any], captions: Sequence[str]) -> np.ndarray:

@@ -121,12 +121,15 @@ def sheet(
 
 
 def forest(
-    axes: Axes, names: Sequence[str], rows: np.ndarray, said: Sequence[str], looks: Sequence = ()
+    axes: Axes, names: Sequence[str], rows: np.ndarray, said: Sequence[str], looks: Sequence
 ) -> None:
     """Draw a line for each row (value, low, high), its name at the left, its text at the right."""
     name_lines(axes, names)
-    for place, (values, text) in enumerate(zip(rows, said, strict=True)):
-        interval(axes, place, values, **(looks[place] if looks else {}))
+    for place, ((value, *ends), text, how) in enumerate(zip(rows, said, looks, strict=True)):
+        if np.isfinite(ends).all():
+            line = {"color": how.get("color", MAIN), "linewidth": 2.2, "alpha": 0.6, "zorder": 2}
+            axes.plot(ends, [place, place], **line)
+        axes.plot([value], [place], zorder=3, **mark(**how))
         beside(axes, place, text)
 
 
@@ -135,16 +138,6 @@ def look(at: int) -> dict[str, Any]:
     cycle = matplotlib.rcParams["axes.prop_cycle"].by_key()["color"]
     dashes = _DASHES[(at + at // len(cycle)) % len(_DASHES)]
     return {"color": cycle[at % len(cycle)], "linestyle": dashes, "marker": "osD^vPX"[at % 7]}
-
-
-def interval(
-    axes: Axes, place: float, values: Sequence[float], color: str = MAIN, **look: Any
-) -> None:
-    """Draw at a height a value and, unless NaN, its interval: (value, low, high)."""
-    value, low, high = values
-    if np.isfinite([low, high]).all():
-        axes.plot([low, high], [place, place], color=color, linewidth=2.2, alpha=0.6, zorder=2)
-    axes.plot([value], [place], zorder=3, **mark(color=color, **look))
 
 
 def mark(marker: str = "o", color: str = MAIN, filled: bool = True) -> dict[str, Any]:

@@ -16,7 +16,6 @@ data set. Found are exact and near copies between the splits (mirrored, brighten
 
 from __future__ import annotations
 
-import argparse
 import json
 import shlex
 import sys
@@ -452,11 +451,7 @@ def _load(path: str, **options) -> FaceDataset:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Examine, print what was found, write what is asked for."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    parser = argparse.ArgumentParser(
-        prog="python -m utils.honesty.audit",
-        description=__doc__.partition(">>>")[0],
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = runtime.parser("python -m utils.honesty.audit", __doc__.partition(">>>")[0])
     add = parser.add_argument
     add("path", metavar="PATH", help="a csv, a folder, or a data set's name")
     add("--threshold", type=float, default=THRESHOLD, help="of a near copy (%(default)s)")

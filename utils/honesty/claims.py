@@ -32,20 +32,14 @@ _AVERAGE = re.compile(r"accuracy|(micro|macro|weighted|samples) (avg|average)", 
 
 
 def possible_at(accuracy: str | float | Decimal, dataset: str) -> pd.DataFrame:
-    """List the known splits of a data set: ``split``, ``n``, ``possible``.
-
-    The last means by rounding to nearest; ``right_low`` and ``right_high`` are the correct
-    answers (nullable), ``roundings`` the names of those that allow it.
-    """
+    """List the known splits of a data set: ``split``, ``n``, ``possible`` (by rounding)."""
     value, dataset = _percentage(accuracy), known.known_dataset(dataset)
     rows = [
-        (split.name, split.n, *_summary(possible_counts(value, split.n)))
+        (split.name, split.n, _summary(possible_counts(value, split.n))[0])
         for split in known.KNOWN_SPLITS
         if split.dataset == dataset
     ]
-    names = ["split", "n", "possible", "right_low", "right_high", "roundings"]
-    table = pd.DataFrame(rows, columns=names)
-    return table.astype({"right_low": "Int64", "right_high": "Int64"})
+    return pd.DataFrame(rows, columns=["split", "n", "possible"])
 
 
 def possible_counts(accuracy: Decimal, n: int) -> dict[str, range]:

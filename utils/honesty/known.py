@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from utils import evaluation
+from utils.datasets.download import OFFICIAL_COUNTS
 from utils.expressions import EXPRESSIONS, FERPLUS_EXPRESSIONS
 from utils.runtime import DataError
 
@@ -23,13 +24,7 @@ TEST_FACES = {"fer2013": 3_589, "ferplus": 3_153}
 #: How often people agree with FER2013's labels, in percent: mean and spread (Goodfellow 2013).
 PEOPLE = (65.0, 5.0)
 
-#: FER2013's faces of each expression, by Usage: the challenge's own counts.
-FER2013_COUNTS = {
-    "Training": (3995, 436, 4097, 7215, 4830, 3171, 4965),
-    "PublicTest": (467, 56, 496, 895, 653, 415, 607),
-    "PrivateTest": (491, 55, 528, 879, 594, 416, 626),
-}
-#: The same without pictures that also stand in Training, bit for bit.
+#: FER2013's faces of each expression without pictures that also stand in Training, bit for bit.
 FER2013_WITHOUT_COPIES = {
     "PublicTest": (438, 41, 449, 866, 626, 301, 588),
     "PrivateTest": (454, 39, 481, 851, 577, 298, 601),
@@ -87,7 +82,7 @@ def _known_splits() -> tuple[KnownSplit, ...]:
             name = f"{percent} % of {of}"
             splits.append(KnownSplit(name, dataset, n, rounded, classes, 1, note))
 
-    training, public, private = FER2013_COUNTS.values()
+    training, public, private = OFFICIAL_COUNTS.values()
     whole = _sum(training, public, private)
     fixed("PrivateTest", "fer2013", private, "the official test split")
     fixed("PublicTest", "fer2013", public, "the official validation split")

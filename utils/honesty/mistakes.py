@@ -1,6 +1,6 @@
 """What the usual mistakes add to a figure: a catalogue, the record of their trainings, the table.
 
-`MISTAKES` says what is done wrong, why the figure then flatters, and what to do instead. One small
+`MISTAKES` says what is done wrong, and how the figure is then read. One small
 network was trained with one mistake at a time (`experiments.mistakes`); most mistakes need no
 training of their own, only another reading of the honest ones. ``results/mistakes-NAME/`` holds
 ``plan.json`` (protocol, data, sessions), ``runs.csv`` (`RUN_COLUMNS`) and ``honest-SEED.npz`` (the
@@ -57,8 +57,8 @@ class Mistake:
 
     ``variant`` and ``reading`` say of which trainings the figure is and how it is read from them
     (`read_figure`), ``base`` names the honest variant that it is compared with, ``control`` the one
-    that does the same thing after the split ("" where there is none), ``title`` stands in tables
-    and figures, and ``wrong``, ``why``, ``instead`` are a sentence each.
+    that does the same thing after the split ("" where there is none), and ``title`` stands in
+    tables and figures.
     """
 
     name: str
@@ -68,112 +68,41 @@ class Mistake:
     base: str
     control: str
     title: str
-    wrong: str
-    why: str
-    instead: str
 
 
-_CATALOGUE = (
-    (
-        ("copies_kept", "leak", HONEST, "all_rows", HONEST, ""),
-        "copies of training pictures kept in test",
-        "The test set is taken as it comes, though some of its pictures also stand in training.",
-        "A picture that was seen with its answer asks for memory; FER2013 came with such copies.",
-        "Give the accuracy also without the pictures whose exact copy is in training.",
-    ),
-    (
-        ("best_epoch_on_test", "choice", HONEST, "best_on_test", HONEST, ""),
-        "best epoch chosen on the test set",
-        "The network is tested after each epoch, and the highest of these accuracies reported.",
-        "The highest of many noisy figures is high partly by luck, which the next test set lacks.",
-        "Let the validation set choose the epoch; read the test set once, at the end.",
-    ),
-    (
-        ("pooled", "choice", HONEST, "pooled", HONEST, ""),
-        "validation and test pooled, the epoch chosen on them",
-        "PublicTest and PrivateTest become one test set, and early stopping watches it.",
-        "A set that stopped the training has had its say in the figure.",
-        "Keep PublicTest for choosing and PrivateTest for the figure: that is what they are for.",
-    ),
-    (
-        ("resplit", "leak", "resplit", "chosen", HONEST, ""),
-        "all rows split anew, at random",
-        "The official split is dropped, and all rows are shuffled into 80, 10 and 10 %.",
-        "Pictures that stand in the file twice land on both sides of the split.",
-        "Use the official split; where there is none, split by picture, person or photo.",
-    ),
-    (
-        ("augmented_first", "leak", "augmented_first", "chosen", HONEST, "augmented_after"),
-        "augmentation before the split",
-        "Moved and mirrored copies of all pictures are made first; then the rows are split.",
-        "Nearly every test picture has a version of itself in training.",
-        "Split first; augment the training rows only, while training.",
-    ),
-    (
-        ("smote_first", "leak", "smote_first", "chosen", HONEST, "smote_after"),
-        "SMOTE before the split",
-        "The classes are balanced with synthetic faces first; then the rows are split.",
-        "A synthetic test face is a blend of two real ones, most often of training faces.",
-        "Split first; balance the training rows only, and test on faces that are real.",
-    ),
-    (
-        ("training_accuracy", "measure", HONEST, "training", HONEST, ""),
-        "training accuracy reported",
-        "The accuracy that the progress bar shows at the chosen epoch is reported.",
-        "It tells how well the network remembers the faces that it learns from.",
-        "Report the accuracy on the test set, and show both curves.",
-    ),
-    (
-        ("training_accuracy_last", "measure", HONEST, "training_last", HONEST, ""),
-        "training accuracy of the last epoch",
-        "The last number on the screen is reported: the training accuracy of the last epoch.",
-        "This number rises as long as one trains, whether or not the network gets better.",
-        "Report the accuracy on the test set, at the epoch that the validation set chose.",
-    ),
-    (
-        ("five_classes", "measure", "five_classes", "chosen", HONEST, ""),
-        "disgust and fear left out",
-        "The two expressions that are recognized worst are left out of training and test.",
-        "Five expressions are an easier question than seven: the answer belongs to that question.",
-        "Say the number of classes beside the figure, and compare it with the same number only.",
-    ),
-    (
-        ("four_classes", "measure", "four_classes", "chosen", HONEST, ""),
-        "disgust, fear and sad left out",
-        "The three expressions that are recognized worst are left out of training and test.",
-        "With four expressions, guessing alone is right nearly twice as often as with seven.",
-        "Say the number of classes beside the figure, and compare it with the same number only.",
-    ),
-    (
-        ("binary_accuracy", "measure", HONEST, "binary", HONEST, ""),
-        "“binary” accuracy over the classes",
-        "Keras is given metrics=“binary_accuracy”: each class becomes a yes-or-no question.",
-        "Six of the seven answers to a face are “no”: always saying no to all has 6/7 = 85.7 %.",
-        "Use categorical_accuracy: one face, one answer.",
-    ),
-    (
-        ("top2", "measure", HONEST, "top2", HONEST, ""),
-        "among the two most probable (top-2)",
-        "An answer counts as right when the true expression is the first or the second guess.",
-        "Two guesses are right more often than one. It is a fair measure under its own name.",
-        "Call it top-2 accuracy, and give the accuracy beside it.",
-    ),
-    (
-        ("by_face", "leak", "by_face", "chosen", "by_photo", ""),
-        "faces of one photo on both sides",
-        "Faces are split at random, though several were cut from one photo.",
-        "Faces in one photo share light, place and mood: one gives away its neighbor's answer.",
-        "Split by photo: all faces of a photo on one side.",
-    ),
-    (
-        ("combined", "combined", "combined", "best_on_test", HONEST, ""),
-        "SMOTE and augmentation before the split, best epoch on the test set",
-        "Balance, augment, then split; and report the best epoch of the test set.",
-        "Each step looks like diligence, and each hands test faces to training or to the choice.",
-        "Split before anything else, and read the test set once.",
-    ),
+# fmt: off
+MISTAKES: tuple[Mistake, ...] = tuple(
+    Mistake(*row)
+    for row in (
+        ("copies_kept", "leak", HONEST, "all_rows", HONEST, "",
+         "copies of training pictures kept in test"),
+        ("best_epoch_on_test", "choice", HONEST, "best_on_test", HONEST, "",
+         "best epoch chosen on the test set"),
+        ("pooled", "choice", HONEST, "pooled", HONEST, "",
+         "validation and test pooled, the epoch chosen on them"),
+        ("resplit", "leak", "resplit", "chosen", HONEST, "", "all rows split anew, at random"),
+        ("augmented_first", "leak", "augmented_first", "chosen", HONEST, "augmented_after",
+         "augmentation before the split"),
+        ("smote_first", "leak", "smote_first", "chosen", HONEST, "smote_after",
+         "SMOTE before the split"),
+        ("training_accuracy", "measure", HONEST, "training", HONEST, "",
+         "training accuracy reported"),
+        ("training_accuracy_last", "measure", HONEST, "training_last", HONEST, "",
+         "training accuracy of the last epoch"),
+        ("five_classes", "measure", "five_classes", "chosen", HONEST, "",
+         "disgust and fear left out"),
+        ("four_classes", "measure", "four_classes", "chosen", HONEST, "",
+         "disgust, fear and sad left out"),
+        ("binary_accuracy", "measure", HONEST, "binary", HONEST, "",
+         "“binary” accuracy over the classes"),
+        ("top2", "measure", HONEST, "top2", HONEST, "", "among the two most probable (top-2)"),
+        ("by_face", "leak", "by_face", "chosen", "by_photo", "",
+         "faces of one photo on both sides"),
+        ("combined", "combined", "combined", "best_on_test", HONEST, "",
+         "SMOTE and augmentation before the split, best epoch on the test set"),
+    )
 )
-MISTAKES: tuple[Mistake, ...] = tuple(Mistake(*key, *texts) for key, *texts in _CATALOGUE)
+# fmt: on
 
 
 @dataclass(frozen=True)
@@ -261,17 +190,16 @@ def table(found: Mistakes) -> pd.DataFrame:
         percentage points; ``low`` and ``high``, its 95 %
         interval over the seeds (`evaluation.seeds_interval`; NaN for one seed), of the honest row
         that of its figure; ``done_right``, the difference where the same thing is done after the
-        split (NaN where that is no question); ``wrong``, ``why`` and ``instead``.
+        split (NaN where that is no question).
 
     Raises
     ------
     ModelError
         When no honest variant is recorded yet.
     """
-    rows, texts = {}, ("wrong", "why", "instead")
+    rows = {}
     bases = [
-        Mistake(base, HONEST, base, "chosen", base, "", title, "", "", "")
-        for base, title in BASES.items()
+        Mistake(base, HONEST, base, "chosen", base, "", title) for base, title in BASES.items()
     ]
     for one in (*bases, *MISTAKES):
         both = _paired(found, one.variant, one.reading, one.base)
@@ -286,7 +214,7 @@ def table(found: Mistakes) -> pd.DataFrame:
         row["each"] = tuple(both["wrong"])
         row |= {"points": 0.0 if is_base else mean, "low": low, "high": high}
         row["done_right"] = (control["wrong"] - control["base"]).mean()
-        rows[one.name] = {**row, **{key: getattr(one, key) for key in texts}}
+        rows[one.name] = row
     if not rows:
         raise ModelError(f"{found.name}: neither {' nor '.join(BASES)} is recorded yet")
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("mistake")

@@ -28,14 +28,6 @@ LARGEST_CARD = 2**16
 #: So many faces or fewer are asked about in one quick call.
 FEW = 32
 
-#: What `zipfile` raises at an archive that is damaged, encrypted, or packed in an unknown way.
-BROKEN_ARCHIVE = (
-    zipfile.BadZipFile,
-    zlib.error,
-    lzma.LZMAError,
-    RuntimeError,
-)
-
 
 @dataclass(frozen=True)
 class Classifier:
@@ -57,7 +49,7 @@ class Classifier:
         """Height, width and channels of a face that the network takes."""
         return tuple(self.model.input_shape[1:])
 
-    def predict(self, images: np.ndarray, *, batch_size: int = 256, verbose: int = 0) -> np.ndarray:
+    def predict(self, images: np.ndarray, *, batch_size: int = 256) -> np.ndarray:
         """Return the probability of each expression.
 
         Parameters
@@ -66,8 +58,6 @@ class Classifier:
             (n, height, width, channels), pixels of 0 … 255 at the network's size.
         batch_size : int
             Faces at a time.
-        verbose : int
-            Keras's: 1 shows a progress bar.
 
         Returns
         -------
@@ -90,7 +80,7 @@ class Classifier:
             filled = np.resize(images, (1 << (count - 1).bit_length(), *images.shape[1:]))
             answers = np.asarray(self.model.predict_on_batch(filled))[:count]
         else:
-            answers = np.asarray(self.model.predict(images, batch_size=batch_size, verbose=verbose))
+            answers = np.asarray(self.model.predict(images, batch_size=batch_size, verbose=0))
         require_probabilities(answers, (count, len(self.expressions)))
         return answers
 
@@ -298,7 +288,14 @@ def _read_card(path: Path) -> tuple[str, ...]:
         raise ModelError(f"{path.name}: names no expressions: not saved by this project") from error
     except (TypeError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise ModelError(f"{path.name}: {CARD} cannot be read: {error}") from error
-    except (*BROKEN_ARCHIVE, OSError, EOFError) as error:
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        lzma.LZMAError,
+        RuntimeError,
+        OSError,
+        EOFError,
+    ) as error:
         raise ModelError(f"{path.name}: not a .keras archive, or a damaged one: {error}") from error
     if not isinstance(expressions, list) or not all(isinstance(name, str) for name in expressions):
         raise ModelError(f"{path.name}: {CARD} holds no list of names")

@@ -165,28 +165,17 @@ def networks_table(names: Sequence[str] = ANCESTORS, classes: int = 7) -> pd.Dat
     return pd.DataFrame(rows).set_index("network")
 
 
-def base_layers(model) -> list:
-    """Return the layers up to the last flattening or global pooling: the base of fine-tuning.
-
-    What stands behind it is the head. Layers that only prepare pixels and are never trained are
-    left out.
-    """
-    ends = [
-        place
-        for place, layer in enumerate(model.layers)
-        if type(layer).__name__ == "Flatten" or type(layer).__name__.startswith("Global")
-    ]
-    base = model.layers[: ends[-1]] if ends else []
-    return [layer for layer in base if layer.weights and layer.name != "imagenet_colours"]
-
-
 def freeze_base(model, frozen: bool) -> None:
-    """Freeze a network's base (see `base_layers`), or let it learn again; compile afterwards.
+    """Freeze a network's base, or let it learn again; compile afterwards.
 
-    A frozen batch normalization uses its running averages and leaves them as they are.
+    The base is all up to the last flattening or global pooling; layers that only prepare pixels
+    are never trained. A frozen batch normalization leaves its running averages as they are.
     """
-    for layer in base_layers(model):
-        layer.trainable = not frozen
+    kinds = [type(layer).__name__ for layer in model.layers]
+    ends = [at for at, kind in enumerate(kinds) if kind.startswith(("Flatten", "Global"))]
+    for layer in model.layers[: ends[-1]] if ends else []:
+        if layer.weights and layer.name != "imagenet_colours":
+            layer.trainable = not frozen
 
 
 def _multiply_adds(layer) -> int:

@@ -19,19 +19,10 @@ without a face (`SampleRows` says which). `plant_near_copies` adds copies that d
 >>> sample.render_face("happy", intensity=0.5, seed=3).shape
 (48, 48)
 """
+# ruff: noqa: F401
 
 from utils.sample.files import write
 from utils.sample.people import ACTION_UNITS
 from utils.sample.photos import render_photos
 from utils.sample.planted import plant_near_copies
 from utils.sample.rows import action_unit_mask, render_face, render_rows
-
-__all__ = [
-    "ACTION_UNITS",
-    "action_unit_mask",
-    "plant_near_copies",
-    "render_face",
-    "render_photos",
-    "render_rows",
-    "write",
-]

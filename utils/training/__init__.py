@@ -4,32 +4,10 @@
 chosen on the validation split, the test split read once at the end, everything written to a run's
 folder. It stands in `utils/training/fit.py`.
 """
+# ruff: noqa: F401, I001
 
 from utils.training.fit import course_run, train
 from utils.training.inputs import training_faces, training_targets
 from utils.training.predict import check_names, faces_for, predict, views_of
-from utils.training.settings import (
-    NO_AUGMENTATION,
-    Settings,
-    course_settings,
-    fields,
-    recipe,
-    settings_from_record,
-)
-
-__all__ = [
-    "NO_AUGMENTATION",
-    "Settings",
-    "check_names",
-    "course_run",
-    "course_settings",
-    "faces_for",
-    "fields",
-    "predict",
-    "recipe",
-    "settings_from_record",
-    "train",
-    "training_faces",
-    "training_targets",
-    "views_of",
-]
+from utils.training.settings import NO_AUGMENTATION, Settings, course_settings, fields, recipe
+from utils.training.settings import settings_from_record

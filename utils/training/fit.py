@@ -474,10 +474,12 @@ def course_run(
     dataset: datasets.FaceDataset,
     settings: Settings | None = None,
     *,
-    folder: Path = runtime.RUNS,
     verbose: int | str = 2,
 ) -> records.Run:
     """Train the course's network on a data set, or read the run that an earlier call made.
+
+    It lies in ``runs/``; its name ends in a hash of its data and settings, so that a change of
+    either starts a new one.
 
     Parameters
     ----------
@@ -485,9 +487,6 @@ def course_run(
         The rendered sample faces, or real ones.
     settings : Settings, optional
         By default those of `course_settings`.
-    folder : path
-        Where runs lie; this one's name ends in a hash of its data and settings, so that a
-        change of either starts a new one.
     verbose : {"auto", 0, 1, 2}
         Keras's.
 
@@ -500,4 +499,4 @@ def course_run(
     plan = json.dumps([dataset.fingerprint(), dataclasses.asdict(settings)])
     digest = hashlib.sha256(plan.encode()).hexdigest()[:8]
     name = f"{settings.model}-{dataset.name}-{settings.balance}-{digest}"
-    return train(dataset, settings, folder=folder / name, verbose=verbose)
+    return train(dataset, settings, folder=runtime.RUNS / name, verbose=verbose)

@@ -21,7 +21,6 @@ def predict(
     split: str,
     *,
     test_time_augmentation: int = 1,
-    verbose: int = 0,
 ) -> records.Predictions:
     """Ask a network about every row of one split.
 
@@ -35,8 +34,6 @@ def predict(
         Which rows.
     test_time_augmentation : {1, 2, 10}
         How many views of each face are shown (see `views_of`); the answers are averaged.
-    verbose : int
-        1 shows a progress bar.
 
     Returns
     -------
@@ -54,8 +51,7 @@ def predict(
 
     def answers(some: np.ndarray) -> np.ndarray:
         views = views_of(faces_for(classifier, some), test_time_augmentation)
-        options = {"batch_size": BATCH, "verbose": verbose}
-        return np.mean([classifier.predict(one, **options) for one in views], axis=0)
+        return np.mean([classifier.predict(one, batch_size=BATCH) for one in views], axis=0)
 
     # The copies of faces that views are, and Keras's own, are of one piece at a time.
     shown = pieces(part.images, face=math.prod(classifier.input_shape), multiple=BATCH)
