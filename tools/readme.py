@@ -127,7 +127,7 @@ def best(results: Path = runtime.RESULTS) -> str:
 
     "Other photos" are ExpW's test faces, where the network has been asked about them.
     """
-    runs = _on_fer2013(results).values()
+    runs, scratch = _on_fer2013(results).values(), _from_scratch(results)
     ranked = sorted(runs, key=lambda run: run.history["val_accuracy"].max(), reverse=True)
     chosen: dict[str, records.Run] = {}
     for run in ranked:
@@ -145,7 +145,7 @@ def best(results: Path = runtime.RESULTS) -> str:
         size = models.build(settings.model, **settings.without_weights()).count_params()
         rows.append(
             (
-                f"[`{run.name}`](results/{run.name}){_outside(settings)}",
+                f"[`{run.name}`](results/{run.name}){', outside data' * (run.name not in scratch)}",
                 f"{size / 1e6:.1f} M",
                 _share([found.accuracy], found.interval),
                 f"{100 * found.accuracy_without_copies:.1f}",
@@ -222,16 +222,17 @@ def minutes(results: Path = runtime.RESULTS) -> str:
 
 def _memory(timed: dict[str, Any]) -> str:
     """Say under which settings of memory the recipes were timed, and what that is worth."""
-    ratios = speed.ratios_table(timed).query("part == 'memory'")["median"]
+    ratios = speed.ratios_table(timed).query("part == 'memory'")
     if ratios.empty:
         return ""
+    low, high = ratios[["low", "high"]].iloc[0]
     (one,) = timed["parts"]["memory"]["timings"]
     tunables = one["settings"]["tunables"]
     if timed["parts"]["recipes"]["about"].get("tunables") != tunables:
         raise DataError(f"the recipes were timed without GLIBC_TUNABLES={tunables}")
     return "\n\n" + textwrap.fill(
         f"Timed with `GLIBC_TUNABLES={tunables}` set before Python starts: Linux gives memory "
-        f"in huge pages then, and `resnet8` trains {100 * (ratios.item() - 1):.0f}% faster.",
+        f"in huge pages then, and `resnet8` trains {low:.1f} to {high:.1f} times as fast.",
         width=100,
         break_long_words=False,
         break_on_hyphens=False,

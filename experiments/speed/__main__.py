@@ -96,8 +96,8 @@ def _measure(name: str, asked: argparse.Namespace, path: Path | None, command: s
     found = (TIMED[name] if name in TIMED else COUNTED[name][0])(sizes, data)
     about["seconds"] = round(time.perf_counter() - start, 1)
     about["load"] = {"before": load, "after": os.getloadavg() if load else ()}
-    for name, variable in (("onednn", "TF_ENABLE_ONEDNN_OPTS"), ("tunables", "GLIBC_TUNABLES")):
-        about[name] = os.environ.get(variable, "")
+    for key, variable in (("onednn", "TF_ENABLE_ONEDNN_OPTS"), ("tunables", "GLIBC_TUNABLES")):
+        about[key] = os.environ.get(variable, "")
     about |= records.surroundings()
     if name in COUNTED:
         print(json.dumps(found, indent=2))
