@@ -142,7 +142,7 @@ def timed(
     }
 
 
-def alone(task: Callable[..., Cost], *arguments: Any) -> Cost:
+def alone(task: Callable[..., Any], *arguments: Any) -> Any:
     """Call a function of this module in a fresh process, whose memory is nobody else's."""
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=spawn) as pool:
@@ -562,17 +562,21 @@ def recipes(sizes: Sizes, data: str) -> list[dict]:
     """Time the training step of each run recorded on FER2013, as its own settings have it.
 
     A record's seconds hold whatever else its machine did; these, on one machine at one time, say
-    what an epoch costs (`speed.accuracy_by_time`).
+    what an epoch costs (`speed.accuracy_by_time`). Each is timed in a process of its own, as it was
+    trained: the memory that others left behind makes the later ones slower.
     """
-    found = []
-    for name in records.names(runtime.RESULTS):
-        if records.load(name).info["dataset"] != "fer2013":
-            continue
-        told = dataclasses.replace(settings_of(name), initial_weights="", **sizes.recipe)
-        count = max(sizes.faces // 2, told.batch_size)
-        ways = {name: (count, trainer(told, count))}
-        found.append(timed(f"{name}, its recipe", ways, [], sizes.loads, **_about(told)))
-    return found
+    names = records.names(runtime.RESULTS)
+    names = [name for name in names if records.load(name).info["dataset"] == "fer2013"]
+    return [alone(recipe, name, sizes) for name in names]
+
+
+def recipe(name: str, sizes: Sizes) -> dict[str, Any]:
+    """Time the training step of a recorded run."""
+    runtime.setup()
+    told = dataclasses.replace(settings_of(name), initial_weights="", **sizes.recipe)
+    count = max(sizes.faces // 2, told.batch_size)
+    ways = {name: (count, trainer(told, count))}
+    return timed(f"{name}, its recipe", ways, [], sizes.loads, **_about(told))
 
 
 def normalization(sizes: Sizes, data: str) -> list[dict]:
