@@ -264,14 +264,15 @@ def _from_scratch(results: Path) -> dict[str, records.Run]:
 
 
 def findings(results: Path = runtime.RESULTS) -> str:
-    """Say what the tables' rows on FER2013 come to."""
-    plain, smote, taught, twice = (
+    """Say what the recorded runs come to."""
+    plain, smote, taught, twice, ferplus = (
         records.load(name, results)
         for name in (
             "cnn5-fer2013-none",
             "cnn5-fer2013-smote",
             "resnet8-fer2013-distilled",
             "resnet8-fer2013-distilled-twice",
+            "resnet8-ferplus-45-epochs",
         )
     )
     alone, both = evaluation.summary(plain.test), evaluation.summary(smote.test)
@@ -282,7 +283,7 @@ def findings(results: Path = runtime.RESULTS) -> str:
     members = together([*_on_fer2013(results).values()])
     found = evaluation.summary(evaluation.ensemble({one.name: one.test for one in members}))
     named = [f"`{one.name}`" for one in members]
-    away = records.load_evaluation(plain.folder / "on-expw-test.json").predictions
+    votes = evaluation.summary(ferplus.test)
     return textwrap.fill(
         f"SMOTE takes `cnn5` from {alone.accuracy:.1%} to {both.accuracy:.1%} (McNemar's test: "
         f"p = {evaluation.difference(plain.test, smote.test).p:.3f}), but without the copies "
@@ -291,9 +292,9 @@ def findings(results: Path = runtime.RESULTS) -> str:
         f"each. `predict.py` uses `{twice.name}`: {used.accuracy:.1%} in the two views in which "
         f"it shows it a face (`{taught.name}`, which was taught once: {before.accuracy:.1%}). "
         f"Where networks that have seen other faces may take part, {', '.join(named[:-1])} and "
-        f"{named[-1]} together are right on {found.accuracy:.1%}. On other photos (ExpW, "
-        f"{len(away):,} faces, as many of each class) `cnn5` without SMOTE is right on "
-        f"{evaluation.summary(away).accuracy:.1%}.",
+        f"{named[-1]} together are right on {found.accuracy:.1%}. With FER+'s labels (eight "
+        f"classes, ten people's votes as targets) `{ferplus.name}` is right on "
+        f"{votes.accuracy:.1%} of {votes.n:,} test faces.",
         100,
         break_on_hyphens=False,
     )
