@@ -65,6 +65,8 @@ def test_another_correction_has_another_column_and_verdict():
     assert table["p_bonferroni"].tolist() == pytest.approx([6 / 2**6, 6 / 2**14, 6 / 2**8])
     assert table["differ"].tolist() == [False, True, True]  # 0.094
     assert "p_holm" not in table
+    with pytest.raises(DataError, match="'scheffe'"):
+        evaluation.compare_all(runs, correction="scheffe")
 
 
 def test_the_recorded_runs_have_the_published_verdicts():

@@ -291,6 +291,15 @@ def test_answers_that_are_no_probabilities_end_in_one_line(ask, photo, seen, mon
     assert ask(photo, photo, *more) == (1, "", said)
 
 
+@pytest.mark.parametrize("shape", [(None, None, 1), (32, 32, 2), (1024,)])
+def test_a_network_that_takes_no_faces_is_refused(photo, seen, shape):
+    class Odd:
+        input_shape = shape
+
+    with pytest.raises(ModelError, match="expected one height and width, and 1 or 3 channels"):
+        photos.read(photo, Odd())
+
+
 @pytest.mark.parametrize(
     "arguments",
     [

@@ -47,7 +47,7 @@ def record(
 
 
 def cells(runs):
-    return dict(zip(report.COLUMNS, report.row(runs), strict=True))
+    return dict(zip(report.COLUMNS, report.row(runs, {}), strict=True))
 
 
 @pytest.mark.parametrize("path", report.PARTS, ids=["README", "results"])
@@ -173,7 +173,7 @@ def test_a_row_says_what_else_made_the_network(tmp_path):
     ]:
         info = {**run.info, "settings": {**run.info["settings"], **settings}}
         changed = dataclasses.replace(run, info=info)
-        assert report.row([changed])[0] == f"[`cnn5`](cnn5-a){said}"
+        assert report.row([changed], {})[0] == f"[`cnn5`](cnn5-a){said}"
 
 
 BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"

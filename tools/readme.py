@@ -13,7 +13,7 @@ import dataclasses
 import itertools
 import json
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -58,9 +58,10 @@ def groups(runs: Sequence[records.Run]) -> list[list[records.Run]]:
     return [sorted(group, key=lambda run: run.info["seed"]) for group in found.values()]
 
 
-def row(group: Sequence[records.Run]) -> list[str]:
+def row(group: Sequence[records.Run], runs: Mapping[str, records.Run]) -> list[str]:
     """Write the table's row of runs that differ only in their seed: a cell for each of `COLUMNS`.
 
+    ``runs`` are all that may have started or taught it, by name.
     A single run has the 95 % interval of its accuracy; several have their mean, and the lowest
     and highest.
     """
@@ -75,7 +76,7 @@ def row(group: Sequence[records.Run]) -> list[str]:
     network = f"[`{info['model']}`]({group[0].name})"
     if settings.initial_weights:
         network += f", from `{settings.initial_weights}`"
-    network += _outside(settings)
+    network += ", outside data" * _outside(group[0], runs)
     network += TARGETS.get(settings.targets, "")
     if settings.teachers:
         network += f", taught by {', '.join(f'`{name}`' for name in settings.teachers)}"
@@ -98,9 +99,11 @@ def row(group: Sequence[records.Run]) -> list[str]:
     ]
 
 
-def _outside(settings: training.Settings) -> str:
-    """Name what started from weights that others have trained."""
-    return ", outside data" if settings.network.get("weights") else ""
+def _outside(run: records.Run, runs: Mapping[str, records.Run]) -> bool:
+    """Whether it, or what started or taught it, began with weights that others have trained."""
+    settings = training.settings_from_record(run.info["settings"])
+    before = [runs[name] for name in _before(run) if name in runs]
+    return bool(settings.network.get("weights")) or any(_outside(one, runs) for one in before)
 
 
 def _share(values: Sequence[float], interval: tuple[float, float]) -> str:
@@ -118,7 +121,8 @@ def _title(dataset: str) -> str:
 
 def table(results: Path = runtime.RESULTS) -> str:
     """Write the results table; runs on the sample faces say nothing about real faces."""
-    rows = [row(group) for group in groups(recorded(results))]
+    runs = recorded(results)
+    rows = [row(group, {run.name: run for run in runs}) for group in groups(runs)]
     return _markdown([COLUMNS, *rows]) if rows else "No run on real faces is recorded yet."
 
 
@@ -127,8 +131,8 @@ def best(results: Path = runtime.RESULTS) -> str:
 
     "Other photos" are ExpW's test faces, where the network has been asked about them.
     """
-    runs, scratch = _on_fer2013(results).values(), _from_scratch(results)
-    ranked = sorted(runs, key=lambda run: run.history["val_accuracy"].max(), reverse=True)
+    runs = _on_fer2013(results)
+    ranked = sorted(runs.values(), key=lambda run: run.history["val_accuracy"].max(), reverse=True)
     chosen: dict[str, records.Run] = {}
     for run in ranked:
         chosen.setdefault(run.info["model"], run)
@@ -145,7 +149,7 @@ def best(results: Path = runtime.RESULTS) -> str:
         size = models.build(settings.model, **settings.without_weights()).count_params()
         rows.append(
             (
-                f"[`{run.name}`](results/{run.name}){', outside data' * (run.name not in scratch)}",
+                f"[`{run.name}`](results/{run.name}){', outside data' * _outside(run, runs)}",
                 f"{size / 1e6:.1f} M",
                 _share([found.accuracy], found.interval),
                 f"{100 * found.accuracy_without_copies:.1f}",
@@ -255,12 +259,9 @@ def _from_scratch(results: Path) -> dict[str, records.Run]:
     runs = _on_fer2013(results)
 
     def alone(name: str) -> bool:
-        if name not in runs:
-            return False
-        settings = training.settings_from_record(runs[name].info["settings"])
-        return not _outside(settings) and all(map(alone, _before(runs[name])))
+        return name in runs and all(map(alone, _before(runs[name])))
 
-    return {name: run for name, run in runs.items() if alone(name)}
+    return {name: run for name, run in runs.items() if alone(name) and not _outside(run, runs)}
 
 
 def findings(results: Path = runtime.RESULTS) -> str:
@@ -425,6 +426,7 @@ def draw_mistakes(results: Path = runtime.RESULTS, folder: Path = runtime.FIGURE
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Write parts and figures."""
+    runtime.setup()  # a network is built for its number of parameters; quietly
     argparse.ArgumentParser(prog="python -m tools.readme", description=__doc__).parse_args(
         arguments
     )

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from utils import faces, inference, runtime
-from utils.runtime import DataError
+from utils.runtime import DataError, ModelError
 
 if TYPE_CHECKING:
     from utils import models
@@ -186,7 +186,8 @@ def read(
     DataError
         When the file is no picture that can be read; names it.
     ModelError
-        When the network answers with no probabilities, or the detector cannot be loaded.
+        When the network takes something else than faces of one size, gray or RGB, or answers
+        with no probabilities; when the detector cannot be loaded.
     """
     pixels = faces.read_photo(path)
     try:
@@ -223,7 +224,12 @@ def cropped(
     margin: float = MARGIN,
 ) -> np.ndarray:
     """Cut n faces out of RGB pixels, upright: (n, height, width, channels) uint8."""
-    height, width, channels = classifier.input_shape
+    height, width, channels = (*classifier.input_shape, *[None] * 3)[:3]
+    if height is None or width is None or channels not in (1, 3):
+        raise ModelError(
+            f"the network takes inputs of shape {classifier.input_shape}; "
+            "expected one height and width, and 1 or 3 channels"
+        )
     boxes = [one.box for one in found]
     crops, _ = faces.crop_all(pixels, boxes, margin=margin, size=max(height, width))
     for at, one in enumerate(found):

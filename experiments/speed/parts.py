@@ -563,14 +563,14 @@ def recipes(sizes: Sizes, data: str) -> list[dict]:
 
     A record's seconds hold whatever else its machine did; these, on one machine at one time, say
     what an epoch costs (`speed.accuracy_by_time`). Each is timed in a process of its own, as it was
-    trained: the memory that others left behind makes the later ones slower.
+    trained: none computes in memory that another left behind.
     """
     names = records.names(runtime.RESULTS)
     names = [name for name in names if records.load(name).info["dataset"] == "fer2013"]
-    return [alone(recipe, name, sizes) for name in names]
+    return [alone(recorded_recipe, name, sizes) for name in names]
 
 
-def recipe(name: str, sizes: Sizes) -> dict[str, Any]:
+def recorded_recipe(name: str, sizes: Sizes) -> dict[str, Any]:
     """Time the training step of a recorded run."""
     runtime.setup()
     told = dataclasses.replace(settings_of(name), initial_weights="", **sizes.recipe)

@@ -11,6 +11,7 @@ import pandas as pd
 
 from utils.evaluation.metrics import in_one_order, summary
 from utils.records import Predictions
+from utils.runtime import DataError
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ def compare_all(runs: Mapping[str, Predictions], correction: str = "holm") -> pd
     Among ten comparisons of equals, one or more falls below p = 0.05 two times in five. Holm's
     correction (1979, Scandinavian Journal of Statistics 6) counts the comparisons: the chance that
     *any* pair of equally good runs is called different is 5 in 100 at most. ``correction`` is a
-    method of statsmodels' ``multipletests``.
+    method of statsmodels' ``multipletests``; another is a `DataError`.
 
     Returns
     -------
@@ -74,7 +75,10 @@ def compare_all(runs: Mapping[str, Predictions], correction: str = "holm") -> pd
     table = pd.DataFrame(found, index=pd.MultiIndex.from_tuples(pairs, names=["first", "second"]))
     table[["low", "high"]] = table.pop("interval").tolist()
     table["p"] = table.pop("p")  # behind the interval
-    differ, corrected, *_ = multipletests(table["p"], alpha=0.05, method=correction)
+    try:
+        differ, corrected, *_ = multipletests(table["p"], alpha=0.05, method=correction)
+    except ValueError as error:
+        raise DataError(f"correction {correction!r}: expected holm, bonferroni …") from error
     return table.assign(**{f"p_{correction}": corrected, "differ": differ})
 
 

@@ -1,8 +1,8 @@
 """What the usual mistakes add to a figure: a catalogue, the record of their trainings, the table.
 
-`MISTAKES` says what is done wrong, and how the figure is then read. One small
-network was trained with one mistake at a time (`experiments.mistakes`); most mistakes need no
-training of their own, only another reading of the honest ones. ``results/mistakes-NAME/`` holds
+`MISTAKES` says what is done wrong, and how the figure is then read. One small network was trained
+with one mistake at a time (`experiments.mistakes`); most mistakes need no training of their own,
+only another reading of the honest ones. ``results/mistakes-NAME/`` holds
 ``plan.json`` (protocol, data, sessions), ``runs.csv`` (`RUN_COLUMNS`) and ``honest-SEED.npz`` (the
 honest network's answers after each epoch). `table` sets each mistake against the honest figure.
 """
