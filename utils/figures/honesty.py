@@ -135,6 +135,8 @@ def claims_against_reported(claims: pd.DataFrame, reported: pd.DataFrame) -> Fig
         The same, and ``kind`` ("published", "measured" or "reproduced"), ``outside_data`` (true,
         false or missing: those with get an asterisk).
     """
+    from utils.honesty import known
+
     columns = ["accuracy", "low", "high"]
     kinds = {
         "reproduced": {"filled": True},
@@ -162,8 +164,9 @@ def claims_against_reported(claims: pd.DataFrame, reported: pd.DataFrame) -> Fig
     looks += [kinds[kind] for kind in reported["kind"]]
     figure, ((axes,),) = style.sheet(8.5, 0.36 * len(names) + 1.9)
     style.forest(axes, names, rows.to_numpy(float), said, looks)
-    axes.axvspan(60, 70, color="#EDEDED", zorder=0)  # how often people agree with the labels
-    named = {"people 65 ± 5": 65.0}
+    people, spread = known.PEOPLE
+    axes.axvspan(people - spread, people + spread, color="#EDEDED", zorder=0)
+    named = {f"people {people:.0f} ± {spread:.0f}": people}
     best = reported.loc[reported["kind"] == "reproduced", "accuracy"].max()
     if not np.isnan(best):
         named[f"best reproduced {best:.1f}"] = best
