@@ -5,8 +5,8 @@
     python app.py --model cnn5-fer2013-smote --port 8080
 
 The page is web/; it asks this program, which runs the same detector and network as predict.py.
-Pictures are read in memory, never written to disk, and leave this machine for nowhere. The server
-listens on 127.0.0.1, where only this machine reaches it; --host names another address.
+Pictures are read in memory, never written to disk, and sent nowhere. The server listens on
+127.0.0.1, where only this machine reaches it; --host names another address.
 """
 
 from __future__ import annotations

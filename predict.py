@@ -22,9 +22,9 @@ table are passed over, those that could not be read are tried again. "processes"
 machine; "ray" on Ray Data (pip install '.[cluster]'), here or on the cluster that RAY_ADDRESS
 names, whose machines must all see the photos, the table and this project under the same paths.
 
-A photo without a face says so, and is no error. A file that cannot be read is named on stderr, and
-the others are read all the same. Exit code 0: everything was read; 1: a file could not be read to
-its end, or the network could not be loaded; 2: the command line is wrong.
+A photo without a face says so, and is not an error. A file that cannot be read is named on stderr,
+and the others are read all the same. Exit code 0: everything was read; 1: a file could not be read
+to its end, or the network could not be loaded; 2: the command line is wrong.
 """
 
 import contextlib
@@ -67,7 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--detector",
         default="centerface",
         choices=tuple(DETECTORS),
-        help="centerface (default) finds most; haar finds frontal faces alone",
+        help="centerface (default) is the fastest; haar finds only frontal faces",
     )
     add(
         "--side",
@@ -87,7 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         type=between(0, 60),
         default=0.5,
         metavar="SECONDS",
-        help="time constant of the mean of a film's faces; 0: each alone (default: %(default)g)",
+        help="time constant of a film's running means; 0: each frame alone (default: %(default)g)",
     )
     add(
         "--top",
@@ -112,7 +112,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add(
         "--engine",
         choices=("processes", "ray"),
-        help="read photos alone, with several workers, into a --table that can be gone on with",
+        help="read only photos, with several workers; the same command continues its --table",
     )
     add(
         "--workers",

@@ -32,7 +32,7 @@ def parser() -> argparse.ArgumentParser:
     )
     record.add_argument("--verbose", type=int, default=1, help="0, 1 (bar) or 2 (a line an epoch)")
     record.add_argument(
-        "--devices", default=1, metavar="N|all", help="share each batch between so many devices"
+        "--devices", default=1, metavar="N|all", help="share each batch among so many devices"
     )
     how = described.add_argument_group("settings (default: the network's recipe)")
     commands.add_settings(how, leave_out=("model",))

@@ -359,11 +359,12 @@ def read(study) -> Search:
 
 
 def importance(search: Search) -> pd.Series:
-    """Say how much of the accuracy's spread each setting explains: functional ANOVA.
+    """Say which settings explain the accuracy's spread: the main effects of functional ANOVA.
 
     A random forest learns the accuracy after the last epoch before a trial was pruned from the
-    settings; its variance is divided among them (Hutter et al. 2014). Returned are shares that sum
-    to 1, by setting, the largest first. A `ModelError` says when there are fewer than four trials.
+    settings; a main effect is the variance that a setting explains by itself (Hutter et al. 2014).
+    Returned are their shares of all main effects, which sum to 1, by setting, the largest first. A
+    `ModelError` says when there are fewer than four trials.
     """
     trials = search.trials
     ended = trials[trials["state"].isin(["complete", "pruned"]) & (trials["epochs"] > 0)]

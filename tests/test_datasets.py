@@ -292,7 +292,7 @@ def test_a_bad_row_is_named_with_what_was_found_and_expected(tmp_path, change, f
         ("emotion,pixels\n0,1 2\n", "train.csv"),
         ("emotion,pixels,Usage,Usage\n0,1,Training,Training\n", "once each"),
         ("0,1 2 3,Training\n", "line 1"),
-        ("\x1b]0;title\x07" * 50, "bytes that are no text"),
+        ("\x1b]0;title\x07" * 50, "bytes that are not text"),
         ("PAR1\x15\x04\x15", "a parquet file.*--data folder"),
         ("x" * 100_000, "65,536 bytes"),
     ],
@@ -461,7 +461,7 @@ def test_fer2013_s_folders_are_split_by_file_name(tmp_path):
     dataset = datasets.load("fer2013", tmp_path / "fer")
     assert dataset.name == "fer2013"
     assert dataset.counts().to_numpy().tolist() == [[10, 2, 2, 14]] * 7
-    assert dataset.skipped == (("files that are no pictures, first train/angry/.DS_Store", 1),)
+    assert dataset.skipped == (("files that are not pictures, first train/angry/.DS_Store", 1),)
     paths = sorted(written)
     np.testing.assert_array_equal(dataset.images[..., 0], [written[path] for path in paths])
     assert [EXPRESSIONS[label] for label in dataset.labels] == [path.parent.name for path in paths]
@@ -631,7 +631,7 @@ def test_what_is_left_out_is_counted_and_named(tmp_path):
     assert dict(dataset.skipped) == {
         "pictures outside the split folders, first extra/sad/0.png": 2,
         "pictures in no class folder, first train/0.png": 1,
-        "files that are no pictures, first train/notes.txt": 1,
+        "files that are not pictures, first train/notes.txt": 1,
         "empty class folders, first train/bored": 1,
     }
     assert len(dataset) == 9

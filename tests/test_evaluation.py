@@ -175,7 +175,7 @@ def with_value(row, column, value):
 @pytest.mark.parametrize(
     ("bad", "says"),
     [
-        (made(with_value(1, 2, np.nan), [0, 1, 2]), "row 1 has a probability that is no finite"),
+        (made(with_value(1, 2, np.nan), [0, 1, 2]), "row 1 has a probability that is not a finite"),
         (made(with_value(0, 0, -0.1), [0, 1, 2]), "row 0 has a negative"),
         (made(with_value(1, 0, 0.5), [0, 1, 2]), "row 1 has probabilities that do not sum to 1"),
         (made(GOOD, [0, 7, 2]), "row 1 has a label outside 0 … 6"),

@@ -279,7 +279,7 @@ def test_a_film_is_followed_wound_and_stopped(visit, address, film):
     page.set_input_files("#film", film)
     answered(page)
     page.click("#pause")
-    assert page.inner_text("#pause") == "Go on"
+    assert page.inner_text("#pause") == "Resume"
     assert page.is_visible("#minute")
     assert page.is_hidden("#cameras-label")
     for time, moment in ((2.6, 52), (0.4, 8)):
@@ -387,7 +387,7 @@ def test_a_camera_that_leaves_is_named(visit, server):
     page.click("#camera")
     answered(page)
     page.evaluate("stream.getVideoTracks()[0].dispatchEvent(new Event('ended'))")
-    assert "The camera left" in problem(page)
+    assert "The camera stopped" in problem(page)
     assert page.is_hidden("#controls")
 
 
@@ -427,7 +427,7 @@ def test_a_hidden_tab_pauses(visit, server):
     page.click("#pause")  # who paused it before hiding it finds it paused
     hide(True)
     hide(False)
-    assert page.inner_text("#pause") == "Go on"
+    assert page.inner_text("#pause") == "Resume"
 
 
 # ------------------------------------------------------------------ for everyone
@@ -463,7 +463,7 @@ def test_the_keyboard_alone_is_enough(visit, server):
     answered(page)
     go_to("pause")
     page.keyboard.press("Space")
-    assert page.inner_text("#pause") == "Go on"
+    assert page.inner_text("#pause") == "Resume"
     go_to("stop")
     page.keyboard.press("Enter")
     assert page.inner_text("#summary") == "Stopped."

@@ -284,10 +284,10 @@ def test_a_bad_network_is_one_line(ask, photo, tmp_path, spoil):
 @pytest.mark.parametrize("more", [[], ["--json"]])
 def test_answers_that_are_no_probabilities_end_in_one_line(ask, photo, seen, monkeypatch, more):
     def predict_nan(self, images):
-        raise ModelError("the network's answers are no probabilities")
+        raise ModelError("the network's answers are not probabilities")
 
     monkeypatch.setattr(models.Classifier, "predict", predict_nan)
-    said = "predict.py: the network's answers are no probabilities\n"
+    said = "predict.py: the network's answers are not probabilities\n"
     assert ask(photo, photo, *more) == (1, "", said)
 
 

@@ -126,7 +126,7 @@ def test_the_command_records_what_the_network_answers(tiny, tmp_path, monkeypatc
         assert row["difference"] == pytest.approx(hits.mean() - (right[0] == test.labels).mean())
     # A network that answers NaN gets one sentence, and no record.
     network.model.layers[-1].bias.assign(np.full(7, np.nan))
-    with pytest.raises(ModelError, match="the network's answers are no probabilities"):
+    with pytest.raises(ModelError, match="the network's answers are not probabilities"):
         robustness.ask(network, data)
     with pytest.raises(DataError, match="no face in its validation split"):
         robustness.ask(network, data, "validation")

@@ -34,7 +34,7 @@ it and resize the crop (`utils.faces`); gray is Pillow's "L".
 On the test split, read once; the epoch ({best_epoch} of {epochs}) was chosen on the validation
 split. One seed ({seed}).
 
-| | n | accuracy | 95 % interval |
+| | n | accuracy | 95% interval |
 |---|---|---|---|
 | all test faces | {n:,} | {accuracy:.2%} | {interval[0]:.1%} … {interval[1]:.1%} |
 | without pictures that also stand in training | {n_without_copies:,} | \
@@ -56,10 +56,10 @@ Most often confused: {confused}.
 real ones. Augmentation:
   {augmentation}.
 - {epochs} epochs of batches of {batch_size}, {optimizer} with weight decay {weight_decay:g},
-  learning rate {learning_rate:g} after {warmup_epochs:g} warm-up epochs, \
+  learning rate {learning_rate:g}, reached after {warmup_epochs:g} of them, \
 then falling along a cosine; label
-  smoothing {label_smoothing:g}; computed in {precision}. {more}
-- On {hardware}, {backend}, {hours:.1f} hours, {images_per_second:.0f} faces a second.
+  smoothing {label_smoothing:g}; computed in {precision}.{more}
+- On {hardware}, {backend}, {hours:.1f} hours, {images_per_second:.0f} faces a second.{note}
 - Record: [`results/{name}`](../results/{name}). Command: `{command}`.
 
 ## What it is for, and what not
@@ -72,8 +72,8 @@ anywhere under the European Union's ban on emotion recognition at work and in ed
 2024/1689, article 5).
 
 The training pictures come without age, gender or skin color, so nobody can say from them on whom
-it fails more often; expect that it does so unevenly. Rare expressions are recognized worst: see
-the table.
+it fails more often; expect that it does so unevenly. Of the expressions, *{worst}* is recognized
+worst.
 
 ## License
 
@@ -89,9 +89,10 @@ def card(run: records.Run, size: int, shape: tuple[int, int, int]) -> str:
     """
     settings = training.settings_from_record(run.info["settings"])
     found = evaluation.summary(run.test)
+    report = evaluation.report(run.test).loc[list(run.test.expressions)]
     per_class = [
         f"| {name} | {row.precision:.2f} | {row.recall:.2f} | {row.f1:.2f} | {int(row.support)} |"
-        for name, row in evaluation.report(run.test).loc[list(run.test.expressions)].iterrows()
+        for name, row in report.iterrows()
     ]
     confused = [
         f"{row.true} taken for {row.predicted} ({row['count']})"
@@ -103,12 +104,14 @@ def card(run: records.Run, size: int, shape: tuple[int, int, int]) -> str:
         "name": run.name,
         "optimizer": {"adamw": "AdamW", "sgd": "SGD with Nesterov momentum"}[settings.optimizer],
         "more": _more(settings),
+        "note": f" {run.info['note']}" if run.info.get("note") else "",
         "classes": len(run.test.expressions),
         "expressions": ", ".join(run.test.expressions),
         "in_use": _in_use(run),
         "megabytes": size / 1e6,
         "epochs": len(run.history),
         "per_class": "\n".join(per_class),
+        "worst": report["f1"].idxmin(),
         "confused": "; ".join(confused),
         "augmentation": _augmentation(settings),
         "hours": run.info["seconds"] / 3600,
@@ -155,7 +158,7 @@ def _more(settings: training.Settings) -> str:
     views = settings.test_time_augmentation
     if views > 1:
         parts.append(f"Where nothing else is said, the figures above average {views} views.")
-    return " ".join(parts)
+    return "".join(f" {part}" for part in parts)
 
 
 def release(run: records.Run, folder: Path = runtime.MODELS) -> tuple[Path, Path]:

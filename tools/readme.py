@@ -346,7 +346,7 @@ def mistakes_paragraph(results: Path = runtime.RESULTS) -> str:
         f"{points['copies_kept']:.1f}; SMOTE before the split {smote}, and after it "
         f'{table.loc["smote_first", "done_right"]:+.1f}. "Binary" accuracy is '
         f"{figure['binary_accuracy']:.1f}% here, of which a network that always says no has "
-        f"{100 * 6 / 7:.1f}. The dotted lines are what three older projects claimed."
+        f"{100 * 6 / 7:.1f}. The dotted lines are what older projects claimed, not all on FER2013."
     )
     return f"![{alternative}](figures/mistakes-fer2013.png)\n\n{textwrap.fill(text, 100)}"
 
@@ -388,7 +388,7 @@ def updated(page: str, part: str, content: str) -> str:
     begin, end = f"<!-- {part}:begin -->", f"<!-- {part}:end -->"
     once = page.count(begin) == page.count(end) == 1
     if not once or page.index(begin) > page.index(end):
-        raise DataError(f"README.md: expected {begin} and, below it, {end}, once each")
+        raise DataError(f"the page: expected {begin} and, below it, {end}, once each")
     return f"{page.split(begin)[0]}{begin}\n{content}\n{end}{page.split(end)[1]}"
 
 

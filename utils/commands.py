@@ -43,7 +43,7 @@ def add_data(parser: argparse.ArgumentParser, *, default: str | None) -> None:
         action="append",
         default=[],
         metavar="EXPRESSION",
-        help="leave it out (contempt: FER+ with FER2013's seven)",
+        help="leave this expression out (for FER2013's seven in FER+: contempt)",
     )
 
 

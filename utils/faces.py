@@ -57,7 +57,7 @@ class Box:
     Raises
     ------
     DataError
-        When a coordinate is no finite number within ±10⁹, or the box has no area.
+        When a coordinate is not a finite number within ±10⁹, or the box has no area.
     """
 
     left: float
@@ -178,8 +178,8 @@ def crop(
     Raises
     ------
     DataError
-        When the box lies wholly outside the photo, the photo is no uint8 picture, the margin is
-        not in 0 … 10 or the size is no whole number over 0.
+        When the box lies wholly outside the photo, the photo is not a uint8 picture, the margin is
+        not in 0 … 10 or the size is not a whole number over 0.
     """
     _require(photo, photo.ndim in (2, 3), "(height, width) or (height, width, channels)")
     height, width = photo.shape[:2]
@@ -242,7 +242,7 @@ def resize(images: np.ndarray, size: int | tuple[int, int]) -> np.ndarray:
     Raises
     ------
     DataError
-        When `images` is no stack of uint8 pictures, or a side no whole number over 0.
+        When `images` is not a stack of uint8 pictures, or a side not a whole number over 0.
     """
     fits = images.ndim in (3, 4) and 0 not in images.shape[1:]
     _require(images, fits, "(n, height, width) or (n, height, width, channels)", stack=True)
@@ -372,7 +372,7 @@ def detect(
     Raises
     ------
     DataError
-        When the photo is no uint8 picture, or the detector unknown.
+        When the photo is not a uint8 picture, or the detector unknown.
     ModelError
         When the detector's package or file is missing or an OpenCV without cascades, or Keras runs
         on another backend than mtcnn's, TensorFlow.

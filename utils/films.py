@@ -2,9 +2,9 @@
 
 Frames are read one at a time and forgotten, so a film may be of any length. A face keeps its track
 from frame to frame by overlap: of all ways to give the boxes of a frame to the tracks, the one that
-shares most (Hungarian method), and none that shares less than `SHARED`. A track that is not seen
-for `LOST` seconds ends. Probabilities are smoothed along a track by an exponential moving average:
-what was seen t seconds ago weighs exp(-t / smooth).
+shares most (`scipy.optimize.linear_sum_assignment`), and none that shares less than `SHARED`. A
+track that is not seen for `LOST` seconds ends. Probabilities are smoothed along a track by an
+exponential moving average: what was seen t seconds ago weighs exp(-t / smooth).
 """
 
 from __future__ import annotations

@@ -104,7 +104,7 @@ def require_probabilities(answers: np.ndarray, shape: tuple[int, int]) -> None:
         )
     if found:
         raise ModelError(
-            f"the network's answers are no probabilities: found {found}; expected "
+            f"the network's answers are not probabilities: found {found}; expected "
             f"{shape[1]} numbers of 0 … 1 for each face, that sum to 1"
         )
 

@@ -184,7 +184,7 @@ def read(
     Raises
     ------
     DataError
-        When the file is no picture that can be read; names it.
+        When the file is not a picture that can be read; names it.
     ModelError
         When the network takes something else than faces of one size, gray or RGB, or answers
         with no probabilities; when the detector cannot be loaded.

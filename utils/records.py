@@ -268,7 +268,7 @@ def read_history(folder: Path) -> pd.DataFrame:
         raise ModelError(f"{title}: columns {found}; expected {', '.join(HISTORY_COLUMNS)}")
     whole = text.endswith("\n") and history.map(np.isreal).all(axis=None)
     if not whole or not np.isfinite(history.to_numpy(np.float64)).all():
-        raise ModelError(f"{title}: its last row is cut off, or a value is no number")
+        raise ModelError(f"{title}: its last row is cut off, or a value is not a number")
     if history["epoch"].tolist() != list(range(1, len(history) + 1)):
         raise ModelError(f"{title}: its epochs are not 1 … {len(history)} in order")
     return history

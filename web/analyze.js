@@ -1,4 +1,4 @@
-// One question, two who answer it: the Python that served this page, or this browser itself.
+// One question, two ways to answer it: the Python that served this page, or this browser itself.
 // analyze(canvas, live) promises {width, height, faces}, faces as utils.photos writes them. Of what
 // is not live, a photo, nothing is lost on the way, and it is turned where no face is upright.
 

@@ -45,7 +45,7 @@ const CAMERA_ERRORS = {
   SecurityError: "Your browser's settings forbid the camera on this page.",
 };
 const INSECURE = "The camera needs https, or a page on this machine's own address (127.0.0.1).";
-const CAMERA_LEFT = "The camera left: it was unplugged, taken by another program, or its permission was withdrawn.";
+const CAMERA_LEFT = "The camera stopped: it was unplugged, taken by another program, or its permission was withdrawn.";
 
 // ------------------------------------------------------------------ what is drawn
 
@@ -168,7 +168,7 @@ async function drawn(file) {
     const image = new Image();
     image.src = address;
     await new Promise((yes, no) => { [image.onload, image.onerror] = [yes, no]; }).catch(() => {
-      throw new Error(`${name} is no picture that this browser can read: expected JPEG, PNG, WebP, GIF, BMP or AVIF.`);
+      throw new Error(`${name} is not a picture that this browser can read: expected JPEG, PNG, WebP, GIF, BMP or AVIF.`);
     });
     const pixels = image.naturalWidth * image.naturalHeight; // from the header, before decoding
     if (!pixels || pixels > LARGEST_FILE_PIXELS) {
@@ -300,7 +300,7 @@ function start(next) {
 function paused(yes) {
   if (!source) return;
   source.held = yes;
-  $("pause").textContent = yes ? "Go on" : "Pause";
+  $("pause").textContent = yes ? "Resume" : "Pause";
   if (yes) source.video.pause();
   else source.video.play().catch(() => {});
 }
@@ -311,7 +311,7 @@ async function useFilm(file) {
   const name = file.name || "the film";
   try {
     await new Promise((yes, no) => { [video.onloadeddata, video.onerror] = [yes, no]; }).catch(() => {
-      throw new Error(`${name} is no film that this browser can play: expected MP4 or WebM.`);
+      throw new Error(`${name} is not a film that this browser can play: expected MP4 or WebM.`);
     });
     if (!video.videoWidth) throw new Error(`${name} has no pictures: expected a film, found sound alone.`);
     await analyzing;

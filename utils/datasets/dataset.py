@@ -38,7 +38,7 @@ class FaceDataset:
     split : (n,) str array
         One of `SPLITS` for each face.
     rows : (n,) int64 array
-        The row in the source file, counted from 0 (a header is no row).
+        The row in the source file, counted from 0 (a header is not a row).
     name : str
         A key of `datasets.LOADERS`.
     source : str

@@ -124,7 +124,7 @@ def read_csv(path: str | os.PathLike) -> FaceDataset:
     Raises
     ------
     DataError
-        A missing column; a row with another number of fields or pixels; a pixel that is no whole
+        A missing column; a row with another number of fields or pixels; a pixel that is not a whole
         number in 0 … 255; an emotion outside 0 … 6; an unknown Usage; an empty or truncated file.
     """
     path = Path(path)
@@ -184,7 +184,7 @@ def _header(line: bytes, title: str) -> list[int]:
         refuse(title, "a parquet file", f"{expected} in a csv (try --data folder)")
     text = line.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "replace")
     if not text.replace("\t", " ").isprintable() or "\ufffd" in text:
-        refuse(f"{title}, line 1", "bytes that are no text", f"{expected} in a csv")
+        refuse(f"{title}, line 1", "bytes that are not text", f"{expected} in a csv")
     names = [name.strip().strip('"').lower() for name in text.split(",")]
     missing = [name for name in _COLUMNS if names.count(name) != 1]
     if missing == ["usage"]:

@@ -165,7 +165,7 @@ def read_votes(path: str | os.PathLike) -> tuple[np.ndarray, np.ndarray]:
     ------
     DataError
         A missing column; a row with another number of fields, an unknown Usage, or a count that
-        is no whole number 0 … 10; an empty file.
+        is not a whole number 0 … 10; an empty file.
     """
     path = Path(path)
     title = sources.shown(path)

@@ -245,7 +245,7 @@ def list_pictures(root: Path) -> Listing:
         for name in names:
             title = _below(parent / name, root)
             if name.startswith(".") or not name.lower().endswith(endings):
-                listing.skipped["files that are no pictures"].append(title)
+                listing.skipped["files that are not pictures"].append(title)
             elif folders and not split:
                 listing.skipped["pictures outside the split folders"].append(title)
             elif not within:

@@ -258,7 +258,7 @@ def read_gray(file: Path | bytes, title: str | None = None) -> np.ndarray:
     Raises
     ------
     DataError
-        When it is no picture, damaged, larger than `LARGEST_PICTURE` pixels or `LARGEST_FILE`
+        When it is not a picture, damaged, larger than `LARGEST_PICTURE` pixels or `LARGEST_FILE`
         bytes, or its pixels have no known range.
     """
     from PIL import Image, ImageOps, UnidentifiedImageError

@@ -55,7 +55,7 @@ def check(predictions: Predictions) -> Checked:
     copies = _column(predictions.copies, "copies", count, "true or false", "b")
     shares = shares.astype(np.float64)
     sums = shares.sum(axis=1)
-    refuse(~np.isfinite(shares).all(axis=1), "a probability that is no finite number")
+    refuse(~np.isfinite(shares).all(axis=1), "a probability that is not a finite number")
     refuse((shares < 0).any(axis=1), "a negative probability")
     refuse(np.abs(sums - 1) > 0.01, "probabilities that do not sum to 1 ± 0.01")
     refuse((labels < 0) | (labels >= classes), f"a label outside 0 … {classes - 1}")

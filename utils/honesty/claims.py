@@ -152,7 +152,7 @@ def match_supports(
     Raises
     ------
     DataError
-        When a count is no whole number of 0 or more, or a name is unknown or stands twice.
+        When a count is not a whole number of 0 or more, or a name is unknown or stands twice.
     """
     names, counts = _read_supports(supports)
     first = None if dataset is None else known.known_dataset(dataset)
@@ -314,7 +314,7 @@ def check_claim(
     Raises
     ------
     DataError
-        When something is no number of its kind, or supports do not sum to n.
+        When something is not a number of its kind, or supports do not sum to n.
     """
     value, dataset = _percentage(accuracy), known.known_dataset(dataset)
     runs = _whole(runs, "runs", 1)

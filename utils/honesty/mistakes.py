@@ -190,7 +190,7 @@ def table(found: Mistakes) -> pd.DataFrame:
         percentage points; ``low`` and ``high``, its 95 %
         interval over the seeds (`evaluation.seeds_interval`; NaN for one seed), of the honest row
         that of its figure; ``done_right``, the difference where the same thing is done after the
-        split (NaN where that is no question).
+        split (NaN where that does not apply).
 
     Raises
     ------

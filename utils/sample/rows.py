@@ -95,7 +95,7 @@ def render_rows(count: int = ROWS, seed: int = 0, *, cache: bool = True) -> Samp
         0 or more. The same seed gives the same pixels on every machine.
     cache : bool
         Whether to keep the result in ``data/cache`` and take it from there the next time. A file
-        that is damaged is made anew; a folder that cannot be written to is no error.
+        that is damaged is made anew; a folder that cannot be written to is not an error.
 
     Returns
     -------

@@ -26,8 +26,8 @@ def _field(default: Any, description: str, **bounds: Any) -> Any:
 class Settings:
     """Everything that a training can be told. Values out of range are refused.
 
-    `describe` lists each field with its range and what it means; ``train.py --help`` prints the
-    same words.
+    `fields` lists each field with its type and what it means; ``train.py --help`` prints the same
+    words.
 
     Raises
     ------
@@ -72,7 +72,7 @@ class Settings:
     teachers: tuple[str, ...] = _field(
         (), "trained networks whose mean answer is a part of each target (distillation)"
     )
-    distillation_weight: float = _field(0.9, "how large a part", ge=0, le=1)
+    distillation_weight: float = _field(0.9, "share of that part in each target", ge=0, le=1)
     test_time_augmentation: Literal[1, 2, 10] = _field(
         1, "views of each validation and test face at the end: as it is; mirrored too; shifted too"
     )
