@@ -82,7 +82,7 @@ def local(header: str, host: str) -> bool:
     """
     try:
         name = urlsplit(f"//{header}").hostname or ""
-        return name in ("localhost", host) or bool(ipaddress.ip_address(name))
+        return name in ("localhost", host.lower()) or bool(ipaddress.ip_address(name))
     except ValueError:  # neither
         return False
 
@@ -171,8 +171,8 @@ def create(classifier: Any, about: dict[str, Any], *, host: str = "127.0.0.1") -
         # A page of another site can send text or a form unasked, but no picture.
         if not flask.request.mimetype.startswith("image/"):
             return refusal(415, "Expected the bytes of a picture, sent as image/jpeg or image/png.")
+        body = flask.request.get_data(cache=False)  # before its turn: a slow upload holds up nobody
         with turn:
-            body = flask.request.get_data(cache=False)
             pixels = faces.read_photo("the picture", content=body)
             found = photos.find(pixels, classifier, turn="frame" not in flask.request.args)
             return photos.Photo(Path("the picture"), pixels, found).as_json()

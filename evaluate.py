@@ -60,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     from utils import assessment, models, records
 
     file = models.find(asked.network, asked.results)
-    run = records.run_of(file, asked.results)
+    run = records.run_of(file)
     if not (asked.data or run):
         raise ModelError(
             f"{asked.network}: no record says what it was trained on; name the data (--data)"

@@ -100,8 +100,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--save",
         type=Path,
         metavar="FOLDER",
-        help="write each photo and film that has a face there, its faces marked, as NAME-faces.png "
-        "or .mp4, or NAME-faces-2 where that is taken; of a film also a figure a track",
+        help="write each photo that has a face, and each film, with its faces marked, as "
+        "NAME-faces.png or .mp4, or NAME-faces-2 where that is taken; of a film also a figure a "
+        "track",
     )
     add(
         "--table",
@@ -189,8 +190,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 raise
             except (DataError, OSError) as error:
                 complain(error)
-            found.append(photo.as_json() | ({"annotated": photos.shown(saved)} if saved else {}))
-            if not asked.json:
+            if asked.json:
+                there = {"annotated": photos.shown(saved)} if saved else {}
+                found.append(photo.as_json() | there)
+            else:
                 lines = photos.sentences(photo, asked.top)
                 lines += [f"  written: {photos.shown(saved)}"] if saved else []
                 print("\n".join(lines), file=said, flush=True)

@@ -67,7 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     folder = asked.results / name
     if asked.resume and not (folder / "run.json").is_file():
         raise ModelError(f"there is no run called {name!r} to go on with")
-    if asked.data == "fer2013" and settings.targets != "labels":
+    if asked.data == "fer2013" and settings.targets != "labels" and not asked.classes:
         dataset = datasets.beside_fer2013(asked.path)
     else:
         dataset = commands.load_data(asked, size=settings.size)

@@ -17,6 +17,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
+import filelock
 import numpy as np
 import pandas as pd
 
@@ -213,13 +214,14 @@ def _moved(images: np.ndarray, moves: Mapping[str, Any], seed: int) -> np.ndarra
     """Move every picture its own way."""
     import keras
 
-    shift, edge = moves["shift"], {"fill_mode": "nearest", "seed": seed}
+    shift, zoom, edge = moves["shift"], moves["zoom"], {"fill_mode": "nearest"}
+    # A seed for each: with one for all, a face's angle would decide its shift and mirror image.
     move = keras.Sequential(
         [
-            keras.layers.RandomRotation(moves["rotation"] / 360, **edge),
-            keras.layers.RandomTranslation(shift, shift, **edge),
-            keras.layers.RandomZoom(moves["zoom"], moves["zoom"], **edge),
-            *([keras.layers.RandomFlip("horizontal", seed=seed)] if moves["flip"] else []),
+            keras.layers.RandomRotation(moves["rotation"] / 360, **edge, seed=4 * seed),
+            keras.layers.RandomTranslation(shift, shift, **edge, seed=4 * seed + 1),
+            keras.layers.RandomZoom(zoom, zoom, **edge, seed=4 * seed + 2),
+            *([keras.layers.RandomFlip("horizontal", seed=4 * seed + 3)] if moves["flip"] else []),
         ]
     )
     batches = np.array_split(images, -(-len(images) // 2048))
@@ -342,7 +344,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print(dataset.describe(), flush=True)
     folder = asked.results / f"mistakes-{asked.data}"
     command = shlex.join(["python", "-m", "experiments.mistakes", *arguments])
-    found = run(dataset, range(asked.seeds), folder, variants=asked.variants, command=command)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with filelock.FileLock(folder.with_name(f".{folder.name}.lock")):  # a second one waits
+        found = run(dataset, range(asked.seeds), folder, variants=asked.variants, command=command)
     print(mistakes.describe(mistakes.table(found)))
     print(f"recorded in {folder.parent.name}/{folder.name}")
 

@@ -10,7 +10,6 @@ leaves out latency, and that engines begin to send before a gradient is whole.
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 
 import numpy as np
@@ -77,7 +76,7 @@ def measure(model: str, chosen: devices.Devices, steps: int = 3) -> dict[str, fl
 
 def main() -> None:
     """Measure, print, and record what was measured beside what other numbers of machines gave."""
-    parser = argparse.ArgumentParser("python -m experiments.scaling", description=__doc__)
+    parser = runtime.parser("python -m experiments.scaling", __doc__)
     parser.add_argument("--record", action="store_true", help=f"write {RECORD.name}")
     parser.add_argument("--note", default="", help="what else the machine did")
     asked = parser.parse_args()

@@ -101,6 +101,8 @@ def draw_rows(dataset: datasets.FaceDataset, rows: int | None = None, *, seed: i
             raise DataError(f"{seen.name}: expected 1 to {len(there)} training rows, not {rows}")
         by_class = there.groupby(seen.labels[there])
         there = by_class.sample(frac=rows / len(there), random_state=seed)
+        if len(set(seen.labels[there])) < by_class.ngroups:
+            raise DataError(f"{seen.name}: {rows} training rows leave out a class; expected more")
     return seen.take(np.sort([*there, *np.flatnonzero(seen.split == "validation")]))
 
 
@@ -465,7 +467,12 @@ def _options(values: Mapping[str, Any]) -> str:
             words.append(option if value else option.replace("--", "--no-"))
         else:
             value = json.dumps(value) if isinstance(value, dict) else value
-            words += [option, *map(str, value if isinstance(value, list | tuple) else [value])]
+            value = ",".join(value) if name == "classes" else value
+            several = value if isinstance(value, list | tuple) else [value]
+            if name == "without":  # an option for each
+                words += [word for one in several for word in (option, one)]
+            else:
+                words += [option, *map(str, several)]
     return shlex.join(words)
 
 
@@ -492,6 +499,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if unknown:  # not their values: one may be a database's address
         names = [word.partition("=")[0] for word in unknown if word.startswith("-")]
         parser.error(f"unrecognized arguments: {' '.join(names)}")
+    if asked.heartbeat < 1:
+        parser.error(f"--heartbeat: expected 1 second or more, not {asked.heartbeat}")
     space = dict(SPACE)
     for name, values in SPACE.items():
         if given := getattr(asked, name):
@@ -505,7 +514,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except ValueError as error:
         parser.error(commands.complaint(error))
     runtime.setup(settings.seed)
-    dataset = commands.load_data(asked).leave_out(asked.without)
+    dataset = commands.load_data(asked, size=settings.size).leave_out(asked.without)
     seen = draw_rows(dataset, asked.rows, seed=settings.seed)
     name = asked.study or f"{asked.model}-{asked.data}"
     study = open_study(name, asked.storage, heartbeat=asked.heartbeat)
@@ -518,7 +527,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print(f"{search.name}: trial {best['trial']} is best, {best['val_accuracy']:.1%} of {faces}")
     wanted, usual = dataclasses.asdict(winner(search)), training.recipe(asked.model)
     other = {one: value for one, value in wanted.items() if value != getattr(usual, one)}
-    other = {"model": asked.model, "data": asked.data, **other}
+    data = {one: getattr(asked, one) for one in ("data", "path", "classes", "without")}
+    other = {"model": asked.model, **{k: v for k, v in data.items() if v}, **other}
     print("in full: python train.py", _options({k: v for k, v in other.items() if k != "epochs"}))
     if asked.record:  # the values, not the words: an address may hold a password
         given = {k: v for k, v in vars(asked).items() if v != parser.get_default(k) and k != "path"}

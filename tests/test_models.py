@@ -84,7 +84,7 @@ def test_faces_too_small_for_the_poolings_are_refused(name, side):
 def test_a_network_is_added_by_one_decorated_function():
     from utils import training
 
-    @models.network(size=24, source="this test", recipe={"epochs": 3})
+    @models.network(size=24, recipe={"epochs": 3})
     def perceptron(input_shape, classes, *, units=4):
         import keras
 

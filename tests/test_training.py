@@ -86,7 +86,7 @@ def test_run_json_says_what_was_done(finished):
     assert info["best_epoch"] == finished.best_epoch
     for key in ("versions", "backend", "hardware", "commit", "command", "started", "finished"):
         assert key in info
-    assert min(info["images_per_second"], info["start_up_seconds"], info["seconds"]) > 0
+    assert min(info["images_per_second"], info["seconds"]) > 0
 
 
 def test_the_saved_network_is_keras_own_and_gives_the_recorded_probabilities(finished):

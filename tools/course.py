@@ -20,7 +20,7 @@ from utils import runtime, sample
 from utils.runtime import DataError
 
 #: The core notebooks, which `make course` runs.
-CORE = tuple(range(1, 8))
+CORE = tuple(map(int, notebooks.CORE))
 
 
 def chosen(numbers: Sequence[int], folder: Path = notebooks.NOTEBOOKS) -> list[Path]:

@@ -123,8 +123,8 @@ def _augmentation(settings: training.Settings) -> str:
     """Say how the training faces were changed."""
     parts = [f"rotation ±{settings.rotation:g}°"] if settings.rotation else []
     for name in ("zoom", "shift", "brightness", "contrast"):
-        value = getattr(settings, name)
-        parts += [f"{name} ±{value:.0%}"] if value else []
+        value, sign = getattr(settings, name), "+" if name == "contrast" else "±"
+        parts += [f"{name} {sign}{value:.0%}"] if value else []
     parts += ["mirroring"] if settings.flip else []
     parts += [f"erasing in {settings.erasing:.0%} of the faces"] if settings.erasing else []
     parts += [f"MixUp α = {settings.mixup:g}"] if settings.mixup else []

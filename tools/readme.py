@@ -309,7 +309,7 @@ def findings(results: Path = runtime.RESULTS) -> str:
     )
 
 
-def reported(results: Path = runtime.RESULTS) -> str:
+def reported() -> str:
     """List what others report of FER2013's test split, with the note to each figure."""
     found = known.reported_table("fer2013")
     rows = [
@@ -351,7 +351,7 @@ def mistakes_paragraph(results: Path = runtime.RESULTS) -> str:
     return f"![{alternative}](figures/mistakes-fer2013.png)\n\n{textwrap.fill(text, 100)}"
 
 
-def notebook_table(results: Path = runtime.RESULTS) -> str:
+def notebook_table() -> str:
     """List the notebooks of the course with their titles, minutes and Colab badges."""
     rows = [("", "notebook", "read, min", "run, min", "", "")]
     for path in notebooks.paths():

@@ -36,6 +36,9 @@ class Worker:
 
     def __call__(self, task: dict[str, bytes]) -> dict[str, str]:
         """Read "photos", a zero byte between their names; say what was "unread", a line each."""
+        import pyarrow
+        from pyarrow import parquet
+
         os.chdir(self.started)  # names are as the command line gave them; Ray starts elsewhere
         classifier, _ = _load(self.model)
         columns = (*classifier.expressions, "error")
@@ -51,9 +54,9 @@ class Worker:
         digest = hashlib.sha256(task["photos"]).hexdigest()[:16]  # the same where it is tried again
         for kind in filter(rows.get, rows):
             part = self.table / "_parts" / f"{kind}-{digest}.parquet"
-            part.unlink(missing_ok=True)  # of a worker that was killed here
-            with photos.Table(part, columns) as file:
-                file.add(rows[kind])
+            schema = photos.parquet_schema((*photos.Table.COLUMNS, *columns))
+            part_rows = pyarrow.table(list(zip(*rows[kind], strict=True)), schema=schema)
+            parquet.write_table(part_rows, part)
             runtime.move_into_place(part, self.table / part.name)
         return {"unread": "\n".join(row[-1] for row in rows["unread"])}
 
@@ -104,7 +107,8 @@ def predict(
         answers = run(Worker(os.getcwd(), table, model, how), tasks, workers) if tasks else []
         bar = tqdm(answers, total=len(tasks), unit=f" × {size} photos", disable=None)
         errors = [DataError(line) for answer in bar for line in answer["unread"].splitlines()]
-        print(f"{photos.shown(table)}: photos read: {len(names):,}, there before: {len(done):,}")
+        read = len(names) - len(errors)
+        print(f"{photos.shown(table)}: photos read: {read:,}, there before: {len(done):,}")
         return errors
 
 

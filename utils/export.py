@@ -255,6 +255,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for file in files:
         print(f"{file.name}: {file.stat().st_size:,} bytes")
     if asked.record:
+        if classifier.expressions[: len(faces.expressions)] != tuple(faces.expressions):
+            raise ModelError(f"{source.name}: names {classifier.expressions}; expected FER2013's")
         test = faces.part("test")
         shown = training.faces_for(classifier, test.images)
         measured = measure(files, classifier, shown, test.labels)

@@ -169,9 +169,11 @@ class Film:
         self._capture, self.rate, self.expected = self._open()
 
     def _open(self) -> tuple[Any, float, int]:
-        # Before OpenCV's first film: no chatter on stderr, and a file leads to no other address.
+        # Before OpenCV's first film: no chatter on stderr, and a file leads to no other.
         os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
-        os.environ.setdefault("OPENCV_FFMPEG_CAPTURE_OPTIONS", "protocol_whitelist;file")
+        formats = "mov,avi,matroska,mpeg,mpegvideo,mpegts,asf"
+        options = f"protocol_whitelist;file|format_whitelist;{formats}"
+        os.environ.setdefault("OPENCV_FFMPEG_CAPTURE_OPTIONS", options)
         import cv2
 
         cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
@@ -236,8 +238,9 @@ class Film:
             raise DataError(f"{self.name}: gives no more pictures; expected it to stay connected")
         if not self.frames:
             raise DataError(f"{self.name}: not one frame can be read; expected a film")
-        # Some formats only estimate how many frames there are.
-        if self.frames < 0.95 * self.expected - 2:
+        # Some formats only estimate how many frames there are; badly, where they vary in length.
+        least = 0.95 * self.expected - 2
+        if self.frames < least and self.seconds < least / self.rate:
             raise DataError(
                 f"{self.name}: ends after {self.frames:,} of {self.expected:,} frames, "
                 f"{self.seconds:.1f} s; expected all of them: the file is cut off or damaged"
@@ -260,12 +263,17 @@ class Film:
         """
         from tqdm import tqdm
 
-        marked = Marked(save, self.stem, self.rate) if save else None
+        # A rate of 1,000 is the clock of a file whose frames vary in length, not theirs.
+        rate = self.rate if self.rate < 1000 else 60.0
+        marked = Marked(save, self.stem, rate) if save else None
         name = photos.shown(Path(self.name).name)
         bar = tqdm(total=self.expected or None, desc=name, unit=" frames", disable=None)
         try:
             for when, pixels in self.read():
-                found = photos.find(pixels, self.classifier, **self.how)
+                try:
+                    found = photos.find(pixels, self.classifier, **self.how)
+                except DataError as error:
+                    raise DataError(f"{self.name}, frame {self.frames:,}: {error}") from error
                 followed = self.tracker.add(when, found)
                 self.table.add(
                     [photos.row(self.name, when, self.frames, at, face) for at, face in followed]

@@ -8,6 +8,7 @@ network starts in a second.
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -115,7 +116,7 @@ def session(path: Path, threads: int = 0) -> Any:
     Parameters
     ----------
     path : Path
-        The file; weights that it keeps in other files are not read.
+        The file; one that keeps weights in other files is refused.
     threads : int
         How many may work on one call; 0 leaves it to ONNX Runtime: a thread a core.
 
@@ -141,6 +142,9 @@ def session(path: Path, threads: int = 0) -> Any:
     options.log_severity_level = 4  # what goes wrong is raised; the rest is of no use to anyone
     # Two sessions take turns here: threads that wait busily for one slow the other down.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    # Weights in other files would be looked for in whichever folder this was started in.
+    folder = "session.model_external_initializers_file_folder_path"
+    options.add_session_config_entry(folder, os.devnull)
     try:
         return onnxruntime.InferenceSession(
             path.read_bytes(), options, providers=["CPUExecutionProvider"]

@@ -39,8 +39,6 @@ MARGIN = 0.0
 #: would lead to other files.
 FILMS = (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".3gp")
 PHOTOS = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm", ".pgm")
-#: Rows of a Parquet file that are written together.
-ROW_GROUP = 10_000
 
 
 @dataclass(frozen=True)
@@ -279,8 +277,9 @@ class Table:
     Parameters
     ----------
     path : Path or None
-        A new file ending in ``.csv`` or ``.parquet``; None writes CSV to stdout. A Parquet file
-        can be read only once it is closed, which Ctrl-C does and a killed process does not.
+        A new file ending in ``.csv`` or ``.parquet``; None writes CSV to stdout. A Parquet file is
+        made of a CSV file beside it, ``NAME.parquet.csv``, when the table is closed: that is what a
+        killed process leaves.
     expressions : sequence of str
         The network's: a column each.
 
@@ -298,55 +297,45 @@ class Table:
     def __init__(self, path: Path | None, expressions: Sequence[str]) -> None:
         self.path, self.columns = path, (*self.COLUMNS, *expressions)
         self._file: Any = None
-        self._parquet: Any = None
-        self._waiting: list[tuple] = []
         if path is not None:
-            if path.suffix.lower() not in (".csv", ".parquet"):
+            ending, place = path.suffix.lower(), path
+            if ending not in (".csv", ".parquet"):
                 raise DataError(f"{shown(path)}: expected a name ending in .csv or .parquet")
+            if ending == ".parquet" and not path.exists():
+                place = path.with_name(f"{path.name}.csv")
             try:
-                self._file = path.open("xb", buffering=0)
+                self._file = place.open("xb", buffering=0)
             except FileExistsError:
-                raise DataError(f"{shown(path)}: is there already, expected a new file") from None
-        if path is not None and path.suffix.lower() == ".parquet":
-            import pyarrow
-            from pyarrow import parquet
-
-            kinds = {"frame": "int64", "track": "int64"}
-            kinds |= dict.fromkeys(("file", "expression", "error"), "string")
-            fields = [(name, kinds.get(name, "float64")) for name in self.columns]
-            self._schema = pyarrow.schema(fields)
-            self._parquet = parquet.ParquetWriter(self._file, self._schema)
-        else:
-            self._write([self.columns])
+                raise DataError(f"{shown(place)}: is there already, expected a new file") from None
+        self._write([self.columns])
 
     def __enter__(self) -> Table:
         return self
 
     def __exit__(self, *_: object) -> None:
-        try:
-            if self._parquet:
-                self._group()
-                self._parquet.close()
-        finally:
-            if self._file:
-                self._file.close()
+        if self._file is None:
+            return
+        self._file.close()
+        if self.path.suffix.lower() == ".parquet":
+            from pyarrow import csv, parquet
+
+            place = Path(self._file.name)
+            kinds = parquet_schema(self.columns)
+            options = csv.ConvertOptions(
+                column_types=kinds, null_values=[""], strings_can_be_null=True
+            )
+            with (
+                csv.open_csv(place, convert_options=options) as batches,
+                parquet.ParquetWriter(self.path, kinds) as writer,
+            ):
+                for batch in batches:
+                    writer.write_batch(batch)
+            place.unlink()
 
     def add(self, rows: Sequence[tuple]) -> None:
         """Append rows, all or none; `OSError` when the disk is full."""
-        if self._parquet:
-            self._waiting += rows
-            if len(self._waiting) >= ROW_GROUP:
-                self._group()
-        elif rows:
+        if rows:
             self._write(rows)
-
-    def _group(self) -> None:
-        import pyarrow
-
-        waiting, self._waiting = self._waiting, []
-        if waiting:
-            columns = list(zip(*waiting, strict=True))
-            self._parquet.write_table(pyarrow.table(columns, schema=self._schema))
 
     def _write(self, rows: Sequence[tuple]) -> None:
         text = io.StringIO()
@@ -360,10 +349,20 @@ class Table:
             while content:
                 content = content[self._file.write(content) :]
         except BaseException as error:
-            self._file.truncate(start)
+            self._file.seek(start)
+            self._file.truncate()
             if isinstance(error, OSError):
                 error.filename = shown(self.path)
             raise
+
+
+def parquet_schema(columns: Sequence[str]) -> Any:
+    """Say what kind of values each column of a `Table` has, as `pyarrow.Schema`."""
+    import pyarrow
+
+    kinds = {"frame": "int64", "track": "int64"}
+    kinds |= dict.fromkeys(("file", "expression", "error"), "string")
+    return pyarrow.schema([(name, kinds.get(name, "float64")) for name in columns])
 
 
 def row(source: str, time: float | None, frame: int | None, track: int, face: Face) -> tuple:

@@ -397,15 +397,13 @@ def network_name(network: Path) -> str:
     return network.parent.name if network.name == "model.keras" else network.stem
 
 
-def run_of(network: Path, results: Path | None = None) -> Run | None:
+def run_of(network: Path) -> Run | None:
     """Find the finished run that made a network, by where its file lies.
 
     Parameters
     ----------
     network : path
         A ``.keras`` file: ``model.keras`` in its run's folder, or a released one in ``models/``.
-    results : path, optional
-        Where the runs of released networks lie; by default ``results/``.
 
     Returns
     -------
@@ -413,7 +411,7 @@ def run_of(network: Path, results: Path | None = None) -> Run | None:
         None where no record belongs to the file: a file elsewhere may have any name.
     """
     network = network.resolve()
-    folder = (results or runtime.RESULTS) / network.stem
+    folder = runtime.RESULTS / network.stem
     if network.name == "model.keras":
         folder = network.parent
     elif network.parent != runtime.MODELS.resolve():

@@ -50,8 +50,11 @@ async function inBrowser(network) {
 async function offline() {
   if (!navigator.serviceWorker) return;
   try {
-    await navigator.serviceWorker.register("sw.js");
-    await navigator.serviceWorker.ready;
+    const { installing } = await navigator.serviceWorker.register("sw.js");
+    const failed = new Promise((done) => {
+      installing?.addEventListener("statechange", () => installing.state === "redundant" && done());
+    });
+    await Promise.race([navigator.serviceWorker.ready, failed]); // ready waits forever if it fails
     if (navigator.serviceWorker.controller) return;
     await new Promise((taken) => {
       navigator.serviceWorker.addEventListener("controllerchange", taken, { once: true });

@@ -49,7 +49,7 @@ const CAMERA_LEFT = "The camera stopped: it was unplugged, taken by another prog
 
 // ------------------------------------------------------------------ what is drawn
 
-const colorOf = (name) => network.colors[name] ?? "#7F7F7F";
+const colorOf = (name) => network.colors[name];
 
 // Black or white, whichever stands out against a color.
 function inkOn(color) {

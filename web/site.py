@@ -98,6 +98,7 @@ def build(folder: Path, network: Path | None = None) -> list[str]:
     shutil.rmtree(folder, ignore_errors=True)
     for part in ("models", "ort", "samples"):
         (folder / part).mkdir(parents=True)
+    (folder / "files.js").touch()  # so the next build knows what a killed one left
     for name in (*app.PAGE, "sw.js"):
         shutil.copy(app.WEB / name, folder)
     for path in (network, *runtime.MODELS.glob("centerface.*")):

@@ -27,7 +27,9 @@ async function kept(request) {
   const found = await cache.match(request, { ignoreSearch: true });
   if (found) return found;
   const answer = await fetch(request);
-  if (answer.ok && answer.status === 200) await cache.put(request, answer.clone());
+  if (answer.ok && answer.status === 200) {
+    await cache.put(request, answer.clone()).catch(() => {}); // the disk is full: not kept
+  }
   return answer;
 }
 

@@ -65,7 +65,7 @@ class Sizes:
     batches: tuple[int, ...] = (32, 256)  # faces a call
     rows: int = FER2013_ROWS  # that are loaded; growth takes multiples of them
     factors: tuple[int, ...] = (1, 2, 4, 8)
-    photos: int = 200  # of ExpW that the detectors look at; twice as many for the margin
+    photos: int = 200  # of ExpW that the detectors look at; the margin takes all
     pictures: int = 500  # of FER2013 for mtcnn; six times as many for haar
 
 
@@ -243,7 +243,7 @@ def loading(sizes: Sizes, data: str) -> list[dict]:
 
 
 def oversample(data: str, rows: int, size: int, usual: bool = False) -> Cost:
-    """Balance training rows with `balance.smote`, or with the usual lines: float64 of 0 … 1."""
+    """Balance training rows with `balance.smote`, or with imbalanced-learn: float64 of 0 … 1."""
     from imblearn.over_sampling import SMOTE
 
     base = _memory()
@@ -259,7 +259,7 @@ def oversample(data: str, rows: int, size: int, usual: bool = False) -> Cost:
 def smote(sizes: Sizes, data: str) -> list[dict]:
     """Time both ways to a balanced training split; peaks of memory are in the settings."""
     rows = round(sizes.rows * FER2013_TRAINING / FER2013_ROWS)
-    ours, usual = "balance.smote", "float64 to imbalanced-learn"
+    ours, usual = "balance.smote", "SMOTE on float64"
     peaks: dict[str, Any] = {}
 
     def way(name: str) -> float:
@@ -267,7 +267,7 @@ def smote(sizes: Sizes, data: str) -> list[dict]:
         return seconds
 
     ways = {name: (rows, lambda name=name: way(name)) for name in (ours, usual)}
-    compared = [("balance.smote / the usual lines", ours, usual)]
+    compared = [(f"{ours} / {usual}", ours, usual)]
     options = {"data": data, "size": 64, "megabytes": peaks}
     return [timed("SMOTE", ways, compared, sizes.loads, unit="rows", warm_up=0, **options)]
 
@@ -314,9 +314,9 @@ def _generator(settings: training.Settings):
 
 
 def augmentation(sizes: Sizes, data: str) -> list[dict]:
-    """Time ImageDataGenerator, a face at a time, and the batched warp; both give float32 arrays.
+    """Time ImageDataGenerator, a face at a time, and augmentation layers; both give float32.
 
-    Processor seconds of all cores, by way, are in the settings: the warp computes on every core.
+    Processor seconds of all cores, by way, are in the settings: the layers compute on every core.
     """
     import keras
 
@@ -326,7 +326,7 @@ def augmentation(sizes: Sizes, data: str) -> list[dict]:
     batches = generator.flow(images.astype(np.float32), batch_size=sizes.batch_size, seed=0)
     layers = [keras.Input(images.shape[1:]), *augment.layers_before(**moves)]
     warp = compiled(keras.Sequential(layers), training=True)
-    slow, fast = "ImageDataGenerator.flow", "compiled warp"
+    slow, fast = "ImageDataGenerator", "augmentation layers"
     processor: dict[str, list[float]] = {slow: [], fast: []}
 
     def move(name: str) -> None:
@@ -339,46 +339,46 @@ def augmentation(sizes: Sizes, data: str) -> list[dict]:
         processor[name].append(round(time.process_time() - start, 4))
 
     ways = {name: (sizes.faces, lambda name=name: move(name)) for name in processor}
-    name = "compiled warp / ImageDataGenerator"
+    name = f"{fast} / {slow}"
     options = {"aimed": name, "size": settings.size, "batch_size": sizes.batch_size}
     options["processor_seconds"] = processor
     return [timed("augmentation alone", ways, [(name, fast, slow)], sizes.repeats, **options)]
 
 
 def inference(sizes: Sizes, data: str) -> list[dict]:
-    """Time `cnn5`'s answers in float32: the usual two lines face by face, and quicker calls.
+    """Time `cnn5`'s answers in float32: `model.predict` face by face, and quicker calls.
 
     A network's time does not depend on its weights.
     """
     settings = dataclasses.replace(_settings("cnn5", sizes), precision="float32")
     model = models.build("cnn5", (settings.size, settings.size, 1), **settings.network)
     images = _noise(max(sizes.calls, *sizes.batches), settings.size)[0].astype(np.float32)
-    usual, batch, predict = "the usual two lines", "predict_on_batch", "predict"
+    usual, batch, predict = "model.predict singly", "predict_on_batch", "model.predict at once"
     call, answer = "compiled call", compiled(model)
 
     def singly(ask: Callable, count: int) -> None:
         for face in images[:count]:
             ask(np.expand_dims(face, axis=0))
 
-    def two_lines(some: np.ndarray) -> np.ndarray:
+    def ask_model(some: np.ndarray) -> np.ndarray:
         return model.predict(some, batch_size=len(some), verbose=0)
 
-    asked = {usual: two_lines, batch: model.predict_on_batch, call: answer}
+    asked = {usual: ask_model, batch: model.predict_on_batch, call: answer}
     ways = {
         name: (sizes.calls, lambda ask=ask: singly(ask, sizes.calls)) for name, ask in asked.items()
     }
-    compared = [(f"{name} / two lines", name, usual) for name in (call, batch)]
+    compared = [(f"{name} / {usual}", name, usual) for name in (call, batch)]
     options = {"network": "cnn5", "size": settings.size, "precision": "float32"}
     given = {"aimed": compared[0][0], **options}
     found = [timed("inference, one face", ways, compared, sizes.repeats, **given)]
     for count in sizes.batches:
         few = min(count, sizes.calls)
         ways = {
-            usual: (few, lambda few=few: singly(two_lines, few)),
-            predict: (count, lambda count=count: two_lines(images[:count])),
+            usual: (few, lambda few=few: singly(ask_model, few)),
+            predict: (count, lambda count=count: ask_model(images[:count])),
             call: (count, lambda count=count: answer(images[:count])),
         }
-        compared = [(f"{name} / two lines", name, usual) for name in (predict, call)]
+        compared = [(f"{name} / {usual}", name, usual) for name in (predict, call)]
         case = f"inference, {count} faces"
         found.append(timed(case, ways, compared, sizes.repeats, **options))
     return found

@@ -84,6 +84,8 @@ def compare_all(runs: Mapping[str, Predictions], correction: str = "holm") -> pd
 
 def compare(runs: Mapping[str, Predictions]) -> pd.DataFrame:
     """Set the summaries of runs side by side: a row a run, the interval as ``low`` and ``high``."""
+    if not runs:
+        raise DataError("expected one run or more, got none")
     table = pd.DataFrame([vars(summary(one)) for one in runs.values()], index=pd.Index(runs))
     ends = pd.DataFrame(table["interval"].tolist(), columns=["low", "high"], index=table.index)
     table = table.drop(columns=["correct", "interval", "interval_without_copies"])

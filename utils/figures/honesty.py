@@ -61,10 +61,10 @@ def mistakes_waterfall(table: pd.DataFrame, *, claims: Mapping[str, float] | Non
     Parameters
     ----------
     table : DataFrame
-        From `mistakes.table`; or several, one below the other. Columns: title, kind ("leak",
-        "choice", "measure" or "combined"), base (the index of the honest row that it is compared
-        with; an honest row names itself), figure, points, low, high (of points; NaN with one
-        seed) and done_right (points; NaN where there is none), all in percent.
+        From `mistakes.table`. Columns: title, kind ("leak", "choice", "measure" or "combined"),
+        base (the index of the honest row that it is compared with; an honest row names itself),
+        figure, points, each (the seeds' figures) and done_right (points; NaN where there is none),
+        all in percent.
     claims : mapping of names to percentages, optional
         Figures from elsewhere, marked by dotted upright lines.
 

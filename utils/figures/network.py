@@ -122,6 +122,8 @@ def _volume(layer: Any) -> tuple[int, int, int]:
 
 def _blocks(model: Any) -> list[dict[str, Any]]:
     """Group a network's layers: what follows a convolution or dense layer belongs to it."""
+    if len(model.input_shape) != 4:
+        raise DataError(f"{model.name}: takes {model.input_shape[1:]}, expected pictures")
     height, width, channels = model.input_shape[1:]
     shape = f"{height}×{width}×{channels}"
     volume = (height, width, channels)

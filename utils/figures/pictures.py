@@ -192,7 +192,7 @@ def annotated_photo(photo: np.ndarray, boxes: Sequence[Any], captions: Sequence[
         draw.rectangle((left, top, right, bottom), outline=color, width=line)
         wide, high = (math.ceil(end) + line for end in draw.textbbox((0, 0), caption, font)[2:])
         x = max(0, min(left, size[0] - wide - line))
-        y = top - high - line if top >= high + line else top
+        y = max(0, top - high - line if top >= high + line else top)
         draw.rectangle((x, y, x + wide, y + high), fill=color, outline="white")
         # Of black and white, the one that stands out more (luma, as Rec. 601 weighs it).
         dark = np.dot(ImageColor.getrgb(color), (0.299, 0.587, 0.114)) < 100

@@ -241,7 +241,8 @@ class Audit:
     def summary(self) -> str:
         """Say what was examined and found, for a terminal: the counts, then the first ten pairs."""
         problems = self.problems().rename(index=self.describe)
-        parts = [self.dataset.describe(), problems[problems["all"] > 0].to_string()]
+        some = problems[problems["all"] > 0]
+        parts = [self.dataset.describe(), some.to_string() if len(some) else "nothing found"]
         for title, table in (("copies", self.pairs()), ("contradictions", self.contradictions())):
             if len(table):
                 shown = table.head(_LINES).drop(columns="position_of", errors="ignore").round(3)
@@ -432,7 +433,7 @@ def _load(path: str, **options) -> FaceDataset:
     if not place.exists() and path in datasets.LOADERS:
         place = runtime.RAW / path
         if not place.exists():
-            return datasets.load(path)
+            return datasets.load(path, **options)
     if not place.exists():
         raise DataError(f"{path}: no such file or folder, nor a data set of that name")
     cache = runtime.RAW in place.absolute().parents  # no copy of what others keep elsewhere
@@ -443,7 +444,7 @@ def _load(path: str, **options) -> FaceDataset:
             name = "expw"
         elif fer2013.find_csv(place) is None:
             name = "folder"
-        elif sources.find_files(place, (ferplus.VOTES_NAME,)):
+        elif not options and sources.find_files(place, (ferplus.VOTES_NAME,)):
             return datasets.beside_fer2013(place, cache=cache)
     return datasets.load(name, place, cache=cache, **options)
 
@@ -478,7 +479,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
         table = audit.problems().rename(index=audit.describe)
         title = f"What is wrong with {runtime.printable(audit.dataset.name)}"
-        figure = figures.problem_counts(table[table["all"] > 0], title=title)
+        some = table[table["all"] > 0]
+        figure = figures.problem_counts(some if len(some) else table, title=title)
         figures.save(figure, asked.figure.name, asked.figure.parent)
     if asked.record:
         runtime.setup()

@@ -257,9 +257,10 @@ def read_report(report: pd.DataFrame | str) -> pd.DataFrame:
     if not isinstance(report, pd.DataFrame) or not {"recall", "support"} <= set(report.columns):
         raise DataError("report: expected a table of classes with recall and support")
     table = report[[not _AVERAGE.fullmatch(str(name)) for name in report.index]]
-    if table.empty or not table.index.is_unique or (table["support"] % 1 != 0).any():
+    support = pd.to_numeric(table["support"], errors="coerce")
+    if table.empty or not table.index.is_unique or (support % 1 != 0).any():
         raise DataError("report: expected each class once, with a whole number as its support")
-    support = table["support"].astype(int)
+    support = support.astype(int)
     shares = [_number(cell, f"recall of {name}", 1) for name, cell in table["recall"].items()]
     # A column has its longest cell's decimals: 0.9 beside 0.85 is 0.90.
     half = 0.5 * 10.0 ** -max(map(_places, shares)) + 1e-12
@@ -443,7 +444,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         table = possible_at(asked.accuracy, asked.dataset)
         # Of so many faces every figure is possible.
         table = table[table["possible"] & (table["n"] < 10 ** (_places(claim.accuracy) + 2))]
-        print("possible at", "; ".join(f"{one.n:,} ({one.split})" for one in table.itertuples()))
+        if len(table):
+            print(
+                "possible at",
+                "; ".join(
+                    f"{n:,} ({of})" for n, of in zip(table["n"], table["split"], strict=True)
+                ),
+            )
 
 
 def _supports(words: Sequence[str] | None) -> list[int] | dict[str, int] | None:

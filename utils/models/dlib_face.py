@@ -32,7 +32,6 @@ LARGEST_FILE = 100_000_000
 
 @network(
     size=96,
-    source="dlib's face recognition (King 2017), its faces as outside data",
     recipe={
         "learning_rate": 2e-4,
         "epochs": 30,

@@ -42,7 +42,7 @@ OUR_RECIPE = {
 }
 
 
-@network(size=48, source="a course project: three convolutions, tuned on a validation set")
+@network(size=48)
 def cnn3(
     input_shape: Shape = (48, 48, 1),
     classes: int = 7,
@@ -72,7 +72,7 @@ def cnn3(
     return with_head("cnn3", inputs, values, (dense,), dense_dropout, classes)
 
 
-@network(size=48, source="a course project: four convolutions, three dense layers")
+@network(size=48)
 def cnn4(
     input_shape: Shape = (48, 48, 1),
     classes: int = 7,
@@ -94,11 +94,7 @@ def cnn4(
     return with_head("cnn4", inputs, values, dense, dense_dropout, classes)
 
 
-@network(
-    size=64,
-    source="a course project: faces cropped to 64×64, SMOTE, augmentation",
-    recipe={"balance": "smote"},
-)
+@network(size=64, recipe={"balance": "smote"})
 def cnn5(
     input_shape: Shape = (64, 64, 1),
     classes: int = 7,
@@ -121,7 +117,6 @@ def cnn5(
 
 @network(
     size=48,
-    source="Simonyan & Zisserman 2015, with a head of its own",
     # Thirteen convolutions without batch normalization do not learn at 0.001.
     recipe={"learning_rate": 2e-4},
 )
@@ -176,7 +171,7 @@ def vgg16(
     return model
 
 
-@network(size=48, source="He et al. 2016, ResNet-18 with a small stem")
+@network(size=48)
 def resnet(
     input_shape: Shape = (48, 48, 1),
     classes: int = 7,
@@ -205,11 +200,7 @@ def resnet(
     return _residual("resnet", input_shape, classes, stem, filters, blocks, dropout, momentum)
 
 
-@network(
-    size=48,
-    source="VGG-like: eight convolutions (Khaireddin & Chen 2021), smaller head",
-    recipe=OUR_RECIPE,
-)
+@network(size=48, recipe=OUR_RECIPE)
 def best(
     input_shape: Shape = (48, 48, 1),
     classes: int = 7,
@@ -255,7 +246,6 @@ def best(
 
 @network(
     size=48,
-    source="a residual network for two cores: seven convolutions, early pooling",
     recipe=OUR_RECIPE | {"epochs": 40, "learning_rate": 0.1, "warmup_epochs": 2.0},
 )
 def resnet8(
@@ -276,7 +266,7 @@ def resnet8(
     return _residual("resnet8", input_shape, classes, stem, filters, blocks, dropout, momentum)
 
 
-@network(size=48, source="Liu et al. 2022, small, for faces of 48 pixels", recipe=OUR_RECIPE)
+@network(size=48, recipe=OUR_RECIPE)
 def convnext(
     input_shape: Shape = (48, 48, 1),
     classes: int = 7,
@@ -316,7 +306,7 @@ def convnext(
     return with_head("convnext", inputs, values, (), 0.0, classes)
 
 
-@network(size=48, source="Dosovitskiy et al. 2021, small, patches of 6 pixels", recipe=OUR_RECIPE)
+@network(size=48, recipe=OUR_RECIPE)
 def vit(
     input_shape: Shape = (48, 48, 1),
     classes: int = 7,

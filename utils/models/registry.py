@@ -29,26 +29,23 @@ class Network:
         (input_shape, classes, **settings) to a float32 `keras.Model`.
     size : int
         Side in pixels of the faces that it is described with.
-    source : str
-        Whose it is.
     recipe : mapping
         The training settings in which it differs from `training.Settings`' defaults.
     """
 
     build: Callable
     size: int
-    source: str
     recipe: Mapping[str, Any] = field(default_factory=dict)
 
 
 NETWORKS: dict[str, Network] = {}
 
 
-def network(*, size: int, source: str, recipe: Mapping[str, Any] | None = None) -> Callable:
+def network(*, size: int, recipe: Mapping[str, Any] | None = None) -> Callable:
     """Register a function that builds a network, under its own name (see `Network`)."""
 
     def register(build: Callable) -> Callable:
-        NETWORKS[build.__name__] = Network(build, size, source, recipe or {})
+        NETWORKS[build.__name__] = Network(build, size, recipe or {})
         return build
 
     return register
@@ -103,7 +100,7 @@ def build(
         model = found.build(shape, classes, **settings)
     except ModelError:
         raise
-    except (TypeError, ValueError, ArithmeticError) as error:
+    except (TypeError, ValueError, ArithmeticError, LookupError) as error:
         raise ModelError(f"{name} cannot be built so: {error}") from error
     return model if dtype in (None, "float32") else with_dtype(model, dtype)
 

@@ -99,14 +99,17 @@ def choose(count: int | str = 1) -> Devices:
     """
     import keras
 
-    if count != "all" and int(count) < 1:
+    if count != "all" and not (str(count).isdecimal() and int(count)):
         raise ValueError(f"devices: expected 1 or more, or all, not {count}")
     backend = keras.backend.backend()
     told = any(name in os.environ for name in MACHINES)
-    cluster = json.loads(os.environ.get("TF_CONFIG") or "{}").get("cluster", {})
+    try:
+        cluster = json.loads(os.environ.get("TF_CONFIG") or "{}").get("cluster", {})
+    except json.JSONDecodeError as error:
+        raise ValueError(f"TF_CONFIG: expected JSON: {error}") from error
     if told or sum(map(len, cluster.values())) > 1:
         return _machines(count, backend, told)
-    if count == 1:
+    if str(count) == "1":
         return Devices()
     if backend not in ("tensorflow", "jax"):
         raise ValueError(f"several devices need TensorFlow or JAX; the backend is {backend}")

@@ -194,9 +194,14 @@ def _require_same(name: str, info: dict[str, Any], asked: dict[str, Any]) -> Non
 
     def flat(value: dict[str, Any]) -> dict[str, Any]:
         settings = dataclasses.asdict(settings_from_record(value["settings"]))
-        return {**{key: value.get(key) for key in asked}, "settings": None, **settings}
+        # The votes' content is in no record of the first edition.
+        kept = {key: value.get(key, asked[key] if key == "votes_sha256" else None) for key in asked}
+        return {**kept, "settings": None, **settings}
 
-    found, wanted = flat(info), flat(asked)
+    try:
+        found, wanted = flat(info), flat(asked)
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise ModelError(f"{name}/run.json: its settings cannot be read: {error}") from error
     different = [
         f"{key}: {found[key]!r}, now {wanted[key]!r}"
         for key in wanted
@@ -249,7 +254,6 @@ def _fit(
 
     from utils.training.model import Batches, TrainingModel, held_out
 
-    begun = time.perf_counter()
     images, labels, weights = training_faces(dataset, settings)
     targets = training_targets(dataset, labels, settings)
     validation = dataset.part("validation")
@@ -280,8 +284,6 @@ def _fit(
     batches = Batches(images, targets, weights, **how)
     sorts = {"faces": keras.Input(images.shape[1:], dtype="uint8")}
     model({**sorts, "targets": keras.Input(targets.shape[1:])}, training=True)
-    earlier = info.get("start_up_seconds", 0.0)
-    info["start_up_seconds"] = round(earlier + time.perf_counter() - begun, 2)
     records.write_info(folder, info)
 
     recorder = _epoch_recorder(folder, settings, batches)
@@ -297,32 +299,21 @@ def _fit(
         if goes_on:
             model.optimizer.build(model.trainable_variables)
             _restore(model, folder)
-        try:
-            model.fit(
-                batches,
-                validation_data=validation_data,
-                validation_batch_size=held_out_batch,
-                initial_epoch=len(history),
-                epochs=last,
-                callbacks=[
-                    keras.callbacks.TerminateOnNaN(raise_error=True),
-                    recorder,
-                    # Validated by the averaged weights, trained on the others.
-                    *([keras.callbacks.SwapEMAWeights()] if settings.ema_momentum else []),
-                    *callbacks,
-                ],
-                shuffle=False,  # `Batches` holds the order; Keras would shuffle it, unseeded
-                verbose=verbose,
-            )
-        except RuntimeError as error:
-            if "NaN or Inf loss" not in str(error):
-                raise
-            done = len(records.read_history(folder))
-            raise ModelError(
-                f"{folder.name}: the training diverged in epoch {done + 1} (its loss is no "
-                f"number any more): nothing of that epoch is recorded. Delete {folder}, and "
-                "take a lower learning rate or another optimizer"
-            ) from error
+        model.fit(
+            batches,
+            validation_data=validation_data,
+            validation_batch_size=held_out_batch,
+            initial_epoch=len(history),
+            epochs=last,
+            callbacks=[
+                recorder,
+                # Validated by the averaged weights, trained on the others.
+                *([keras.callbacks.SwapEMAWeights()] if settings.ema_momentum else []),
+                *callbacks,
+            ],
+            shuffle=False,  # `Batches` holds the order; Keras would shuffle it, unseeded
+            verbose=verbose,
+        )
 
     history = records.read_history(folder)
     best = records.best_epoch(history)
@@ -419,6 +410,17 @@ def _epoch_recorder(folder: Path, settings: Settings, batches):
             seed_everything(self.model, settings.seed, epoch)
             self.start = time.perf_counter()
 
+        def on_train_batch_end(self, batch, logs=None):
+            self.refuse_divergence([logs["loss"]])
+
+        def refuse_divergence(self, values):
+            if not all(map(math.isfinite, values)):
+                raise ModelError(
+                    f"{folder.name}: the training diverged in epoch {self.epoch} (its loss is no "
+                    f"longer a number): nothing of that epoch is recorded. Delete {folder}, and "
+                    "take a lower learning rate or another optimizer"
+                )
+
         def on_test_end(self, logs=None):
             # Before `SwapEMAWeights` takes the averaged weights out again.
             save(self.model.network.save_weights, _network_file(folder, self.epoch))
@@ -430,8 +432,7 @@ def _epoch_recorder(folder: Path, settings: Settings, batches):
                 "learning_rate": float(np.asarray(self.model.optimizer.learning_rate)),
                 "seconds": round(time.perf_counter() - self.start, 2),
             }
-            if not all(math.isfinite(value) for value in row.values()):
-                raise RuntimeError(f"NaN or Inf loss in validation, epoch {epoch + 1}")
+            self.refuse_divergence(row.values())
             save(self.model.save_weights, _weights_file(folder, epoch + 1))
             history = records.read_history(folder).to_dict("records")
             history.append({key: row[key] for key in records.HISTORY_COLUMNS})

@@ -46,7 +46,7 @@ class Settings:
     shift: float = _field(0.15, "largest shift, as a fraction of the side", ge=0, lt=1)
     flip: bool = _field(True, "mirror half of the faces left to right")
     brightness: float = _field(0.0, "largest change of brightness, as a share of 255", ge=0, le=1)
-    contrast: float = _field(0.0, "largest change of contrast, as a share", ge=0, lt=1)
+    contrast: float = _field(0.0, "largest increase of contrast, as a share", ge=0, lt=1)
     erasing: float = _field(0.0, "share of the faces that lose a rectangle", ge=0, le=1)
     mixup: float = _field(0.0, "alpha of MixUp; 0 mixes none", ge=0)
     cutmix: float = _field(0.0, "alpha of CutMix; 0 mixes none", ge=0, le=1)
