@@ -65,6 +65,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         raise ModelError(
             f"{asked.network}: no record says what it was trained on; name the data (--data)"
         )
+    there = asked.results / records.network_name(file)
+    taken = asked.record and records.is_finished(there)
+    if taken and (run is None or run.info != records.load(there).info):
+        raise ModelError(f"{there}: found another network's run, expected that of {file}")
     assessed = assessment.assess(
         file,
         commands.load_data(

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from utils import datasets, evaluation, models, records, runtime, training
+from utils.datasets import sources
 from utils.records import Predictions
 from utils.runtime import ModelError
 
@@ -129,6 +130,8 @@ def assess(
         )
     left_out = [one for one in (*there, *known) if one not in shared]
     reduced = dataset.without([one for one in there if one not in shared])
+    if not (reduced.split == split).any():
+        sources.refuse(reduced.source or reduced.name, f"no {split} rows", "some")
     start = time.perf_counter()
     asked = {} if views is None else {"views_asked": views}
     views = views or (run.views if run else 1)

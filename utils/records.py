@@ -13,7 +13,6 @@ import io
 import os
 import platform
 import subprocess
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import metadata
@@ -116,9 +115,9 @@ class Evaluation:
         What its two files are called: "on-expw-test".
     info : dict
         ``on-DATASET-SPLIT.json``: network, model_sha256, trained_on ("" where no record says),
-        dataset, split, fingerprint (of the whole data set), n, expressions, without (those left
-        out), views (of each face; absent in older records: 1), views_asked (where the caller
-        named them), command, evaluated (when), seconds, and what `surroundings` says.
+        dataset, split, fingerprint (of all rows that are not left out), n, expressions, without
+        (those left out), views (of each face; absent in older records: 1), views_asked (where the
+        caller named them), command, evaluated (when), seconds, and what `surroundings` says.
     predictions : Predictions
         ``on-DATASET-SPLIT.npz``.
     """
@@ -130,7 +129,7 @@ class Evaluation:
 
     @property
     def dataset(self) -> str:
-        """The evaluated data set: "fer2013", "ferplus", "expw" or "sample"."""
+        """The evaluated data set: "fer2013", "ferplus", "expw", "folder" or "sample"."""
         return self.info["dataset"]
 
     @property
@@ -236,7 +235,10 @@ def load(run: str | Path, results: Path = runtime.RESULTS) -> Run:
         there = ", ".join(names(folder.parent)) or "none"
         raise ModelError(f"no run called {folder.name!r}; recorded: {there}")
     info = runtime.read_json(folder / "run.json")
-    expressions = tuple(info.get("expressions", EXPRESSIONS))
+    try:
+        expressions = tuple(info.get("expressions", EXPRESSIONS))
+    except (TypeError, AttributeError) as error:
+        raise ModelError(f"{folder.name}/run.json: cannot be read: {error}") from error
     return Run(
         folder=folder,
         info=info,
@@ -512,7 +514,7 @@ def _processor_name() -> str:
 
 
 def _commit() -> str:
-    """Name the checked-out commit; a trailing "+" says that files had been changed."""
+    """Name the checked-out commit; a trailing "+" says that its code had been changed."""
     try:
         commit = subprocess.run(
             ["git", "rev-parse", "--short=12", "HEAD"],
@@ -546,7 +548,7 @@ def _read_predictions(path: Path, expressions: tuple[str, ...]) -> Predictions |
                 arrays["copies"].astype(bool),
                 expressions,
             )
-    except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile) as error:
+    except Exception as error:  # NumPy, zipfile and zlib raise a dozen kinds at a damaged archive
         raise ModelError(f"{path.parent.name}/{path.name}: cannot be read: {error}") from error
     shape = (len(predictions.labels), len(expressions))
     if predictions.probabilities.shape != shape:
@@ -554,4 +556,6 @@ def _read_predictions(path: Path, expressions: tuple[str, ...]) -> Predictions |
             f"{path.parent.name}/{path.name}: probabilities of shape "
             f"{predictions.probabilities.shape}; expected {shape}"
         )
+    if not len(predictions.labels) == len(predictions.rows) == len(predictions.copies):
+        raise ModelError(f"{path.parent.name}/{path.name}: expected as many rows as labels")
     return predictions

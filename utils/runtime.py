@@ -13,7 +13,6 @@ import io
 import json
 import logging
 import os
-import random
 import re
 import shlex
 import sys
@@ -99,8 +98,6 @@ def setup(seed: int = 0, *, backend: str | None = None) -> None:
         raise RuntimeError(
             f"Keras already runs on {keras.backend.backend()}: restart Python to use {backend}"
         )
-    random.seed(seed)
-    np.random.seed(seed)
     keras.utils.set_random_seed(seed)
 
 

@@ -8,7 +8,6 @@ import logging
 import os
 import shutil
 import tempfile
-import zipfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -17,7 +16,6 @@ import numpy as np
 from utils import runtime
 from utils.datasets import ondisk, sources
 from utils.datasets.dataset import ROW_FIELDS, FaceDataset
-from utils.runtime import DataError
 
 #: Raised by one whenever a parser starts to give other arrays for the same file.
 VERSION = 2
@@ -30,12 +28,14 @@ def remember(
     *,
     cache: bool = True,
     pixels: int = 0,
+    listed: str = "",
 ) -> FaceDataset:
     """Give `build`'s data set, from the cache if the same source was built before.
 
     `key` says what is loaded, with every option that changes the result. The paths, sizes and
     times of change of `paths` tell whether the source has changed; its content is not read for
-    that. `build` is called when the cache has nothing, or something old or damaged.
+    that. So does `listed`, what else was found of it: labels, and files that are left out. `build`
+    is called when the cache has nothing, or something old or damaged.
 
     Where there are more bytes of `pixels` than `ondisk.LARGEST_IN_MEMORY`, `build` is given a file
     to write them to: beside the other arrays, or (without a cache) a temporary one.
@@ -51,12 +51,12 @@ def remember(
     paths = sorted(paths)
     name = hashlib.sha256(f"{VERSION} {key}".encode("utf-8", "surrogatepass")).hexdigest()[:16]
     path = runtime.CACHE / f"{key.split()[0]}-{name}.npz"
-    before = _stamp(paths)
+    before = _stamp(paths) + listed
     dataset = _read(path, before)
     if dataset is None:
         dataset = _build_large(path, build, pixels) if large else build()
         # A source that changed while it was read is not cached under either state.
-        if _stamp(paths) == before:
+        if _stamp(paths) + listed == before:
             _write(path, before, dataset)
     return dataset
 
@@ -88,7 +88,7 @@ def _build_large(path: Path | None, build: Callable[..., FaceDataset], pixels: i
 def _stamp(paths: list[Path]) -> str:
     digest = hashlib.sha256()
     for path in paths:
-        status = path.stat()
+        status = path.stat() if path.exists() else path.lstat()  # a link may lead nowhere
         entry = (str(path.absolute()), status.st_size, status.st_mtime_ns, status.st_ctime_ns)
         digest.update(repr(entry).encode("utf-8", "surrogatepass"))
     return digest.hexdigest()
@@ -106,8 +106,8 @@ def _read(path: Path, stamp: str) -> FaceDataset | None:
             if shape := about.pop("on_disk", None):
                 arrays["images"] = ondisk.OnDisk(path.with_suffix(".pixels"), shape)
             return FaceDataset(**arrays, **about)
-    except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile, DataError):
-        return None  # nothing there, or damaged: the source is read again
+    except Exception:  # nothing there, or damaged in one of a dozen ways: the source is read again
+        return None
 
 
 def _write(path: Path, stamp: str, dataset: FaceDataset) -> None:

@@ -31,8 +31,8 @@ class FaceDataset:
     Attributes
     ----------
     images : (n, height, width, 1 or 3) uint8 array, or OnDisk
-        Pixels as a camera gives them, 0 … 255; scaling belongs to the model. More of them than
-        `ondisk.LARGEST_IN_MEMORY` lie in a file.
+        Pixels as a camera gives them, 0 … 255; scaling belongs to the model. One's own faces lie in
+        a file where there are more bytes of them than `ondisk.LARGEST_IN_MEMORY`.
     labels : (n,) int64 array
         Index into `expressions`.
     split : (n,) str array

@@ -65,7 +65,7 @@ def fetch(source: str = "kaggle-csv", copy: str | os.PathLike | None = None) -> 
             (_install_votes if source == "ferplus" else _install_faces)(origin, target, scratch)
     except OSError as error:
         raise DataError(
-            f"{shown(target)}: cannot be written ({error.strerror}: {error.filename}), "
+            f"{shown(target)}: cannot be written ({error}), "
             "expected a folder with room for the data"
         ) from error
     finally:

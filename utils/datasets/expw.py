@@ -144,16 +144,17 @@ def _cut(
     images = np.empty((len(table), size, size, 1), dtype=np.uint8)
     clipped = 0
     for name, boxes in table.groupby("photo", sort=False):
-        photo = faces.read_photo(photos[name])
-        height, width = photo.shape[:2]
-        for row, left, top, right, bottom in boxes[["left", "top", "right", "bottom"]].itertuples():
-            try:
-                box = faces.Box(left, top, right, bottom)
+        row = boxes.index[0]
+        try:
+            photo = faces.read_photo(photos[name])
+            height, width = photo.shape[:2]
+            for row, *edges in boxes[["left", "top", "right", "bottom"]].itertuples():
+                box = faces.Box(*edges)
                 clipped += box.clipped(width, height) != box
                 images[row, ..., 0] = faces.to_gray(faces.crop(photo, box, size=size))
-            except DataError as error:
-                where = f"{title}, row {row} (line {row + 1}), {printable(name)}"
-                raise DataError(f"{where}: {error}") from error
+        except DataError as error:
+            where = f"{title}, row {row} (line {row + 1}), {printable(name)}"
+            raise DataError(f"{where}: {error}") from error
     labels = table["label"].to_numpy(np.int64)
     names = table["photo"].to_numpy(str)
     return FaceDataset(

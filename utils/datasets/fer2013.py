@@ -76,6 +76,7 @@ def load(
         listing.files,
         lambda: _read_folders(listing, seed),
         cache=cache,
+        listed=listing.digest(),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -52,6 +53,11 @@ class Listing:
     faces: list[tuple[str, str, str]] = field(default_factory=list)
     skipped: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     pictures: Callable[[], Iterable[Path | bytes]] | None = None
+
+    def digest(self) -> str:
+        """Tell one listing from another: labels may change, and what is left out."""
+        text = repr((self.faces, dict(self.skipped)))
+        return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 @loader("folder", title="own faces", help="your own faces: class folders, RAF-DB's list or parquet")
@@ -113,7 +119,8 @@ def load(
         return read(listing, classes, size=size, seed=seed, file=file)
 
     pixels = len(listing.faces) * size**2
-    return caching.remember(key, listing.files, build, cache=cache, pixels=pixels)
+    how = {"cache": cache, "pixels": pixels, "listed": listing.digest()}
+    return caching.remember(key, listing.files, build, **how)
 
 
 def _find(path: Path, classes: Sequence[str] | None) -> Listing:
@@ -330,7 +337,7 @@ def _list_parquet(root: Path, files: list[Path]) -> Listing:
         for file, title, image, kept in tables:
             wanted = iter(kept)
             with _opening(title) as reader:
-                for batch in reader(file).iter_batches(256, columns=[image]):
+                for batch in reader(file).iter_batches(8, columns=[image]):
                     for cell in batch.column(0).to_pylist():
                         content = cell.get("bytes") if isinstance(cell, dict) else cell
                         if next(wanted):

@@ -44,8 +44,9 @@ def write(folder: str | Path, *, rows: int = ROWS, photos: int = PHOTOS, seed: i
     Raises
     ------
     DataError
-        When the folder holds anything that no earlier call has written, such as real data; for
-        counts or a seed that cannot be rendered.
+        When the folder is not empty and holds no `MARKER`, so no earlier call has written it; in
+        one with it, ``fer2013`` and ``expw`` are made anew. For counts or a seed that cannot be
+        rendered.
     """
     folder = Path(folder)
     if folder.exists() and not folder.is_dir():
