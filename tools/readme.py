@@ -288,7 +288,10 @@ def findings(results: Path = runtime.RESULTS) -> str:
     unseen = [run.test.where(~run.test.copies) for run in (plain, smote)]
     points = 100 * (both.accuracy_without_copies - alone.accuracy_without_copies)
     recall = [evaluation.report(run.test)["recall"]["disgust"] for run in (plain, smote)]
-    used, before = (evaluation.summary(run.test_in_use()) for run in (twice, taught))
+    (seeds,) = (group for group in groups(recorded(results)) if group[0].name == plain.name)
+    shares = [f"{evaluation.summary(run.test).accuracy:.1%}" for run in seeds]
+    in_use = [run.test_in_use() for run in (twice, taught)]
+    used, before = map(evaluation.summary, in_use)
     members = together([*_on_fer2013(results).values()])
     found = evaluation.summary(evaluation.ensemble({one.name: one.test for one in members}))
     named = [f"`{one.name}`" for one in members]
@@ -297,13 +300,14 @@ def findings(results: Path = runtime.RESULTS) -> str:
         f"SMOTE takes `cnn5` from {alone.accuracy:.1%} to {both.accuracy:.1%} (McNemar's test: "
         f"p = {evaluation.difference(plain.test, smote.test).p:.3f}), but without the copies "
         f"{points:.1f} points are left (p = {evaluation.difference(*unseen).p:.2f}); the recall "
-        f"of *disgust*, the rarest class, goes from {recall[0]:.0%} to {recall[1]:.0%}, one seed "
-        f"each. `predict.py` uses `{twice.name}`: {used.accuracy:.1%} in the two views in which "
-        f"it shows it a face (`{taught.name}`, which was taught once: {before.accuracy:.1%}). "
-        f"Where networks that have seen other faces may take part, {', '.join(named[:-1])} and "
-        f"{named[-1]} together are right on {found.accuracy:.1%}. With FER+'s labels (eight "
-        f"classes, ten people's votes as targets) `{ferplus.name}` is right on "
-        f"{votes.accuracy:.1%} of {votes.n:,} test faces.",
+        f"of *disgust*, the rarest class, goes from {recall[0]:.0%} to {recall[1]:.0%}. That is "
+        f"one seed each; {len(seeds)} seeds without SMOTE reach {', '.join(shares)}. `predict.py` "
+        f"uses `{twice.name}`: {used.accuracy:.1%} in the two views in which it shows it a face "
+        f"(`{taught.name}`, which was taught once: {before.accuracy:.1%}; "
+        f"p = {evaluation.difference(*in_use).p:.2f}). With outside data, "
+        f"{', '.join(named[:-1])} and {named[-1]} together are right on {found.accuracy:.1%}. "
+        f"With FER+'s labels (eight classes, ten people's votes as targets) `{ferplus.name}` is "
+        f"right on {votes.accuracy:.1%} of {votes.n:,} test faces.",
         100,
         break_on_hyphens=False,
     )
