@@ -123,7 +123,9 @@ def _mistake(axes: Axes, place: int, row: tuple, honest: float) -> None:
 
 
 @styled
-def claims_against_reported(claims: pd.DataFrame, reported: pd.DataFrame) -> Figure:
+def claims_against_reported(
+    claims: pd.DataFrame, reported: pd.DataFrame, *, people: tuple[float, float]
+) -> Figure:
     """Draw claims above what has been reported, the highest at the top of its part.
 
     Parameters
@@ -134,9 +136,9 @@ def claims_against_reported(claims: pd.DataFrame, reported: pd.DataFrame) -> Fig
     reported : DataFrame
         The same, and ``kind`` ("published", "measured" or "reproduced"), ``outside_data`` (true,
         false or missing: those with get an asterisk).
+    people : (float, float)
+        How often people agree with the labels, in percent: mean and spread.
     """
-    from utils.honesty import known
-
     columns = ["accuracy", "low", "high"]
     kinds = {
         "reproduced": {"filled": True},
@@ -164,9 +166,9 @@ def claims_against_reported(claims: pd.DataFrame, reported: pd.DataFrame) -> Fig
     looks += [kinds[kind] for kind in reported["kind"]]
     figure, ((axes,),) = style.sheet(8.5, 0.36 * len(names) + 1.9)
     style.forest(axes, names, rows.to_numpy(float), said, looks)
-    people, spread = known.PEOPLE
-    axes.axvspan(people - spread, people + spread, color="#EDEDED", zorder=0)
-    named = {f"people {people:.0f} ± {spread:.0f}": people}
+    mean, spread = people
+    axes.axvspan(mean - spread, mean + spread, color="#EDEDED", zorder=0)
+    named = {f"people {mean:.0f} ± {spread:.0f}": mean}
     best = reported.loc[reported["kind"] == "reproduced", "accuracy"].max()
     if not np.isnan(best):
         named[f"best reproduced {best:.1f}"] = best

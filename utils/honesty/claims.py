@@ -24,7 +24,7 @@ import pandas as pd
 from utils import runtime
 from utils.expressions import EXPRESSIONS, FERPLUS_COLUMNS, FERPLUS_EXPRESSIONS, FOLDER_NAMES
 from utils.honesty import known
-from utils.honesty.known import ANCESTORS, KINDS, reported_table  # noqa: F401  found here too
+from utils.honesty.known import ANCESTORS, KINDS, PEOPLE, reported_table  # noqa: F401  found here too
 from utils.runtime import DataError
 
 _MOST_RUNS = 10
@@ -257,7 +257,7 @@ def read_report(report: pd.DataFrame | str) -> pd.DataFrame:
     if not isinstance(report, pd.DataFrame) or not {"recall", "support"} <= set(report.columns):
         raise DataError("report: expected a table of classes with recall and support")
     table = report[[not _AVERAGE.fullmatch(str(name)) for name in report.index]]
-    support = pd.to_numeric(table["support"], errors="coerce")
+    support = pd.to_numeric(pd.Series(table.get("support")), errors="coerce")
     if table.empty or not table.index.is_unique or (support % 1 != 0).any():
         raise DataError("report: expected each class once, with a whole number as its support")
     support = support.astype(int)
