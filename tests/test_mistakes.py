@@ -232,7 +232,7 @@ def test_a_killed_run_goes_on_to_the_same_table(begun, tmp_path, monkeypatch, ca
 
 def test_a_training_that_diverges_or_lacks_rows_is_not_recorded(begun, tmp_path):
     plan = {**TINY, "learning_rate": 1e38, "warm_up": 0}
-    with pytest.raises(ModelError, match=r"honest, seed 0: diverged|no probabilities"):
+    with pytest.raises(ModelError, match=r"honest, seed 0: diverged|not probabilities"):
         laboratory.run(faces(), [0], tmp_path / "a", variants=("honest",), plan=plan)
     data = faces()
     with pytest.raises(DataError, match="found no test rows"):

@@ -487,12 +487,12 @@ def test_answers_that_are_no_probabilities_are_refused(tmp_path, count):
     sigmoid = answering(lambda flat, layers: layers.Dense(7, activation="sigmoid")(flat))
     images = np.full((count, 8, 8, 1), 9, np.uint8)
     broken = models.load(saved(tmp_path / "sigmoid.keras", sigmoid))
-    with pytest.raises(ModelError, match=r"no probabilities.*sums to"):
+    with pytest.raises(ModelError, match=r"not probabilities.*sums to"):
         broken.predict(images)
     softmax = answering(lambda flat, layers: layers.Dense(7, activation="softmax")(flat))
     broken = models.load(saved(tmp_path / "nan.keras", softmax))
     broken.model.set_weights([np.full_like(one, np.nan) for one in broken.model.get_weights()])
-    with pytest.raises(ModelError, match=r"no probabilities: found \d+ of \d+ with NaN"):
+    with pytest.raises(ModelError, match=r"not probabilities: found \d+ of \d+ with NaN"):
         broken.predict(images)
 
 
