@@ -67,6 +67,11 @@ def test_a_picture_is_answered_as_predict_writes_it(client):
     assert list(answer["faces"][0]["probabilities"]) == list(EXPRESSIONS)
 
 
+def test_a_name_of_this_server_is_its_own_in_capitals_too():
+    assert app.local("mybox:5000", "MyBox")
+    assert not app.local("elsewhere.example:5000", "MyBox")
+
+
 @pytest.mark.parametrize(
     "body",
     [

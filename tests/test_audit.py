@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from utils import datasets, evaluation, records, runtime, sample
 from utils.datasets import FaceDataset
@@ -274,6 +275,18 @@ def test_command_reads_a_csv_and_prints_json_alone(tmp_path, capsys):
         assert ("no_face" in told["problems"]) == (place.name == "fer2013")  # the votes beside it
     with pytest.raises(DataError, match="no such file or folder"):
         audit.main([str(tmp_path / "nowhere")])
+    with pytest.raises(DataError, match="classes"):
+        audit.main(["sample", "--classes", "a,b"])
+
+
+def test_a_clean_set_is_said_to_be_clean_and_drawn(tmp_path, capsys):
+    for at, image in enumerate(noise(8)):
+        place = tmp_path / "mine" / ("happy", "sad")[at % 2]
+        place.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image[..., 0]).save(place / f"{at}.png")
+    audit.main([str(tmp_path / "mine"), "--figure", str(tmp_path / "clean.png")])
+    assert "nothing found" in capsys.readouterr().out
+    assert (tmp_path / "clean.png").is_file()
 
 
 def test_names_in_somebodys_files_cannot_act_on_the_terminal():

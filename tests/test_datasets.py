@@ -677,6 +677,9 @@ def test_raf_db_is_read_by_its_own_list_and_numbers(tmp_path):
     assert dataset.images.shape == (21, 48, 48, 1)
     assert splits_of(dataset)[2] == 7
     assert datasets.load("folder", path).fingerprint() == dataset.fingerprint()
+    path.write_text("\n".join(["train_00000.jpg 7", *lines[1:]]) + "\n")  # a label is corrected
+    again = datasets.load("folder", tmp_path / "basic")
+    assert EXPRESSIONS[again.labels[0]] == "neutral"
     for line, message in [
         ("train_00000.jpg 8", r"row 0 \(line 1\): found 'train_00000.jpg 8', expected.*1 … 7"),
         ("train_00000.jpg", "found 'train_00000.jpg'"),

@@ -1,5 +1,6 @@
 """Networks without Keras: what is exported answers the same; what is no network is named."""
 
+import errno
 import json
 import subprocess
 import sys
@@ -210,3 +211,48 @@ def test_photos_give_one_table(root, tmp_path, ending):
         predict.main(given)
     with pytest.raises(DataError, match=r"ending in \.csv or \.parquet"):
         predict.main([astronaut, "--table", str(tmp_path / "faces.xlsx")])
+
+
+def test_of_a_parquet_table_that_is_not_closed_its_rows_are_left(tmp_path):
+    table = photos.Table(tmp_path / "a.parquet", ("happy", "sad"))
+    table.add([("a.png", None, None, 1, 0, 0, 9, 9, 0.9, "happy", 0.7, 0.7, 0.3)])
+    left = (tmp_path / "a.parquet.csv").read_text().splitlines()
+    assert left[1] == "a.png,,,1,0,0,9,9,0.9,happy,0.7,0.7,0.3"
+    table.__exit__()
+    assert [path.name for path in tmp_path.iterdir()] == ["a.parquet"]
+
+
+def test_a_table_goes_on_after_a_row_that_had_no_room(tmp_path):
+    with photos.Table(tmp_path / "a.csv", ("happy", "sad")) as table:
+        table.add([("a.png", None, None, 1, 0, 0, 9, 9, 0.9, "happy", 0.7, 0.7, 0.3)])
+        file, table._file = table._file, FullOnce(table._file)
+        with pytest.raises(OSError, match="No space"):
+            table.add([("b.png", None, None, 1, 0, 0, 9, 9, 0.9, "sad", 0.7, 0.3, 0.7)])
+        table.add([("c.png", None, None, 1, 0, 0, 9, 9, 0.9, "sad", 0.7, 0.3, 0.7)])
+    assert file.closed
+    names = [line.split(",")[0] for line in (tmp_path / "a.csv").read_text().splitlines()]
+    assert names == ["file", "a.png", "c.png"]
+
+
+class FullOnce:
+    """A file whose first write finds room for five bytes, and whose second for none."""
+
+    def __init__(self, file):
+        self.file, self.left = file, 2
+
+    def write(self, content):
+        self.left -= 1
+        if self.left == 0:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return self.file.write(content[:5] if self.left == 1 else content)
+
+    def __getattr__(self, name):
+        return getattr(self.file, name)
+
+
+def test_weights_in_another_file_are_refused(small, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    model = onnx.load(small)
+    onnx.save(model, "outside.onnx", save_as_external_data=True, location="w", size_threshold=0)
+    with pytest.raises(ModelError, match=r"^outside\.onnx: "):
+        inference.session(tmp_path / "outside.onnx")

@@ -110,6 +110,14 @@ def test_a_draw_is_stratified_and_leaves_the_test_rows_out():
     assert len(search.draw_rows(faces())) == 280
     with pytest.raises(DataError, match="1 to 245 training rows, not 246"):
         search.draw_rows(faces(), 246)
+    with pytest.raises(DataError, match="3 training rows leave out a class"):
+        search.draw_rows(faces(), 3)
+
+
+def test_options_are_written_as_the_command_line_takes_them():
+    given = {"classes": ("angry", "happy"), "without": ["sad", "fear"], "flip": False, "rows": 9}
+    written = search._options(given)
+    assert written == "--classes angry,happy --without sad --without fear --no-flip --rows 9"
 
 
 @pytest.mark.parametrize(
