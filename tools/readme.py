@@ -381,18 +381,18 @@ PARTS: dict[Path, dict[str, Callable[[], str]]] = {
 }
 
 
-def updated(page: str, part: str, content: str) -> str:
+def updated(page: str, part: str, content: str, title: str = "README.md") -> str:
     """Return a page's text with what stands between a part's markers replaced.
 
     Raises
     ------
     DataError
-        When the markers do not stand there once each, in their order.
+        When the markers do not stand there once each, in their order; names the page, ``title``.
     """
     begin, end = f"<!-- {part}:begin -->", f"<!-- {part}:end -->"
     once = page.count(begin) == page.count(end) == 1
     if not once or page.index(begin) > page.index(end):
-        raise DataError(f"the page: expected {begin} and, below it, {end}, once each")
+        raise DataError(f"{title}: expected {begin} and, below it, {end}, once each")
     return f"{page.split(begin)[0]}{begin}\n{content}\n{end}{page.split(end)[1]}"
 
 
@@ -400,7 +400,7 @@ def current(path: Path) -> str:
     """Return a page's text with all its parts as they should be now."""
     page = path.read_text(encoding="utf-8")
     for part, write in PARTS[path].items():
-        page = updated(page, part, write())
+        page = updated(page, part, write(), str(path.relative_to(runtime.ROOT)))
     return page
 
 
