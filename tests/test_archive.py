@@ -360,7 +360,7 @@ def test_ray_needs_no_cluster(shot, tmp_path):
         if "timed out during startup" not in err:
             break
     assert done.returncode == 1, err
-    assert "read: 12" in out
+    assert "read: 11" in out
     again = run(shot, table)
-    assert "read: 1, there before: 11" in again.communicate()[0]
+    assert "read: 0, there before: 11" in again.communicate()[0]
     assert_each_photo_once(table, shot)
