@@ -444,13 +444,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         table = possible_at(asked.accuracy, asked.dataset)
         # Of so many faces every figure is possible.
         table = table[table["possible"] & (table["n"] < 10 ** (_places(claim.accuracy) + 2))]
-        if len(table):
-            print(
-                "possible at",
-                "; ".join(
-                    f"{n:,} ({of})" for n, of in zip(table["n"], table["split"], strict=True)
-                ),
-            )
+        places = [f"{one.n:,} ({one.split})" for one in table.itertuples()]
+        print("possible at", "; ".join(places) or "none of the splits that are known")
 
 
 def _supports(words: Sequence[str] | None) -> list[int] | dict[str, int] | None:
