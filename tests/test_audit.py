@@ -332,6 +332,11 @@ def test_the_record_of_fer2013_agrees_with_the_data_sheet_and_the_runs(root):
         assert problems["exact_copies"][split] == counts["copies"][split]
     assert info["contradictory_groups"] == counts["contradictions"] == 56
     assert problems["near_copies"]["test"] == 397
+    made = {row["change"]: row for row in info["sensitivity"]}
+    assert min(one["found"] for name, one in made.items() if name != "shifted") == 0.998
+    assert (made["shifted"]["found"], made["shifted"]["found_shifted"]) == (0.149, 1.0)
+    agreement = {row["correlation"]: round(row["agreement"], 2) for row in info["bands"]}
+    assert (agreement["0.90 …"], agreement["0.85 …"]) == (0.87, 0.59)
     run = records.load("cnn5-fer2013-none")
     near = leaks.near(run.test.rows)
     assert near.sum() == 397

@@ -310,7 +310,7 @@ def read_photo(path: str | Path, *, content: bytes | None = None) -> np.ndarray:
                 width, height = image.size
                 if width * height > MAX_PIXELS:
                     raise DataError(f"{width:,} × {height:,} pixels")
-                return _as_rgb(image)
+                return np.array(eight_bits(image).convert("RGB"), dtype=np.uint8)
     except DataError as error:
         raise DataError(f"{path}: {error}; {expected}") from None
     except Image.DecompressionBombError:
@@ -415,8 +415,11 @@ def _require(pixels: np.ndarray, fits: bool, expected: str, *, stack: bool = Fal
         raise DataError(f"{found}: expected {expected} of uint8")
 
 
-def _as_rgb(image: Any) -> np.ndarray:
-    """Decode an opened Pillow picture to (height, width, 3) uint8, upright."""
+def eight_bits(image: Any) -> Any:
+    """Decode an opened Pillow picture: upright, at most 8 bits a channel, transparency on white.
+
+    Raises ValueError where its pixels have no known range.
+    """
     from PIL import Image, ImageOps
 
     image.load()
@@ -425,17 +428,14 @@ def _as_rgb(image: Any) -> np.ndarray:
     if image.mode.startswith("I"):
         wide = np.asarray(image)
         if wide.min() < 0 or wide.max() > 65_535:
-            raise DataError("pixels outside 0 … 65,535, expected 8 or 16 bits a channel")
-        image = Image.fromarray(
-            ((wide.astype(np.uint32) * 255 + 32_767) // 65_535).astype(np.uint8)
-        )
-    elif image.mode == "F":
-        raise DataError("floating-point pixels, expected 8 or 16 bits a channel")
+            raise ValueError("pixels outside 0 … 65,535, expected 8 or 16 bits a channel")
+        return Image.fromarray(((wide.astype(np.uint32) * 255 + 32_767) // 65_535).astype(np.uint8))
+    if image.mode == "F":
+        raise ValueError("floating-point pixels, expected 8 or 16 bits a channel")
     if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
-        layer = image.convert("RGBA")
-        image = Image.new("RGBA", layer.size, "white")
-        image.alpha_composite(layer)
-    return np.array(image.convert("RGB"), dtype=np.uint8)
+        white = Image.new("RGBA", image.size, "white")
+        return Image.alpha_composite(white, image.convert("RGBA"))
+    return image
 
 
 @functools.cache

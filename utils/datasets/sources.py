@@ -16,7 +16,7 @@ from typing import BinaryIO, NoReturn
 
 import numpy as np
 
-from utils import runtime
+from utils import faces, runtime
 from utils.runtime import DataError, printable
 
 #: FER2013's csv has 301 MB; what unpacks to more than this is something else, or without end.
@@ -253,7 +253,7 @@ def read_gray(file: Path | bytes, title: str | None = None) -> np.ndarray:
     Returns
     -------
     (height, width) uint8 array
-        Of 16 bits, the upper eight.
+        Of 16 bits, scaled to eight.
 
     Raises
     ------
@@ -261,7 +261,7 @@ def read_gray(file: Path | bytes, title: str | None = None) -> np.ndarray:
         When it is not a picture, damaged, larger than `LARGEST_PICTURE` pixels or `LARGEST_FILE`
         bytes, or its pixels have no known range.
     """
-    from PIL import Image, ImageOps, UnidentifiedImageError
+    from PIL import Image, UnidentifiedImageError
 
     title = title or shown(file)
     bound = f"a picture of at most {LARGEST_PICTURE:,} pixels and {LARGEST_FILE:,} bytes"
@@ -275,15 +275,7 @@ def read_gray(file: Path | bytes, title: str | None = None) -> np.ndarray:
             with Image.open(source, formats=picture_formats()[0]) as picture:
                 if picture.width * picture.height > LARGEST_PICTURE:
                     refuse(title, f"{picture.width:,}×{picture.height:,}", bound)
-                picture = ImageOps.exif_transpose(picture)
-                if picture.mode.startswith("I;16"):
-                    return (np.asarray(picture) >> 8).astype(np.uint8)
-                if picture.mode in ("I", "F"):
-                    refuse(title, f"picture mode {picture.mode}", "8 or 16 bits")
-                if picture.has_transparency_data:
-                    white = Image.new("RGBA", picture.size, "white")
-                    picture = Image.alpha_composite(white, picture.convert("RGBA"))
-                return np.array(picture.convert("L"), dtype=np.uint8)
+                return np.array(faces.eight_bits(picture).convert("L"), dtype=np.uint8)
     except DataError:
         raise
     except Exception as error:  # Pillow's decoders raise a dozen kinds for damaged files
@@ -291,5 +283,5 @@ def read_gray(file: Path | bytes, title: str | None = None) -> np.ndarray:
             Image.DecompressionBombError: "a decompression bomb",
             UnidentifiedImageError: "no picture that can be read",
         }
-        found = kinds.get(type(error), f"a damaged picture ({printable(str(error))})")
+        found = kinds.get(type(error), f"a picture that cannot be decoded ({printable(str(error))})")
         raise DataError(f"{title}: found {found}, expected {bound}") from error
