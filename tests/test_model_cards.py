@@ -1,6 +1,7 @@
 """Released networks are what their records say, and their cards are current."""
 
 import dataclasses
+import shutil
 
 import numpy as np
 import pytest
@@ -56,6 +57,18 @@ def test_a_card_says_what_trained_the_network(run, tmp_path):
     records.write_evaluation(folder, about, run.test)
     text = model_cards.card(dataclasses.replace(run, info=info, folder=folder), 1, (32, 32, 1))
     assert "mirror image" in text
+
+
+def test_a_card_tells_what_other_seeds_came_to(run, tmp_path):
+    assert "One seed (0)." in model_cards.card(run, 1, (32, 32, 1))
+    info = {**run.info, "dataset": "fer2013"}
+    here = dataclasses.replace(run, folder=tmp_path / run.name, info=info)
+    again = shutil.copytree(run.folder, tmp_path / "again")
+    settings = {**info["settings"], "seed": 1}
+    records.write_info(again, {**info, "seed": 1, "settings": settings})
+    accuracy = evaluation.summary(run.test).accuracy
+    told = f"Seed 0; the same training with others: {accuracy:.1%} (seed 1)."
+    assert told in model_cards.card(here, 1, (32, 32, 1))
 
 
 def test_a_run_without_its_network_is_not_released(run, tmp_path):

@@ -89,6 +89,9 @@ def test_seeds_share_a_row_with_their_mean(tmp_path):
     runs = report.recorded(tmp_path)
     grouped = report.groups(runs)
     assert [[run.info["seed"] for run in group] for group in grouped] == [[0, 1, 2], [0]]
+    assert [run.name for run in report.seeds_of(grouped[0][1], tmp_path)] == [
+        run.name for run in grouped[0]
+    ]
     row = cells(grouped[0])
     assert row["seeds"] == "3 (0, 1, 2)"
     assert row["accuracy %"] == "**60.0** (mean; 50.0–70.0)"

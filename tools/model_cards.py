@@ -10,6 +10,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from tools import readme
 from utils import evaluation, models, records, runtime, training
 from utils.runtime import ModelError
 
@@ -32,7 +33,7 @@ it and resize the crop (`utils.faces`); gray is Pillow's "L".
 ## How good it is
 
 On the test split, read once; the epoch ({best_epoch} of {epochs}) was chosen on the validation
-split. One seed ({seed}).
+split. {seeds}
 
 | | n | accuracy | 95% interval |
 |---|---|---|---|
@@ -108,6 +109,7 @@ def card(run: records.Run, size: int, shape: tuple[int, int, int]) -> str:
         "classes": len(run.test.expressions),
         "expressions": ", ".join(run.test.expressions),
         "in_use": _in_use(run),
+        "seeds": _seeds(run),
         "megabytes": size / 1e6,
         "epochs": len(run.history),
         "per_class": "\n".join(per_class),
@@ -143,6 +145,18 @@ def _in_use(run: records.Run) -> str:
         f"| all test faces, each and its mirror image, as in `predict.py` | {found.n:,} | "
         f"{found.accuracy:.2%} | {low:.1%} … {high:.1%} |\n"
     )
+
+
+def _seeds(run: records.Run) -> str:
+    """Say what the same training came to from other seeds, or that there is one."""
+    shares = [
+        f"{evaluation.summary(one.test).accuracy:.1%} (seed {one.info['seed']})"
+        for one in readme.seeds_of(run, run.folder.parent)
+        if one.name != run.name
+    ]
+    if not shares:
+        return f"One seed ({run.info['seed']})."
+    return f"Seed {run.info['seed']}; the same training with others: {', '.join(shares)}."
 
 
 def _more(settings: training.Settings) -> str:

@@ -58,6 +58,12 @@ def groups(runs: Sequence[records.Run]) -> list[list[records.Run]]:
     return [sorted(group, key=lambda run: run.info["seed"]) for group in found.values()]
 
 
+def seeds_of(run: records.Run, results: Path = runtime.RESULTS) -> list[records.Run]:
+    """Load the runs that differ from one in nothing but their seed, by seed, it included."""
+    others = [one for one in recorded(results) if one.name != run.name]
+    return next(group for group in groups([run, *others]) if any(one is run for one in group))
+
+
 def row(group: Sequence[records.Run], runs: Mapping[str, records.Run]) -> list[str]:
     """Write the table's row of runs that differ only in their seed: a cell for each of `COLUMNS`.
 
@@ -288,8 +294,10 @@ def findings(results: Path = runtime.RESULTS) -> str:
     unseen = [run.test.where(~run.test.copies) for run in (plain, smote)]
     points = 100 * (both.accuracy_without_copies - alone.accuracy_without_copies)
     recall = [evaluation.report(run.test)["recall"]["disgust"] for run in (plain, smote)]
-    (seeds,) = (group for group in groups(recorded(results)) if group[0].name == plain.name)
-    shares = [f"{evaluation.summary(run.test).accuracy:.1%}" for run in seeds]
+    shares, again = (
+        [f"{evaluation.summary(one.test).accuracy:.1%}" for one in seeds_of(run, results)]
+        for run in (plain, twice)
+    )
     in_use = [run.test_in_use() for run in (twice, taught)]
     used, before = map(evaluation.summary, in_use)
     members = together([*_on_fer2013(results).values()])
@@ -301,10 +309,11 @@ def findings(results: Path = runtime.RESULTS) -> str:
         f"p = {evaluation.difference(plain.test, smote.test).p:.3f}), but without the copies "
         f"{points:.1f} points are left (p = {evaluation.difference(*unseen).p:.2f}); the recall "
         f"of *disgust*, the rarest class, goes from {recall[0]:.0%} to {recall[1]:.0%}. That is "
-        f"one seed each; {len(seeds)} seeds without SMOTE reach {', '.join(shares)}. `predict.py` "
+        f"one seed each; {len(shares)} seeds without SMOTE reach {', '.join(shares)}. `predict.py` "
         f"uses `{twice.name}`: {used.accuracy:.1%} in the two views in which it shows it a face "
         f"(`{taught.name}`, which was taught once: {before.accuracy:.1%}; "
-        f"p = {evaluation.difference(*in_use).p:.2f}). With outside data, "
+        f"p = {evaluation.difference(*in_use).p:.2f}). In ten views, {len(again)} seeds of its "
+        f"last training reach {', '.join(again)}. With outside data, "
         f"{', '.join(named[:-1])} and {named[-1]} together are right on {found.accuracy:.1%}. "
         f"With FER+'s labels (eight classes, ten people's votes as targets) `{ferplus.name}` is "
         f"right on {votes.accuracy:.1%} of {votes.n:,} test faces.",

@@ -283,5 +283,7 @@ def read_gray(file: Path | bytes, title: str | None = None) -> np.ndarray:
             Image.DecompressionBombError: "a decompression bomb",
             UnidentifiedImageError: "no picture that can be read",
         }
-        found = kinds.get(type(error), f"a picture that cannot be decoded ({printable(str(error))})")
+        found = kinds.get(
+            type(error), f"a picture that cannot be decoded ({printable(str(error))})"
+        )
         raise DataError(f"{title}: found {found}, expected {bound}") from error
