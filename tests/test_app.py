@@ -5,8 +5,10 @@ import json
 import re
 import subprocess
 import sys
+import threading
 import urllib.request
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import numpy as np
@@ -171,6 +173,31 @@ def test_200_hostile_bodies_do_no_harm(client, tmp_path, monkeypatch):
 )
 def test_what_is_refused_is_named_in_a_sentence(client, body, kind, code, said):
     assert said in refused(post(client, body, kind), code)
+
+
+def test_a_slow_upload_holds_up_nobody(client):
+    begun, sent = threading.Event(), threading.Event()
+
+    class Slow(io.BytesIO):
+        def read(self, *_):
+            begun.set()
+            sent.wait(60)
+            return b""
+
+        readinto = readline = read
+
+    def upload():
+        how = {"input_stream": Slow(bytes(1000)), "content_type": "image/png"}
+        client.application.test_client().post("/api/analyze", base_url=HOME, **how)
+
+    with ThreadPoolExecutor() as pool:
+        pool.submit(upload)
+        assert begun.wait(30)
+        answer = pool.submit(post, client, packed())
+        try:
+            assert answer.result(timeout=30).status_code == 200
+        finally:
+            sent.set()
 
 
 def test_an_error_of_ours_tells_nothing_of_the_program(client, monkeypatch, caplog):

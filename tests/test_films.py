@@ -1,5 +1,6 @@
 """Films: every frame's faces are rows, a face keeps its track, and what breaks off is said."""
 
+import contextlib
 import os
 import signal
 import struct
@@ -164,6 +165,21 @@ def test_a_varying_frame_rate_keeps_its_times(ask, tmp_path):
     marked = cv2.VideoCapture(str(tmp_path / "marked" / "film-faces.mp4"))
     lasts = marked.get(cv2.CAP_PROP_FRAME_COUNT) / marked.get(cv2.CAP_PROP_FPS)
     assert lasts == pytest.approx(3.3, abs=0.6)  # as long as the film, at its mean rate
+    # WebM estimates how many frames there are, by the shortest.
+    for estimate, ends in ((23, contextlib.nullcontext()), (30, pytest.raises(DataError))):
+        varying = films.Film(path, Bright(), None)
+        varying.rate, varying.expected = 10, estimate
+        with ends:
+            assert len(list(varying.read())) == 6
+
+
+def test_a_playlist_leads_to_no_other_file(ask, tmp_path):
+    film(tmp_path / "own.mp4")
+    playlist = tmp_path / "list.mp4"
+    playlist.write_text("ffconcat version 1.0\nfile own.mp4\n", encoding="ascii")
+    code, _, said = ask(playlist)
+    assert code == 1
+    assert "list.mp4: no film" in said
 
 
 # Tracks
