@@ -581,6 +581,17 @@ def test_after_the_first_visit_it_works_offline(visit, built):
     assert answered(page) == before
 
 
+def test_it_works_where_its_service_worker_cannot_be_installed(visit, built, tmp_path):
+    folder = shutil.copytree(built, tmp_path / "pages")
+    with (folder / "course" / "sw.js").open("a", encoding="utf-8") as script:
+        script.write('addEventListener("install", (event) => event.waitUntil(Promise.reject()));')
+    running = serve_folder(folder)
+    page = visit(f"http://127.0.0.1:{running.server_port}/course/")
+    page.click("#samples button")
+    assert answered(page).startswith("1 face: happy 9")
+    running.shutdown()
+
+
 def test_an_archive_that_was_changed_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(site, "BUILD", tmp_path)
     (tmp_path / "onnxruntime-web-1.30.0.tgz").write_bytes(b"changed")

@@ -100,9 +100,13 @@ def row(group: Sequence[records.Run], runs: Mapping[str, records.Run]) -> list[s
         _share([one.accuracy for one in summaries], first.interval),
         without,
         f"{np.mean([one.macro_f1 for one in summaries]):.3f}",
-        # What computed: the accelerator if there was one.
-        info.get("hardware", "–").split(" and ")[0].replace("|", "/").strip(),
+        ", ".join(dict.fromkeys(map(_computed_on, group))),
     ]
+
+
+def _computed_on(run: records.Run) -> str:
+    """Name what computed: the accelerator if there was one."""
+    return run.info.get("hardware", "–").split(" and ")[0].replace("|", "/").strip()
 
 
 def _outside(run: records.Run, runs: Mapping[str, records.Run]) -> bool:
