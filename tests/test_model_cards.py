@@ -67,7 +67,7 @@ def test_a_card_tells_what_other_seeds_came_to(run, tmp_path):
     settings = {**info["settings"], "seed": 1}
     records.write_info(again, {**info, "seed": 1, "settings": settings})
     accuracy = evaluation.summary(run.test).accuracy
-    told = f"Seed 0; the same training with others: {accuracy:.1%} (seed 1)."
+    told = f"Seed 0; the same training from other seeds: {accuracy:.1%} (seed 1)."
     assert told in model_cards.card(here, 1, (32, 32, 1))
 
 

@@ -156,7 +156,7 @@ def _seeds(run: records.Run) -> str:
     ]
     if not shares:
         return f"One seed ({run.info['seed']})."
-    return f"Seed {run.info['seed']}; the same training with others: {', '.join(shares)}."
+    return f"Seed {run.info['seed']}; the same training from other seeds: {', '.join(shares)}."
 
 
 def _more(settings: training.Settings) -> str:
