@@ -270,7 +270,7 @@ def _fit(
 
     keras.utils.set_random_seed(settings.seed)
     network = models.with_dtype(
-        _network(dataset, settings, results), settings.precision, fused=_on_a_processor()
+        _network(dataset, settings, results), settings.precision, fused=on_a_processor()
     )
     devices.synchronize(network, True)
     model = TrainingModel(
@@ -366,11 +366,11 @@ def compile_model(model, settings: Settings, steps: int, *, epochs: int, fine_tu
         keras.losses.CategoricalCrossentropy(label_smoothing=settings.label_smoothing),
         weighted_metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")],
         # XLA's convolutions are several times slower than TensorFlow's on a processor.
-        jit_compile=False if _on_a_processor() else "auto",
+        jit_compile=False if on_a_processor() else "auto",
     )
 
 
-def _on_a_processor() -> bool:
+def on_a_processor() -> bool:
     """Whether the backend is TensorFlow on a processor."""
     import keras
 
