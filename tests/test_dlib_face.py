@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from utils import faces, models, runtime, sample
-from utils.models import dlib_face
+from utils.models import dlib_face, networks
 from utils.runtime import ModelError
 
 FILE = "dlib_face_recognition_resnet_model_v1.dat"
@@ -101,7 +101,7 @@ def test_the_network_computes_what_the_file_says(stand_in, shape):
 def test_batch_normalization_begins_as_the_identity(stand_in):
     import keras
 
-    faces = sample.render_rows(dlib_face.CALIBRATION_FACES).images[..., None].astype(np.float32)
+    faces = sample.render_rows(networks.CALIBRATION_FACES).images[..., None].astype(np.float32)
     settings = {"weights": str(stand_in[0]), "stages": 1}
     plain = models.build("dlib_face", (48, 48, 1), **settings)
     normalized = models.build("dlib_face", (48, 48, 1), normalization=True, **settings)

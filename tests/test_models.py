@@ -29,6 +29,7 @@ SMALLEST = {
     "convnext": {"filters": (4, 8), "blocks": (1, 2)},
     "dlib_face": {"stages": 1},
     "efficientnet_lite": {},
+    "mobilenet_face": {"blocks": 1},
     "vit": {"patch": 8, "width": 12, "depth": 2, "heads": 3},
 }
 
@@ -75,6 +76,7 @@ def test_a_setting_that_a_network_lacks_is_said():
         ("vit", 8),
         ("dlib_face", 11),
         ("efficientnet_lite", 32),
+        ("mobilenet_face", 32),
     ],
 )
 def test_faces_too_small_for_the_poolings_are_refused(name, side):

@@ -2,7 +2,7 @@
 # ruff: noqa: F401, I001
 
 from utils.inference import DEFAULT
-from utils.models import dlib_face, efficientnet_lite, networks  # registers them
+from utils.models import dlib_face, efficientnet_lite, mobilenet_face, networks  # registers them
 from utils.models.files import CARD, Classifier, find, load, mirrored, released, restrict, save
 from utils.models.files import with_dtype
 from utils.models.registry import ANCESTORS, NETWORKS, Network, build, find_network

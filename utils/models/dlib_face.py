@@ -13,8 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from utils import sample
-from utils.models.networks import Shape, require_sides, with_head
+from utils.models.networks import Shape, begin_as_identity, require_sides, with_head
 from utils.models.registry import network
 from utils.runtime import ModelError
 
@@ -24,8 +23,6 @@ MEAN_COLOR = (122.782, 117.001, 104.298)
 STAGES = ((32, 3, False), (64, 4, True), (128, 3, True), (256, 3, True), (256, 1, True))
 #: Smallest faces, in pixels, of which so many stages leave one.
 SMALLEST_SIDES = (11, 19, 31, 55, 103)
-#: Rendered sample faces on which batch normalization begins as the identity.
-CALIBRATION_FACES = 100
 #: Largest file that is read, in bytes; the real one has 22 million.
 LARGEST_FILE = 100_000_000
 
@@ -70,8 +67,8 @@ def dlib_face(
         Share dropped before the softmax, 0 … 1.
     normalization : bool
         Whether each convolution is followed by batch normalization again, which lets the whole
-        network learn at a higher rate. With ``weights`` it begins as the identity on
-        `CALIBRATION_FACES` rendered sample faces: their mean and deviation are its shift and scale.
+        network learn at a higher rate. With ``weights`` it begins as the identity
+        (`networks.begin_as_identity`).
 
     Raises
     ------
@@ -102,7 +99,7 @@ def dlib_face(
     if weights:
         _set_weights(model, read_weights(weights), input_shape[2])
         if normalization:
-            _calibrate(model)
+            begin_as_identity(model)
     return model
 
 
@@ -223,19 +220,3 @@ def _set_weights(model, tensors: list[np.ndarray], channels: int) -> None:
             bias = bias - np.einsum("rcdf,d->f", kernel, np.array(MEAN_COLOR) / 256)
             kernel = kernel.sum(axis=2, keepdims=True) if channels == 1 else kernel
         layer.set_weights([kernel * factor, bias * factor + constant])
-
-
-def _calibrate(model) -> None:
-    """Let each batch normalization, from the pixels on, be the identity on rendered faces."""
-    import keras
-
-    height, width, channels = model.input_shape[1:]
-    faces = keras.ops.convert_to_tensor(sample.render_rows(CALIBRATION_FACES).images, "float32")
-    faces = keras.ops.image.resize(faces[..., None], (height, width))
-    faces = keras.ops.repeat(faces, channels, axis=-1)
-    for layer in model.layers:
-        if isinstance(layer, keras.layers.BatchNormalization):
-            before = keras.Model(model.input, layer.input)(faces)
-            mean, variance = keras.ops.moments(before, axes=(0, 1, 2))
-            scale = keras.ops.sqrt(variance + layer.epsilon)
-            layer.set_weights([scale, mean, mean, variance])

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from utils import sample
 from utils.models.registry import network
 from utils.runtime import ModelError
 
@@ -22,6 +23,9 @@ Shape = tuple[int, int, int]
 #: ImageNet's mean color, blue, green, red, which VGG16's weights expect to be subtracted
 #: (``keras.applications.vgg16.preprocess_input``).
 IMAGENET_MEAN = (103.939, 116.779, 123.68)
+
+#: Rendered sample faces on which batch normalization begins as the identity.
+CALIBRATION_FACES = 100
 
 #: What our own networks are trained with: put together from what has been reported to work on
 #: FER2013.
@@ -162,13 +166,40 @@ def vgg16(
         values = type(layer).from_config(layer.get_config())(values)
     values = layers.Flatten(name="flatten")(values)
     model = with_head("vgg16", inputs, values, dense, dense_dropout, classes)
-    kernel = np.ones((1, 3)) if input_shape[2] == 1 else np.eye(3)[::-1]
-    model.get_layer("imagenet_colours").set_weights(
-        [kernel.reshape(1, 1, -1, 3), -np.array(IMAGENET_MEAN)]
-    )
+    set_colors(model)
     for layer in base.layers[1:]:
         model.get_layer(layer.name).set_weights(layer.get_weights())
     return model
+
+
+def set_colors(model) -> None:
+    """Let the layer ``imagenet_colours`` make blue, green, red minus ImageNet's mean of pixels.
+
+    Of gray ones three equal channels, of red, green and blue ones the reverse.
+    """
+    layer = model.get_layer("imagenet_colours")
+    kernel = np.ones((1, 3)) if layer.kernel.shape[2] == 1 else np.eye(3)[::-1]
+    layer.set_weights([kernel.reshape(1, 1, -1, 3), -np.array(IMAGENET_MEAN)])
+
+
+def begin_as_identity(model) -> None:
+    """Let each batch normalization, from the pixels on, add its ``beta`` and do nothing else.
+
+    On `CALIBRATION_FACES` rendered sample faces it does so in training, too: their mean and
+    variance become its averages, and are undone by its scale and shift.
+    """
+    import keras
+
+    height, width, channels = model.input_shape[1:]
+    faces = keras.ops.convert_to_tensor(sample.render_rows(CALIBRATION_FACES).images, "float32")
+    faces = keras.ops.image.resize(faces[..., None], (height, width))
+    faces = keras.ops.repeat(faces, channels, axis=-1)
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            before = keras.Model(model.input, layer.input)(faces)
+            mean, variance = keras.ops.moments(before, axes=(0, 1, 2))
+            scale = keras.ops.sqrt(variance + layer.epsilon)
+            layer.set_weights([scale, mean + layer.beta, mean, variance])
 
 
 @network(size=48)

