@@ -149,9 +149,17 @@ def test_minutes_are_those_of_all_that_taught_and_dearer_but_no_better_runs_are_
     speed.write(path, {**machine, "parts": parts})
     assert "`GLIBC_TUNABLES=some=1`" in (told := report.minutes(tmp_path).splitlines()[-2:])[0]
     assert told[-1].endswith("1.5 to 1.5 times as fast.")
-    record(tmp_path / "cnn5-new")
-    with pytest.raises(DataError, match="no time of cnn5-new"):
+    record(tmp_path / "cnn5-weights", balance="weights", accuracy=0.8)
+    with pytest.raises(DataError, match="no time of cnn5-weights"):
         report.minutes(tmp_path)
+    timing = timings[0] | {"amounts": {"cnn5-weights": 60}, "seconds": {"cnn5-weights": [1.0]}}
+    timings.append(timing)
+    speed.write(path, {**machine, "parts": parts})
+    # Its step costs what that of the run before costs, and nobody has timed it.
+    settings = {"balance": "weights", "initial_weights": "cnn5-weights", "mixup": 0.2}
+    record(tmp_path / "cnn5-longer", accuracy=0.9, **settings)
+    row = next(line for line in report.minutes(tmp_path).splitlines() if "cnn5-longer" in line)
+    assert row.startswith("| 2 | `cnn5-longer` | 90.0 |")
 
 
 def test_runs_on_sample_faces_and_unfinished_ones_are_left_out(tmp_path):

@@ -28,6 +28,8 @@ from utils.runtime import DataError
 
 README, RESULTS_PAGE = runtime.ROOT / "README.md", runtime.RESULTS / "README.md"
 
+#: Settings without which a training step takes as long; MixUp's share is within what times vary by.
+TIMELESS = ("epochs", "learning_rate", "initial_weights", "mixup", "seed")
 BALANCES = {"smote": "SMOTE", "weights": "class weights", "none": "as they are"}
 TARGETS = {"votes": ", on votes", "both": ", on labels and votes"}
 COLUMNS = (
@@ -198,19 +200,21 @@ def minutes(results: Path = runtime.RESULTS) -> str:
     Raises
     ------
     DataError
-        When a run's step has not been timed.
+        When neither a run's step has been timed nor one that costs as much.
     """
     runs = _from_scratch(results)
     path = speed.record_path("xeon-amx", results)
     timed = speed.read(path)
     rates = speed.rates_table(timed).query("part == 'recipes'").set_index("way")["median"]
-    if untimed := sorted(set(runs) - set(rates.index)):
+    like = {_step(run): rates[name] for name, run in runs.items() if name in rates.index}
+    rate_of = {name: rates.get(name, like.get(_step(run))) for name, run in runs.items()}
+    if untimed := sorted(name for name, rate in rate_of.items() if rate is None):
         raise DataError(
             f"{path.name} has no time of {untimed[0]}: python -m experiments.speed recipes "
             "--record xeon-amx"
         )
     cost = {
-        name: len(run.history) * run.info["rows"]["training_balanced"] / rates[name] / 60
+        name: len(run.history) * run.info["rows"]["training_balanced"] / rate_of[name] / 60
         for name, run in runs.items()
     }
 
@@ -251,6 +255,12 @@ def _memory(timed: dict[str, Any]) -> str:
         break_long_words=False,
         break_on_hyphens=False,
     )
+
+
+def _step(run: records.Run) -> str:
+    """Name what a training step costs: its settings, but for those that change no time."""
+    settings = dataclasses.asdict(training.settings_from_record(run.info["settings"]))
+    return json.dumps(settings | dict.fromkeys(TIMELESS))
 
 
 def _before(run: records.Run) -> set[str]:
