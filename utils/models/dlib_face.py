@@ -13,7 +13,13 @@ from pathlib import Path
 
 import numpy as np
 
-from utils.models.networks import Shape, begin_as_identity, require_sides, with_head
+from utils.models.networks import (
+    Shape,
+    begin_as_identity,
+    read_weights_file,
+    require_sides,
+    with_head,
+)
 from utils.models.registry import network
 from utils.runtime import ModelError
 
@@ -23,8 +29,6 @@ MEAN_COLOR = (122.782, 117.001, 104.298)
 STAGES = ((32, 3, False), (64, 4, True), (128, 3, True), (256, 3, True), (256, 1, True))
 #: Smallest faces, in pixels, of which so many stages leave one.
 SMALLEST_SIDES = (11, 19, 31, 55, 103)
-#: Largest file that is read, in bytes; the real one has 22 million.
-LARGEST_FILE = 100_000_000
 
 
 @network(
@@ -168,13 +172,7 @@ def read_weights(path: Path | str) -> list[np.ndarray]:
     ModelError
         When there is no such file, or it holds another network.
     """
-    path = Path(path)
-    try:
-        if path.stat().st_size > LARGEST_FILE:
-            raise ModelError(f"{path.name}: {path.stat().st_size:,} bytes, over {LARGEST_FILE:,}")
-        content = path.read_bytes()
-    except OSError as error:
-        raise ModelError(f"{path}: expected dlib's face network: {error.strerror}") from error
+    content = read_weights_file(path, "dlib's face network")
     tensors, place = [], 0
     try:
         for name in [b"con_4", b"affine_"] * 29 + [b"fc_2"]:
@@ -191,7 +189,7 @@ def read_weights(path: Path | str) -> list[np.ndarray]:
             tensors.append(np.frombuffer(content, "<f4", int(np.prod(sides)), place))
             place += tensors[-1].nbytes
     except (ValueError, IndexError) as error:
-        raise ModelError(f"{path.name}: this is not dlib's face network ({error})") from error
+        raise ModelError(f"{Path(path).name}: this is not dlib's face network ({error})") from error
     return tensors
 
 

@@ -8,12 +8,13 @@ which is which. The pickle is taken apart by `pickletools` and never run.
 
 from __future__ import annotations
 
+import io
 import pickletools
 from pathlib import Path
 
 import numpy as np
 
-from utils.models.networks import Shape, require_sides, with_head
+from utils.models.networks import Shape, read_weights_file, require_sides, with_head
 from utils.models.registry import network
 from utils.runtime import ModelError
 
@@ -29,8 +30,6 @@ STAGES = (
 )
 #: Filters of the last convolution.
 LAST = 1280
-#: Largest file that is read, in bytes; the real one has 19 million.
-LARGEST_FILE = 100_000_000
 
 
 @network(
@@ -137,33 +136,26 @@ def read_weights(path: Path | str) -> list[np.ndarray]:
     ModelError
         When there is no such file, or it holds something else.
     """
-    path = Path(path)
+    file = io.BytesIO(read_weights_file(path, "EfficientNet-Lite0's weights"))
     try:
-        if path.stat().st_size > LARGEST_FILE:
-            raise ModelError(f"{path.name}: {path.stat().st_size:,} bytes, over {LARGEST_FILE:,}")
-        with path.open("rb") as file:
-            texts = [_texts(file) for _ in range(5)]
-            tensors = texts[3][: texts[3].index("_metadata")]
-            numbers = [text for text in tensors if text.isdigit()]
-            names = [t for t in tensors if not t.isdigit() and t not in ("storage", "cpu")]
-            name_of = dict(zip(numbers, names, strict=True))
-            contents = {}
-            for number in texts[4]:
-                count = int.from_bytes(file.read(8), "little")
-                counter = name_of[number].endswith("num_batches_tracked")
-                content = file.read(count * (8 if counter else 4))
-                if not counter:
-                    contents[number] = np.frombuffer(content, "<f4", count)
-            if file.read(1):
-                raise ValueError("more follows than it names")
-            return [contents[number] for number in numbers if number in contents]
-    except OSError as error:
+        texts = [_texts(file) for _ in range(5)]
+        tensors = texts[3][: texts[3].index("_metadata")]
+        numbers = [text for text in tensors if text.isdigit()]
+        names = [t for t in tensors if not t.isdigit() and t not in ("storage", "cpu")]
+        name_of = dict(zip(numbers, names, strict=True))
+        contents = {}
+        for number in texts[4]:
+            count = int.from_bytes(file.read(8), "little")
+            counter = name_of[number].endswith("num_batches_tracked")
+            content = file.read(count * (8 if counter else 4))
+            if not counter:
+                contents[number] = np.frombuffer(content, "<f4", count)
+        if file.read(1):
+            raise ValueError("more follows than it names")
+        return [contents[number] for number in numbers if number in contents]
+    except (ValueError, KeyError, OverflowError) as error:
         raise ModelError(
-            f"{path}: expected EfficientNet-Lite0's weights: {error.strerror}"
-        ) from error
-    except (ValueError, KeyError, OverflowError, MemoryError) as error:
-        raise ModelError(
-            f"{path.name}: not weights that PyTorch wrote in 2020 ({error})"
+            f"{Path(path).name}: not weights that PyTorch wrote in 2020 ({error})"
         ) from error
 
 

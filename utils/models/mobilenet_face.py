@@ -16,14 +16,19 @@ from pathlib import Path
 
 import numpy as np
 
-from utils.models.networks import Shape, begin_as_identity, require_sides, set_colors, with_head
+from utils.models.networks import (
+    Shape,
+    begin_as_identity,
+    read_weights_file,
+    require_sides,
+    set_colors,
+    with_head,
+)
 from utils.models.registry import network
 from utils.runtime import ModelError
 
 #: Blocks of a depthwise and a pointwise convolution.
 BLOCKS = 13
-#: Largest files that are read, in bytes; the real ones have 63 thousand and 14 million.
-LARGEST_FILE = 100_000_000
 
 
 @network(
@@ -107,21 +112,18 @@ def read_weights(path: Path | str) -> dict[str, np.ndarray]:
         When there are no such files, or they hold something else.
     """
     path = Path(path)
-    content = path.with_suffix(".bin")
+    described, numbers = (
+        read_weights_file(one, "faceres-deep") for one in (path, path.with_suffix(".bin"))
+    )
     try:
-        for one in (path, content):
-            if one.stat().st_size > LARGEST_FILE:
-                raise ModelError(f"{one.name}: {one.stat().st_size:,} bytes, over {LARGEST_FILE:,}")
-        (group,) = json.loads(path.read_bytes())["weightsManifest"]
-        numbers, tensors, place = content.read_bytes(), {}, 0
+        (group,) = json.loads(described)["weightsManifest"]
+        tensors, place = {}, 0
         for one in group["weights"]:
             kind = {"float32": "<f4", "int32": "<i4"}[one["dtype"]]
             values = np.frombuffer(numbers, kind, math.prod(one["shape"]), place)
             place += values.nbytes
             if kind == "<f4":
                 tensors[one["name"]] = values.reshape(one["shape"])
-    except OSError as error:
-        raise ModelError(f"{error.filename}: expected faceres-deep: {error.strerror}") from error
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ModelError(f"{path.name}: not a model of TensorFlow.js ({error!r})") from error
     return tensors

@@ -24,6 +24,8 @@ Shape = tuple[int, int, int]
 #: (``keras.applications.vgg16.preprocess_input``).
 IMAGENET_MEAN = (103.939, 116.779, 123.68)
 
+#: Largest file of other people's weights, in bytes; the largest here has 22 million.
+LARGEST_FILE = 100_000_000
 #: Rendered sample faces on which batch normalization begins as the identity.
 CALIBRATION_FACES = 100
 
@@ -180,6 +182,17 @@ def set_colors(model) -> None:
     layer = model.get_layer("imagenet_colours")
     kernel = np.ones((1, 3)) if layer.kernel.shape[2] == 1 else np.eye(3)[::-1]
     layer.set_weights([kernel.reshape(1, 1, -1, 3), -np.array(IMAGENET_MEAN)])
+
+
+def read_weights_file(path: Path | str, what: str) -> bytes:
+    """Read a file of other people's weights, of at most `LARGEST_FILE` bytes; ``what`` names it."""
+    path = Path(path)
+    try:
+        if path.stat().st_size > LARGEST_FILE:
+            raise ModelError(f"{path.name}: {path.stat().st_size:,} bytes, over {LARGEST_FILE:,}")
+        return path.read_bytes()
+    except OSError as error:
+        raise ModelError(f"{path}: expected {what}: {error.strerror}") from error
 
 
 def begin_as_identity(model) -> None:
