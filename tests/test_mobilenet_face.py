@@ -1,4 +1,4 @@
-"""The MobileNet that knew people takes over its weights, and other files are refused."""
+"""The MobileNet trained on people takes over its weights, and other files are refused."""
 
 import json
 import math
@@ -50,9 +50,9 @@ def stand_in(tmp_path_factory):
             count = layer.gamma.shape[0]
             factors = rng.uniform(0.5, 1.5, count) if depthwise else np.ones(count)
             constants = rng.normal(0, 0.3, count)
-            # An average of 0 and a deviation of 1: what is left are a factor and a constant.
-            deviation = np.full(count, 1 - layer.epsilon)
-            layer.set_weights([factors, constants, np.zeros(count), deviation])
+            # With a mean of 0 and a variance of 1, what is left is a factor and a constant.
+            variance = np.full(count, 1 - layer.epsilon)
+            layer.set_weights([factors, constants, np.zeros(count), variance])
             if depthwise:
                 tensors[f"{layer.name}/batchnorm_1/mul"] = factors.astype("<f4")
             tensors[f"{layer.name}/batchnorm_1/sub"] = constants.astype("<f4")
@@ -90,10 +90,16 @@ def test_other_files_are_refused(stand_in, tmp_path):
         other.with_suffix(".bin").write_bytes(b"1234")
         with pytest.raises(ModelError, match=r"faceres-deep\.json: not a model of TensorFlow\.js"):
             models.build("mobilenet_face", weights=str(other))
+    for shape in ([2**70], [-1], ["3"], {}):
+        content = {"weights": [{"name": "a", "dtype": "float32", "shape": shape}]}
+        other.write_text(json.dumps({"weightsManifest": [content]}))
+        other.with_suffix(".bin").write_bytes(b"12345678")
+        with pytest.raises(ModelError, match=r"faceres-deep\.json: "):
+            models.build("mobilenet_face", weights=str(other))
     without = {name: one for name, one in tensors.items() if name != "conv_dw_2/depthwise_kernel"}
     for wrong in (without, {name: one[..., :1] for name, one in tensors.items()}):
         write(other, wrong)
-        with pytest.raises(ModelError, match="this is not faceres-deep"):
+        with pytest.raises(ModelError, match=r"faceres-deep\.json: this is not faceres-deep: ."):
             models.build("mobilenet_face", weights=str(other), **SETTINGS)
     with pytest.raises(ModelError, match=r"none\.json: expected faceres-deep"):
         models.build("mobilenet_face", weights=str(tmp_path / "none.json"))

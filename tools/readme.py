@@ -194,13 +194,13 @@ def minutes(results: Path = runtime.RESULTS) -> str:
     """List what time buys on FER2013: each choice that validation prefers to all that cost less.
 
     Choices are the single runs, and those that `together` chooses. Counted are minutes of
-    two idle cores (`experiments.speed recipes`), those of the runs that started or taught a run
-    included.
+    two idle cores (`experiments.speed recipes`; a run that was not timed costs what one with the
+    same step does), those of the runs that started or taught a run included.
 
     Raises
     ------
     DataError
-        When neither a run's step has been timed nor one that costs as much.
+        When neither a run's step nor one of the same cost has been timed.
     """
     runs = _from_scratch(results)
     path = speed.record_path("xeon-amx", results)

@@ -17,7 +17,7 @@ from utils.models.networks import (
     Shape,
     begin_as_identity,
     read_weights_file,
-    require_sides,
+    require_gray_or_color,
     with_head,
 )
 from utils.models.registry import network
@@ -84,9 +84,7 @@ def dlib_face(
 
     if not 1 <= stages <= len(STAGES):
         raise ModelError(f"dlib_face has 1 to {len(STAGES)} stages, not {stages}")
-    require_sides("dlib_face", input_shape, SMALLEST_SIDES[stages - 1])
-    if input_shape[2] not in (1, 3):
-        raise ModelError(f"dlib_face takes faces of 1 or 3 channels, not {input_shape[2]}")
+    require_gray_or_color("dlib_face", input_shape, SMALLEST_SIDES[stages - 1])
     inputs = keras.Input(input_shape, name="pixels")
     values = layers.Rescaling(1 / 256, name="scale")(inputs)
     values = _convolution(values, 32, "stem", normalization, kernel=7, stride=2, padding="valid")

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from utils.models.networks import Shape, read_weights_file, require_sides, with_head
+from utils.models.networks import Shape, read_weights_file, require_gray_or_color, with_head
 from utils.models.registry import network
 from utils.runtime import ModelError
 
@@ -69,18 +69,16 @@ def efficientnet_lite(
     import keras
     from keras import layers
 
-    require_sides("efficientnet_lite", input_shape, 32)
-    if input_shape[2] not in (1, 3):
-        raise ModelError(f"efficientnet_lite takes faces of 1 or 3 channels, not {input_shape[2]}")
+    require_gray_or_color("efficientnet_lite", input_shape, 32)
     inputs = keras.Input(input_shape, name="pixels")
     values = layers.Rescaling(1 / 128, offset=-127 / 128, name="scale")(inputs)
-    values = _normalized(_convolution(values, 32, "stem", kernel=3, stride=2), "stem")
+    values = _convolution(values, 32, "stem", kernel=3, stride=2)
     for stage, (blocks, kernel, stride, expansion, filters) in enumerate(STAGES, start=1):
         for block in range(1, blocks + 1):
             name, before = f"stage_{stage}_block_{block}", values
             if expansion > 1:
                 wide = expansion * values.shape[-1]
-                values = _normalized(_convolution(values, wide, f"{name}_expand"), f"{name}_expand")
+                values = _convolution(values, wide, f"{name}_expand")
             values = layers.DepthwiseConv2D(
                 kernel,
                 strides=stride if block == 1 else 1,
@@ -89,25 +87,28 @@ def efficientnet_lite(
                 name=f"{name}_depthwise",
             )(values)
             values = _normalized(values, f"{name}_depthwise")
-            values = _convolution(values, filters, f"{name}_project")
-            values = _normalized(values, f"{name}_project", relu=False)
+            values = _convolution(values, filters, f"{name}_project", relu=False)
             if block > 1:
                 values = layers.Add(name=f"{name}_sum")([before, values])
-    values = _normalized(_convolution(values, LAST, "last"), "last")
+    values = _convolution(values, LAST, "last")
     values = layers.GlobalAveragePooling2D(name="mean")(values)
     values = layers.Dropout(dropout, name="dropout")(values)
     model = with_head("efficientnet_lite", inputs, values, (), 0.0, classes)
     if weights:
-        _set_weights(model, read_weights(weights))
+        _set_weights(model, weights)
     return model
 
 
-def _convolution(values, filters: int, name: str, kernel: int = 1, stride: int = 1):
+def _convolution(
+    values, filters: int, name: str, kernel: int = 1, stride: int = 1, relu: bool = True
+):
+    """Add a convolution with its batch normalization."""
     from keras import layers
 
-    return layers.Conv2D(
+    values = layers.Conv2D(
         filters, kernel, strides=stride, padding="same", use_bias=False, name=name
     )(values)
+    return _normalized(values, name, relu)
 
 
 def _normalized(values, name: str, relu: bool = True):
@@ -155,7 +156,7 @@ def read_weights(path: Path | str) -> list[np.ndarray]:
         return [contents[number] for number in numbers if number in contents]
     except (ValueError, KeyError, OverflowError) as error:
         raise ModelError(
-            f"{Path(path).name}: not weights that PyTorch wrote in 2020 ({error})"
+            f"{Path(path).name}: not weights as PyTorch wrote them before 1.6 ({error!r})"
         ) from error
 
 
@@ -164,18 +165,18 @@ def _texts(file) -> list[str]:
     return [found for code, found, _ in pickletools.genops(file) if code.name == "BINUNICODE"]
 
 
-def _set_weights(model, tensors: list[np.ndarray]) -> None:
+def _set_weights(model, path: Path | str) -> None:
     """Give convolutions and batch normalizations their numbers, from the pixels on.
 
     The file has them as TensorFlow had, from which it was made: kernels as (rows, columns,
     channels, filters). A gray face is one in three equal channels: the kernel's sum.
     """
-    there = iter(tensors)
+    there = iter(read_weights(path))
     try:
         for layer in model.layers[:-1]:
             values = []
             for weight in layer.weights:
-                shape, found = tuple(weight.shape), next(there)
+                shape, found = tuple(weight.shape), next(there, np.empty(0))
                 if layer.name == "stem" and shape[2] == 1:
                     found = found.reshape(3, 3, 3, -1).sum(axis=2)
                 values.append(found.reshape(shape))
@@ -183,5 +184,5 @@ def _set_weights(model, tensors: list[np.ndarray]) -> None:
         left = [one.size for one in there]
         if left != [1000 * LAST, 1000]:
             raise ValueError(f"found {left} numbers at the end, expected those of 1,000 classes")
-    except (ValueError, StopIteration) as error:
-        raise ModelError(f"these are not EfficientNet-Lite0's weights: {error}") from error
+    except ValueError as error:
+        raise ModelError(f"{Path(path).name}: not EfficientNet-Lite0's weights: {error}") from error

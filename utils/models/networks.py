@@ -158,9 +158,7 @@ def vgg16(
     import keras
     from keras import layers
 
-    require_sides("vgg16", input_shape, 32)
-    if input_shape[2] not in (1, 3):
-        raise ModelError(f"vgg16 takes faces of 1 or 3 channels, not {input_shape[2]}")
+    require_gray_or_color("vgg16", input_shape, 32)
     base = _vgg16_base(weights)
     inputs = keras.Input(input_shape, name="pixels")
     values = layers.Conv2D(3, 1, trainable=False, name="imagenet_colours")(inputs)
@@ -175,9 +173,9 @@ def vgg16(
 
 
 def set_colors(model) -> None:
-    """Let the layer ``imagenet_colours`` make blue, green, red minus ImageNet's mean of pixels.
+    """Set the layer ``imagenet_colours`` to turn pixels into BGR minus ImageNet's mean color.
 
-    Of gray ones three equal channels, of red, green and blue ones the reverse.
+    A gray face is repeated in three channels; a color one is turned from RGB to BGR.
     """
     layer = model.get_layer("imagenet_colours")
     kernel = np.ones((1, 3)) if layer.kernel.shape[2] == 1 else np.eye(3)[::-1]
@@ -185,21 +183,27 @@ def set_colors(model) -> None:
 
 
 def read_weights_file(path: Path | str, what: str) -> bytes:
-    """Read a file of other people's weights, of at most `LARGEST_FILE` bytes; ``what`` names it."""
+    """Read a file of other people's weights; ``what`` names what is expected.
+
+    Raises
+    ------
+    ModelError
+        When it cannot be read, or has more than `LARGEST_FILE` bytes.
+    """
     path = Path(path)
     try:
-        if path.stat().st_size > LARGEST_FILE:
-            raise ModelError(f"{path.name}: {path.stat().st_size:,} bytes, over {LARGEST_FILE:,}")
+        if (size := path.stat().st_size) > LARGEST_FILE:
+            raise ModelError(f"{path}: {size:,} bytes, expected {LARGEST_FILE:,} at most")
         return path.read_bytes()
     except OSError as error:
         raise ModelError(f"{path}: expected {what}: {error.strerror}") from error
 
 
 def begin_as_identity(model) -> None:
-    """Let each batch normalization, from the pixels on, add its ``beta`` and do nothing else.
+    """Let each batch normalization, from the pixels on, add what is now its ``beta``, and no more.
 
-    On `CALIBRATION_FACES` rendered sample faces it does so in training, too: their mean and
-    variance become its averages, and are undone by its scale and shift.
+    In training, too, for `CALIBRATION_FACES` rendered sample faces: their mean and variance become
+    its moving averages, and its new ``gamma`` and ``beta`` undo them.
     """
     import keras
 
@@ -409,6 +413,13 @@ def require_sides(name: str, shape: Shape, least: int) -> None:
             f"{name} takes faces of (height, width, channels) with sides of {least} pixels or "
             f"more, not {tuple(shape)}"
         )
+
+
+def require_gray_or_color(name: str, shape: Shape, least: int) -> None:
+    """Raise a ModelError when faces are too small, or have neither 1 nor 3 channels."""
+    require_sides(name, shape, least)
+    if shape[2] not in (1, 3):
+        raise ModelError(f"{name} takes faces of 1 or 3 channels, not {shape[2]}")
 
 
 def _pixels(name: str, shape: Shape, least: int, *, low: int = -1):
