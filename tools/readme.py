@@ -28,7 +28,7 @@ from utils.runtime import DataError
 
 README, RESULTS_PAGE = runtime.ROOT / "README.md", runtime.RESULTS / "README.md"
 
-#: Settings without which a training step takes as long; MixUp's share is within what times vary by.
+#: Settings that do not change what a training step costs (with MixUp: 1.004 times, median of five).
 TIMELESS = ("epochs", "learning_rate", "initial_weights", "mixup", "seed")
 BALANCES = {"smote": "SMOTE", "weights": "class weights", "none": "as they are"}
 TARGETS = {"votes": ", on votes", "both": ", on labels and votes"}
