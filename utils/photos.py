@@ -147,15 +147,12 @@ def load(name: Path | str) -> tuple[Classifier, dict[str, Any]]:
 def load_keras(file: Path) -> tuple[Classifier, dict[str, Any]]:
     """Load a ``.keras`` file that `models.find` returned, as `load` does, with what it raises.
 
-    Where the network's run was tested in several views, it answers with the mean of a face and its
-    mirror image.
+    It answers with the mean of as many views of a face as its run was tested in.
     """
     from utils import models, records
 
     classifier, run = models.load(file), records.run_of(file)
-    if run and run.views_in_use == 2:
-        classifier = models.mirrored(classifier)
-    return classifier, describe(file)
+    return models.averaged(classifier, run.views if run else 1), describe(file)
 
 
 def read(
@@ -432,15 +429,13 @@ def describe(network: Path) -> dict[str, Any]:
     dict
         "name"; and of a network whose run is recorded "trained_on", "test_accuracy" (0 … 1, on
         the test split of what it was trained on), "test_interval" (95 %), "test_faces",
-        "test_accuracy_without_copies" and "test_views", how many views of each face these figures
-        average: as many as `load` shows it, if that is recorded. All are None where no record
-        belongs to the file.
+        "test_accuracy_without_copies" and "test_views", how many views of each face it is shown,
+        in the test and by `load`. All are None where no record belongs to the file.
     """
     from utils import evaluation, records
 
     run = records.run_of(network)
-    in_use = run.test_in_use() if run else None
-    found = evaluation.summary(in_use or run.test) if run else None
+    found = evaluation.summary(run.test) if run else None
     return {
         "name": records.network_name(network),
         "trained_on": run.info["dataset"] if run else None,
@@ -451,7 +446,7 @@ def describe(network: Path) -> dict[str, Any]:
         "test_accuracy_without_copies": (
             round(found.accuracy_without_copies, 6) if found and found.n_without_copies else None
         ),
-        "test_views": (run.views_in_use if in_use else run.views) if run else None,
+        "test_views": run.views if run else None,
     }
 
 

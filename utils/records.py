@@ -116,8 +116,8 @@ class Evaluation:
     info : dict
         ``on-DATASET-SPLIT.json``: network, model_sha256, trained_on ("" where no record says),
         dataset, split, fingerprint (of all rows that are not left out), n, expressions, without
-        (those left out), views (of each face; absent in older records: 1), views_asked (where the
-        caller named them), command, evaluated (when), seconds, and what `surroundings` says.
+        (those left out), views (of each face; absent in older records: 1), command, evaluated
+        (when), seconds, and what `surroundings` says.
     predictions : Predictions
         ``on-DATASET-SPLIT.npz``.
     """
@@ -175,22 +175,6 @@ class Run:
         """How many views of each face its predictions average (test-time augmentation)."""
         settings = self.info.get("settings", {})
         return settings.get("test_time_augmentation", settings.get("views", 1))
-
-    @property
-    def views_in_use(self) -> int:
-        """How many views of a face `photos.load` shows the network: two are it and its mirror."""
-        return min(self.views, 2)
-
-    def test_in_use(self) -> Predictions | None:
-        """Return what the network says of the test faces in as many views as it is used with.
-
-        None where that is not recorded: ``evaluate.py NAME --views 2 --record`` does it.
-        """
-        if self.views == self.views_in_use:
-            return self.test
-        name = evaluation_name(self.info["dataset"], "test", views=self.views_in_use)
-        file = self.folder / f"{name}.json"
-        return load_evaluation(file).predictions if file.is_file() else None
 
 
 def best_epoch(history: pd.DataFrame) -> int:
@@ -298,16 +282,13 @@ def write_predictions(path: Path, predictions: Predictions) -> None:
     )
 
 
-def evaluation_name(
-    dataset: str, split: str, without: Sequence[str] = (), views: int | None = None
-) -> str:
+def evaluation_name(dataset: str, split: str, without: Sequence[str] = ()) -> str:
     """Name the two files of an evaluation: "on-ferplus-test", "on-ferplus-test-without-contempt".
 
-    >>> evaluation_name("ferplus", "test", ["contempt"], views=1)
-    'on-ferplus-test-without-contempt-views-1'
+    >>> evaluation_name("ferplus", "test", ["contempt"])
+    'on-ferplus-test-without-contempt'
     """
-    parts = ["on", dataset, split, *(f"without-{name}" for name in sorted(without))]
-    return "-".join(parts if views is None else [*parts, f"views-{views}"])
+    return "-".join(["on", dataset, split, *(f"without-{name}" for name in sorted(without))])
 
 
 def write_evaluation(folder: Path, info: Mapping[str, Any], predictions: Predictions) -> Path:
@@ -327,8 +308,7 @@ def write_evaluation(folder: Path, info: Mapping[str, Any], predictions: Predict
     pathlib.Path
         The ``.json`` file. It is written last: an evaluation without it does not exist.
     """
-    asked = (info.get("without", ()), info.get("views_asked"))
-    name = evaluation_name(info["dataset"], info["split"], *asked)
+    name = evaluation_name(info["dataset"], info["split"], info.get("without", ()))
     path = folder / f"{name}.json"
     expressions = list(predictions.expressions)
     content = runtime.as_json({**info, "n": len(predictions), "expressions": expressions})
@@ -363,12 +343,12 @@ def load_evaluation(path: Path) -> Evaluation:
     info = runtime.read_json(path)
     try:
         dataset, split = info["dataset"], info["split"]
-        asked = (info.get("without", ()), info.get("views_asked"))
+        left_out = info.get("without", ())
         expressions, count = tuple(map(str, info["expressions"])), int(info["n"])
     except (ValueError, KeyError, TypeError) as error:
         raise ModelError(f"{title}: cannot be read: {type(error).__name__}: {error}") from error
     # Records of earlier versions were not named after what was left out.
-    known = {evaluation_name(dataset, split, *asked), evaluation_name(dataset, split)}
+    known = {evaluation_name(dataset, split, left_out), evaluation_name(dataset, split)}
     if path.stem not in known:
         raise ModelError(f"{title}: holds {sorted(known)[-1]}; expected {path.stem}")
     predictions = _read_predictions(path.with_suffix(".npz"), expressions)

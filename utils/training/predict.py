@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 
 import numpy as np
 
@@ -33,7 +32,7 @@ def predict(
     split : {"training", "validation", "test"}
         Which rows.
     test_time_augmentation : {1, 2, 10}
-        How many views of each face are shown (see `views_of`); the answers are averaged.
+        How many views of each face are shown; the answers are averaged (`models.averaged`).
 
     Returns
     -------
@@ -48,51 +47,21 @@ def predict(
     check_names("the network", classifier.expressions, dataset)
     chosen = dataset.split == split
     part = dataset.part(split)
-
-    def answers(some: np.ndarray) -> np.ndarray:
-        views = views_of(faces_for(classifier, some), test_time_augmentation)
-        return np.mean([classifier.predict(one, batch_size=BATCH) for one in views], axis=0)
-
-    # The copies of faces that views are, and Keras's own, are of one piece at a time.
+    asked, count = (
+        models.averaged(classifier, test_time_augmentation),
+        BATCH // test_time_augmentation,
+    )
+    # The copies of faces that Keras makes are of one piece at a time.
     shown = pieces(part.images, face=math.prod(classifier.input_shape), multiple=BATCH)
     return records.Predictions(
-        probabilities=np.concatenate([answers(some) for some in shown]),
+        probabilities=np.concatenate(
+            [asked.predict(faces_for(classifier, some), batch_size=count) for some in shown]
+        ),
         labels=part.labels,
         rows=part.rows,
         copies=datasets.copies_in_training(dataset)[chosen],
         expressions=classifier.expressions,
     )
-
-
-def views_of(images: np.ndarray, views: int) -> Iterator[np.ndarray]:
-    """Show faces as they are, mirrored, and moved to the four corners by a twelfth of their sides.
-
-    Ten views are test-time augmentation as in Krizhevsky et al. (2012, §4.1): four corners and the
-    center, each mirrored too.
-
-    Parameters
-    ----------
-    images : numpy.ndarray
-        (n, h, w, c) uint8.
-    views : {1, 2, 10}
-        How many; the edge's pixels are repeated where a move uncovers them.
-
-    Yields
-    ------
-    numpy.ndarray
-        (n, h, w, c) uint8, so many times.
-    """
-    height, width = images.shape[1:3]
-    step = max(1, round(min(height, width) / 12))
-    moves = [(0, 0)]
-    if views == 10:
-        moves += [(-step, -step), (-step, step), (step, -step), (step, step)]
-    padded = np.pad(images, ((0, 0), (step, step), (step, step), (0, 0)), mode="edge")
-    for down, across in moves:
-        moved = padded[:, step + down : step + down + height, step + across : step + across + width]
-        yield moved
-        if views > 1:
-            yield moved[:, :, ::-1]
 
 
 def check_names(network: str, expressions: tuple[str, ...], dataset: datasets.FaceDataset) -> None:
