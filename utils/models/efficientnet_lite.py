@@ -36,10 +36,11 @@ LAST = 1280
     size=64,
     recipe={
         "learning_rate": 1e-3,
-        "epochs": 20,
+        "epochs": 10,
         "shift": 0.1,
+        "brightness": 0.2,
+        "contrast": 0.3,
         "erasing": 0.25,
-        "ema_momentum": 0.999,
         "test_time_augmentation": 10,
         "frozen_epochs": 1,
         "fine_tuning_factor": 1.0,

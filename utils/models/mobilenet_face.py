@@ -32,20 +32,21 @@ BLOCKS = 13
 
 
 @network(
-    size=96,
+    size=64,
     recipe={
         "learning_rate": 0.02,
         "optimizer": "sgd",
         "weight_decay": 5e-4,
-        "epochs": 20,
+        "epochs": 10,
         "shift": 0.1,
+        "brightness": 0.2,
+        "contrast": 0.3,
         "erasing": 0.25,
-        "ema_momentum": 0.999,
         "test_time_augmentation": 10,
     },
 )
 def mobilenet_face(
-    input_shape: Shape = (96, 96, 1),
+    input_shape: Shape = (64, 64, 1),
     classes: int = 7,
     *,
     weights: str | None = None,
