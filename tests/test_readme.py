@@ -217,7 +217,7 @@ def test_what_models_readme_says_of_int8_is_what_was_measured():
     fewer = round((onnx["accuracy"] - int8["accuracy"]) * record["faces"])
     times = round(onnx["milliseconds"] / int8["milliseconds"])
     text = " ".join((runtime.MODELS / "README.md").read_text(encoding="utf-8").split())
-    words = {3: "three", 5: "five"}
+    words = {3: "three", 12: "twelve"}
     assert f"about {words[times]} times as fast as ONNX Runtime" in text
     assert f"right {words[fewer]} faces less often" in text
     assert f"may differ by {int8['difference']:.2f}" in text
