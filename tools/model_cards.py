@@ -157,7 +157,7 @@ def _more(settings: training.Settings) -> str:
         parts.append(f"Started from `{settings.initial_weights}`.")
     views = settings.test_time_augmentation
     if views > 1:
-        parts.append(f"It answers with the mean of {views} views of a face.")
+        parts.append(f"The figures above average {views} views (`models.averaged(…, {views})`).")
     return "".join(f" {part}" for part in parts)
 
 

@@ -230,8 +230,11 @@ def minutes(results: Path = runtime.RESULTS) -> str:
     def family(name: str) -> set[str]:
         return {name}.union(*map(family, _before(runs[name])))
 
+    def counted(members: Sequence[records.Run]) -> set[str]:
+        return set().union(*(family(one.name) for one in members))
+
     def total(members: Sequence[records.Run]) -> float:
-        return sum(cost[name] for name in set().union(*(family(one.name) for one in members)))
+        return sum(cost[name] for name in counted(members))
 
     rows, best = [("minutes", "network", "validation %", "accuracy %")], 0.0
     for some in sorted([*([run] for run in runs.values()), together([*runs.values()])], key=total):
@@ -243,7 +246,8 @@ def minutes(results: Path = runtime.RESULTS) -> str:
             best = validation.accuracy
             names = " + ".join(f"`{one.name}`" for one in some)
             accuracy = _share([test.accuracy], test.interval)
-            rows.append((f"{total(some):.0f}", names, f"{100 * best:.1f}", accuracy))
+            most = "at most " if counted(some) & AT_MOST.keys() else ""
+            rows.append((f"{most}{total(some):.0f}", names, f"{100 * best:.1f}", accuracy))
     return _markdown(rows) + _memory(timed)
 
 

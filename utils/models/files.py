@@ -155,7 +155,7 @@ def averaged(classifier: Classifier, views: int) -> Classifier:
         shown.append(ops.take(ops.take(faces, rows, axis=1), columns, axis=2))
     shown += [ops.flip(one, axis=2) for one in shown]
     answers = classifier.model(ops.concatenate(shown, axis=0))
-    mean = ops.mean(ops.reshape(answers, (views, -1, len(classifier.expressions))), axis=0)
+    mean = ops.mean(ops.reshape(answers, (len(shown), -1, len(classifier.expressions))), axis=0)
     return Classifier(keras.Model(faces, mean, name=classifier.model.name), classifier.expressions)
 
 

@@ -47,10 +47,8 @@ def predict(
     check_names("the network", classifier.expressions, dataset)
     chosen = dataset.split == split
     part = dataset.part(split)
-    asked, count = (
-        models.averaged(classifier, test_time_augmentation),
-        BATCH // test_time_augmentation,
-    )
+    asked = models.averaged(classifier, test_time_augmentation)
+    count = BATCH // test_time_augmentation
     # The copies of faces that Keras makes are of one piece at a time.
     shown = pieces(part.images, face=math.prod(classifier.input_shape), multiple=BATCH)
     return records.Predictions(
