@@ -30,7 +30,7 @@ test: $(installed)  ## unit and property tests, notebook hygiene, every notebook
 	@echo "make test: all passed"
 
 .PHONY: test-slow
-test-slow: $(installed)  ## trainings that are killed, several devices, growth, Colab's setup cell
+test-slow: $(installed)  ## trainings that are killed, several devices, Colab's setup cell
 	@$(run) -m pytest -n $(JOBS) --dist loadscope -m "slow and not real_data" tests
 
 .PHONY: test-real

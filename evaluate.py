@@ -12,7 +12,6 @@ done; 1: the data or the network are not what they should be; 2: the command lin
 
 import argparse
 import json
-import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -70,7 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         ),
         split=asked.split,
         without=asked.without,
-        command=shlex.join(["evaluate.py", *arguments]),
+        command=runtime.command_line(),
     )
     written = assessed.write(asked.results) if asked.record else None
     if asked.json:

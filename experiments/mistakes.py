@@ -10,7 +10,6 @@ are split wrongly on purpose, and their sources tell what each split gives away.
 
 from __future__ import annotations
 
-import shlex
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -343,7 +342,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     dataset = datasets.load(asked.data, asked.path)
     print(dataset.describe(), flush=True)
     folder = asked.results / f"mistakes-{asked.data}"
-    command = shlex.join(["python", "-m", "experiments.mistakes", *arguments])
+    command = runtime.command_line()
     folder.parent.mkdir(parents=True, exist_ok=True)
     with filelock.FileLock(folder.with_name(f".{folder.name}.lock")):  # a second one waits
         found = run(dataset, range(asked.seeds), folder, variants=asked.variants, command=command)

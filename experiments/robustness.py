@@ -9,7 +9,6 @@ set beside those on another one.
 
 from __future__ import annotations
 
-import shlex
 import sys
 import time
 import zipfile
@@ -247,7 +246,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if asked.record:
             info = {
                 **records.asked(file, dataset, asked.split),
-                "command": shlex.join(["python", "-m", "experiments.robustness", *arguments]),
+                "command": runtime.command_line(),
                 "evaluated": runtime.now(),
                 "seconds": round(time.perf_counter() - start, 1),
                 **records.surroundings(),

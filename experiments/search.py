@@ -135,31 +135,25 @@ def _distributions(space: Mapping[str, Any]) -> dict[str, Any]:
             raise ModelError(f"the search space: {error}") from error
 
 
-def masked(url: str) -> str:
-    """Return a database's address without its password and options; "URL" if it is none."""
-    import sqlalchemy
-
-    with contextlib.suppress(sqlalchemy.exc.ArgumentError, ValueError):
-        address = sqlalchemy.make_url(url).set(query={})
-        if "@" not in (address.host or ""):  # where a password holds one that is not escaped
-            return address.render_as_string(hide_password=True)
-    return "URL"
-
-
 def open_study(name: str, url: str = "", *, heartbeat: int = 20):
     """Open the `optuna.Study` of a name, or begin it, in a database (``runs/search/NAME.db``).
 
     A worker that gives no sign of life for three ``heartbeat`` (seconds) is taken for dead.
-    A `ModelError` says what cannot be opened.
+    A `ModelError` says what cannot be opened. An address with a password is refused: a command line
+    is public, and is recorded.
     """
-    from sqlalchemy import event, exc
+    from sqlalchemy import event, exc, make_url
 
     if not name or name != Path(name).name or name.startswith("."):
         raise ModelError(f"study {name!r}: expected a name without a folder")
     STUDIES.mkdir(parents=True, exist_ok=True)
     url = url or f"sqlite:///{STUDIES / name}.db"
-    if (shown := masked(url)) == "URL":
-        raise ModelError("the database URL cannot be opened: expected postgresql://USER@HOST/NAME")
+    try:
+        address = make_url(url)
+    except (exc.ArgumentError, ValueError):
+        raise ModelError("--storage: expected postgresql://USER@HOST/NAME") from None
+    if address.password or "password" in address.query or "@" in (address.host or ""):
+        raise ModelError("--storage: found a password, expected it in PGPASSWORD or ~/.pgpass")
     engine: dict[str, Any] = {"pool_pre_ping": True}  # a network drops connections that idle
     if sqlite := url.startswith("sqlite"):
         engine = {"connect_args": {"timeout": 120}, "isolation_level": "AUTOCOMMIT"}
@@ -178,13 +172,13 @@ def open_study(name: str, url: str = "", *, heartbeat: int = 20):
                     event.listen(database.engine, "begin", lambda one: one.exec_driver_sql(begin))
                 how = {"direction": "maximize", "load_if_exists": True}
                 return optuna.create_study(study_name=name, storage=database, **how)
-            except Exception as error:  # whose own words may hold the address
+            except Exception as error:
                 told = isinstance(error, exc.OperationalError | ImportError)
                 reason = str(error.__cause__) if told else type(error.__cause__ or error).__name__
                 race = isinstance(error, exc.DatabaseError) and (not told or "exists" in reason)
                 if not race or time.monotonic() > end:
                     reason = f"cannot be opened: {' '.join(reason.split())}"
-                    raise ModelError(f"the database {shown} {reason}") from None
+                    raise ModelError(f"the database {address} {reason}") from None
                 time.sleep(1)  # another process makes the same tables at this moment
 
 
@@ -200,7 +194,6 @@ def run_search(
     settings: training.Settings,
     space: Mapping[str, Any] = SPACE,
     *,
-    sampler: str = "tpe",
     trials: int = 20,
     minutes: float = math.inf,
 ) -> Search:
@@ -215,19 +208,13 @@ def run_search(
     settings : Settings
         Everything that is not searched; their seed is every trial's.
     space : mapping
-        What may be chosen, like `SPACE`; a grid's has no intervals.
-    sampler : {"tpe", "grid"}
-        The tree-structured Parzen estimator (Bergstra et al. 2011) with the median pruner; or
-        every combination of the values, each to the last epoch.
+        What may be chosen, like `SPACE`, by the tree-structured Parzen estimator (Bergstra et al.
+        2011) with the median pruner.
     trials, minutes : int, float
-        TPE's trials, which may be raised later; after so long none is begun.
+        How many, which may be raised later; after so long none is begun.
     """
     space = {one: space[one] for one in _distributions(space)}
     intervals = [one for one, values in space.items() if isinstance(values, dict)]
-    if sampler == "grid":
-        if intervals:
-            raise ModelError(f"a grid takes values, not an interval of {', '.join(intervals)}")
-        trials = math.prod(map(len, space.values()))
     if trials < 1 or not space:
         raise ModelError(f"expected a trial and a setting or more: {trials} trials of {space}")
     try:
@@ -238,8 +225,8 @@ def run_search(
         raise ModelError(commands.complaint(error)) from error
     first_judged = max(2, math.ceil(settings.epochs / 4)) + 1
     plan = {
-        "sampler": sampler,
-        "pruner": f"median, from epoch {first_judged}" if sampler == "tpe" else "none",
+        "sampler": "tpe",
+        "pruner": f"median, from epoch {first_judged}",
         "model": settings.model,
         "dataset": dataset.name,
         "fingerprint": dataset.fingerprint(),
@@ -259,10 +246,6 @@ def run_search(
 
     with _optuna() as optuna:
         study.pruner = optuna.pruners.MedianPruner(UNPRUNED_TRIALS, first_judged)
-        if sampler == "grid":
-            study.sampler = optuna.samplers.GridSampler(space, seed=settings.seed)
-            study.pruner = optuna.pruners.NopPruner()
-
         retry = optuna.storages.RetryHeartbeatStaleTrialCallback(RETRIES)
 
         def counted() -> list[int]:  # without repetitions
@@ -272,10 +255,10 @@ def run_search(
             if trial.number in counted()[trials:]:  # two processes began the last one
                 raise optuna.TrialPruned
             trial.set_user_attr("worker", str(os.getpid()))
-            if sampler == "tpe":  # with one seed a process, two processes would draw the same
-                seed = (settings.seed + trial.number) % 2**32
-                how = {"n_startup_trials": RANDOM_TRIALS, "multivariate": False}
-                study.sampler = optuna.samplers.TPESampler(**how, seed=seed)
+            # With one seed a process, two processes would draw the same.
+            seed = (settings.seed + trial.number) % 2**32
+            how = {"n_startup_trials": RANDOM_TRIALS, "multivariate": False}
+            study.sampler = optuna.samplers.TPESampler(**how, seed=seed)
             for one, values in space.items():
                 if one in intervals:
                     trial.suggest_float(one, **values)
@@ -478,13 +461,12 @@ def _options(values: Mapping[str, Any]) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Search, print what came out, and record it where asked to."""
-    parser = runtime.parser("python -m experiments.search", __doc__, allow_abbrev=False)
+    parser = runtime.parser("python -m experiments.search", __doc__)
     add = parser.add_argument
     add("--model", default="cnn3", choices=models.NETWORKS, help="default: cnn3")
     commands.add_data(parser, default="sample")
     add("--rows", type=int, help="train on a stratified draw of so many rows")
-    add("--sampler", default="tpe", choices=("tpe", "grid"), help="grid: every combination")
-    add("--trials", type=int, default=20, help="TPE's (default: 20)")
+    add("--trials", type=int, default=20, help="how many (default: 20)")
     add("--minutes", type=float, default=math.inf, help="after so long, begin no further trial")
     add("--study", help="its name (default: MODEL-DATA); one of this name goes on")
     add("--storage", metavar="URL", default="", help="a database that several machines reach")
@@ -492,19 +474,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     add("--record", action="store_true", help="write the search to results/search-NAME/")
     for name, values in SPACE.items():
         kind, words = (float, "low high") if isinstance(values, dict) else (int, "values")
-        add(commands.option(name), type=kind, nargs="+", help=f"searched: {words}; grid: values")
+        add(commands.option(name), type=kind, nargs="+", help=f"searched: {words}")
     others = parser.add_argument_group("every trial's settings (8 epochs, the network's recipe)")
     commands.add_settings(others, leave_out=("model", *SPACE))
-    asked, unknown = parser.parse_known_args(arguments)
-    if unknown:  # not their values: one may be a database's address
-        names = [word.partition("=")[0] for word in unknown if word.startswith("-")]
-        parser.error(f"unrecognized arguments: {' '.join(names)}")
+    asked = parser.parse_args(arguments)
     if asked.heartbeat < 1:
         parser.error(f"--heartbeat: expected 1 second or more, not {asked.heartbeat}")
     space = dict(SPACE)
     for name, values in SPACE.items():
         if given := getattr(asked, name):
-            ends = isinstance(values, dict) and asked.sampler == "tpe" and len(given) == 2
+            ends = isinstance(values, dict) and len(given) == 2
             space[name] = {**values, "low": given[0], "high": given[1]} if ends else given
     named = {
         one: value for one, value in commands.named_settings(asked).items() if one not in SPACE
@@ -518,8 +497,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     seen = draw_rows(dataset, asked.rows, seed=settings.seed)
     name = asked.study or f"{asked.model}-{asked.data}"
     study = open_study(name, asked.storage, heartbeat=asked.heartbeat)
-    how = {"sampler": asked.sampler, "trials": asked.trials, "minutes": asked.minutes}
-    search = run_search(study, seen, settings, space, **how)
+    search = run_search(study, seen, settings, space, trials=asked.trials, minutes=asked.minutes)
 
     counts = search.trials["state"].value_counts().sort_index()
     print(", ".join(f"{count} {state}" for state, count in counts.items()))
@@ -530,10 +508,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     data = {one: getattr(asked, one) for one in ("data", "path", "classes", "without")}
     other = {"model": asked.model, **{k: v for k, v in data.items() if v}, **other}
     print("in full: python train.py", _options({k: v for k, v in other.items() if k != "epochs"}))
-    if asked.record:  # the values, not the words: an address may hold a password
-        given = {k: v for k, v in vars(asked).items() if v != parser.get_default(k) and k != "path"}
-        given |= {"storage": masked(asked.storage)} if asked.storage else {}
-        place = record(search, f"python -m experiments.search {_options(given)}")
+    if asked.record:
+        place = record(search, runtime.command_line())
         print(f"recorded in {place.parent.name}/{place.name}")
 
 

@@ -128,7 +128,7 @@ def test_minutes_are_those_of_all_that_taught_and_dearer_but_no_better_runs_are_
         | {"amounts": {name: rate}, "seconds": {name: [1.0]}}
         for name, rate in rates.items()
     ]
-    parts = {"recipes": {"timings": timings, "growths": []}}
+    parts = {"recipes": {"timings": timings}}
     machine = {"hardware": "a machine", "backend": "tensorflow", "accelerator": False}
     path = speed.record_path("xeon-amx", tmp_path)
     path.parent.mkdir()
@@ -139,8 +139,8 @@ def test_minutes_are_those_of_all_that_taught_and_dearer_but_no_better_runs_are_
     assert second.startswith("| 10 | `cnn5-taught` | 70.0 | **70.0** (")
     timing = {"case": "memory", "unit": "faces", "amounts": {"huge": 2, "usual": 2}}
     timing |= {"seconds": {"huge": [1.0], "usual": [1.5]}, "settings": {"tunables": "some=1"}}
-    timing["comparisons"] = [{"name": "c", "fast": "huge", "slow": "usual", "aimed": False}]
-    parts["memory"] = {"timings": [timing], "growths": []}
+    timing["comparisons"] = [{"name": "c", "fast": "huge", "slow": "usual"}]
+    parts["memory"] = {"timings": [timing]}
     parts["recipes"]["about"] = {"tunables": ""}
     speed.write(path, {**machine, "parts": parts})
     with pytest.raises(DataError, match="timed without GLIBC_TUNABLES=some=1"):

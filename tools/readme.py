@@ -359,15 +359,15 @@ def reported() -> str:
     return _markdown([("", "accuracy %", "", "note"), *rows])
 
 
-def speed_sentence(results: Path = runtime.RESULTS) -> str:
-    """Say how many times as fast this project's ways are, from the speed record."""
+def speed_table(results: Path = runtime.RESULTS) -> str:
+    """List how many times as fast this project's ways are, from the speed record."""
     record = speed.read(speed.record_path(results=results))
     ratios = speed.ratios_table(record)
-    ratios = ratios[ratios["aim"].notna() | (ratios["part"] == "loading")]
-    ratios = ratios[ratios["part"] != "arithmetic"]
-    said = [f"{one.case} {one.median:.1f} ({one.comparison})" for one in ratios.itertuples()]
-    hardware = record["hardware"]
-    return textwrap.fill(f"Times as fast on {hardware}, medians: {'; '.join(said)}.", 100)
+    rows = [
+        (one.case, one.comparison, f"**{one.median:.1f}** ({one.low:.1f}–{one.high:.1f})")
+        for one in ratios[ratios["part"].isin(speed.PARTS)].itertuples()
+    ]
+    return _markdown([("", "", f"times as fast on {record['hardware']}"), *rows])
 
 
 def mistakes_paragraph(results: Path = runtime.RESULTS) -> str:
@@ -413,7 +413,7 @@ PARTS: dict[Path, dict[str, Callable[[], str]]] = {
         "findings": findings,
         "notebooks": notebook_table,
     },
-    RESULTS_PAGE: {"results": table, "reported": reported, "speed": speed_sentence},
+    RESULTS_PAGE: {"results": table, "reported": reported, "speed": speed_table},
 }
 
 
@@ -479,7 +479,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         arguments
     )
     drawn = [path for group in groups(recorded()) for path in draw(group[0])]
-    for path in [*drawn, *speed.draw(), *draw_mistakes()]:
+    for path in [*drawn, *draw_mistakes()]:
         print(f"{path.parent.name}/{path.name}")
     for path in PARTS:
         runtime.write_atomically(path, current(path).encode())

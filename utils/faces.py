@@ -356,7 +356,7 @@ def detect(
         "centerface" is the network of Xu et al. 2019 (``models/centerface.onnx``, on ONNX
         Runtime); "mtcnn" the cascade of three networks of Zhang et al. 2016 (the `mtcnn` package,
         on TensorFlow, with the weights in its wheel); "haar" OpenCV's frontal-face cascade after
-        Viola and Jones 2001. Which finds more: ``python -m experiments.speed detectors``.
+        Viola and Jones 2001. Which finds more: notebook 03.
     side : int, optional
         The longer side, in pixels, of what the detector is shown: twice as much finds faces half
         as large, in four times the time.

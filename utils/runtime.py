@@ -159,10 +159,11 @@ def _say(sentence: str) -> None:
 
 
 def command_line() -> str:
-    """Return the command that runs, as a record keeps it: without a password in an address."""
-    words = [Path(sys.argv[0]).name, *sys.argv[1:]]
-    words = [re.sub(r"(://[^:/@]*):.*@", r"\1:***@", word) for word in words]
-    return shlex.join(re.sub(r"(?i)(password=)[^&]*", r"\1***", word) for word in words)
+    """Return the command that runs, as a record keeps it: "train.py …", "python -m module …"."""
+    module = sys.modules["__main__"].__spec__
+    name = Path(sys.argv[0]).name
+    words = ["python", "-m", module.name.removesuffix(".__main__")] if module else [name]
+    return shlex.join([*words, *sys.argv[1:]])
 
 
 def printable(text: str) -> str:

@@ -20,4 +20,4 @@ from utils.figures.pictures import ANNOTATED_SIDES, annotated_photo, augmentatio
 from utils.figures.pictures import face_sheet, picture_row, smote_parents
 from utils.figures.pictures import timeline, top_predictions
 from utils.figures.style import STYLE, Figure, quantized, save
-from utils.figures.training import accuracy_by_time, growth_curves, learning_curves, speed_ratios
+from utils.figures.training import accuracy_by_time, learning_curves

@@ -17,7 +17,6 @@ data set. Found are exact and near copies between the splits (mirrored, brighten
 from __future__ import annotations
 
 import json
-import shlex
 import sys
 import zipfile
 from collections.abc import Mapping, Sequence
@@ -484,8 +483,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         figures.save(figure, asked.figure.name, asked.figure.parent)
     if asked.record:
         runtime.setup()
-        command = shlex.join(["python", "-m", "utils.honesty.audit", *words])
-        record(audit, asked.record, {"command": command})
+        record(audit, asked.record, {"command": runtime.command_line()})
 
 
 if __name__ == "__main__":
