@@ -21,7 +21,8 @@ help:  ## list these commands
 
 .PHONY: course
 course: $(installed)  ## run notebooks 01–07 on the rendered sample faces (6 minutes on two cores)
-	@$(run) -m tools.course
+	@$(run) -m tools.notebooks execute notebooks/0[1-7]_*.ipynb --to runs/course
+	@echo "executed copies: runs/course/ · to read along: make lab"
 
 .PHONY: test
 test: $(installed)  ## unit and property tests, notebook hygiene, every notebook's output
@@ -81,7 +82,7 @@ env: $(installed)  ## make the environment only (.venv)
 
 .PHONY: clean
 clean:  ## remove what these commands made: environment, caches, live runs; never data/raw
-	rm -rf $(VENV) runs figures/course site data/cache data/sample build dist *.egg-info
+	rm -rf $(VENV) runs site data/cache build dist *.egg-info
 	rm -rf .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +
 

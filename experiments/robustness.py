@@ -3,8 +3,7 @@
     python -m experiments.robustness cnn5-fer2013-smote --data fer2013 --record
 
 With --record the answers are kept in results/robustness/NETWORK-on-DATASET-SPLIT.json and .npz.
-`table` computes accuracy from them; `sureness` sets a network's recorded answers on its own data
-set beside those on another one.
+`table` computes accuracy from them.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ from __future__ import annotations
 import sys
 import time
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -21,9 +20,8 @@ import numpy as np
 import pandas as pd
 
 from experiments.corruptions import CORRUPTIONS, Corruption, corrupt
-from utils import datasets, evaluation, models, records, runtime, training
+from utils import datasets, models, records, runtime, training
 from utils.datasets import FaceDataset
-from utils.records import Predictions
 from utils.runtime import DataError, ModelError
 
 
@@ -171,52 +169,6 @@ def recorded(
     """Read every recorded network's answers on one split of a data set, by the network's name."""
     files = sorted((results / "robustness").glob(f"*-on-{dataset}-{split}.json"))
     return {answers.info["network"]: answers for answers in map(load, files)}
-
-
-def at_home_and_away(
-    results: Path = runtime.RESULTS, home: str = "fer2013", away: str = "expw"
-) -> dict[str, tuple[Predictions, Predictions]]:
-    """Find the recorded networks that were trained on one data set and asked about another.
-
-    Returned are, by the run's name, its answers on the test split at home, and on that away.
-    """
-    pairs = {}
-    for name in records.names(results):
-        run = records.load(name, results)
-        if run.info["dataset"] == home and run.test is not None:
-            for one in records.evaluations(run.folder):
-                if (one.dataset, one.split) == (away, "test"):
-                    pairs[name] = (run.test, one.predictions)
-    return pairs
-
-
-def sureness(
-    pairs: Mapping[str, tuple[Predictions, Predictions]],
-    names: tuple[str, str] = ("home", "away"),
-) -> pd.DataFrame:
-    """Say how sure each network of `at_home_and_away` is, and how often it is right.
-
-    Returns
-    -------
-    DataFrame
-        Index ``network``, ``data`` (one of ``names``); columns ``n``, ``accuracy``, ``low``,
-        ``high`` (Wilson), ``mean_recall`` (of the classes that occur: the figure to compare where
-        the two data sets have the classes in different shares), ``confidence`` (mean probability
-        of the predicted class), ``calibration_error``.
-    """
-    if not pairs:
-        raise DataError("expected one network or more that was asked at home and away, got none")
-    found = []
-    for network, two in pairs.items():
-        for name, predictions in zip(names, two, strict=True):
-            said = evaluation.summary(predictions)
-            row = {"network": network, "data": name, "n": said.n, "accuracy": said.accuracy}
-            row["low"], row["high"] = said.interval
-            row["mean_recall"] = said.balanced_accuracy
-            row["confidence"] = float(evaluation.check(predictions).confidence.mean())
-            row["calibration_error"] = said.calibration_error
-            found.append(row)
-    return pd.DataFrame(found).set_index(["network", "data"])
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -7,6 +7,7 @@ import json
 import re
 import subprocess
 
+import nbformat
 import pytest
 from PIL import Image
 from solutions import solved
@@ -266,3 +267,20 @@ def test_oversized_names_data_and_large_files(tmp_path):
         subprocess.run(["git", *command], cwd=tmp_path, check=True)
     found = notebooks.oversized(tmp_path)
     assert [line.split(":")[0] for line in found] == ["data/face.png", "m.keras"]
+
+
+def test_executed_copies_go_elsewhere_and_a_failing_cell_is_named(tmp_path, capsys):
+    """What ran before the failing cell is kept, and the notebooks themselves stay as they are."""
+    sources = {"01_load": ["print('so far')"], "03_fit": ["print('so far')", "[][1]", "print(3)"]}
+    files = []
+    for name, cells in sources.items():
+        files.append(tmp_path / f"{name}.ipynb")
+        made = [nbformat.v4.new_code_cell(text, id=f"{name}-{at}") for at, text in enumerate(cells)]
+        nbformat.write(nbformat.v4.new_notebook(cells=made), files[-1])
+    before = [path.read_bytes() for path in files]
+    assert notebooks.main(["execute", *map(str, files), "--to", str(tmp_path / "runs")]) == 1
+    assert "03_fit.ipynb, cell 03_fit-1: IndexError: list index" in capsys.readouterr().err
+    assert [path.read_bytes() for path in files] == before
+    good, bad = (notebooks.read(tmp_path / "runs" / path.name)["cells"] for path in files)
+    assert good[0]["outputs"][0]["text"] == bad[0]["outputs"][0]["text"] == ["so far\n"]
+    assert bad[2]["outputs"] == []

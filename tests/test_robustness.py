@@ -4,7 +4,6 @@ import json
 
 import numpy as np
 import pytest
-from drawn import made, of_classes
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -144,27 +143,9 @@ def test_the_command_records_what_the_network_answers(tiny, tmp_path, monkeypatc
             robustness.load(path)
 
 
-def test_sureness_at_home_and_away():
-    """At home all is right; away happy and surprise are taken for angry, sad for neutral."""
-    labels = np.repeat(range(6), 10)
-    predicted = labels.copy()
-    predicted[30:37], predicted[50:59], predicted[40:42] = 0, 0, 6
-    home = of_classes(np.repeat(range(7), 20), np.repeat(range(7), 20))
-    away = made(np.eye(7)[predicted] * 0.79 + 0.03, labels)
-    sure = robustness.sureness({"one": (home, away)}, ("FER2013", "ExpW")).loc[("one", "ExpW")]
-    said = sure[["accuracy", "confidence", "calibration_error", "mean_recall"]].tolist()
-    assert said == pytest.approx([0.7, 0.82, 0.12, (1 + 1 + 1 + 0.3 + 0.8 + 0.1) / 6])
-    with pytest.raises(DataError, match="got none"):
-        robustness.sureness({})
-
-
 def test_the_committed_records_give_the_figures_of_before():
     """The numbers were computed by the code that wrote the records."""
     table = robustness.table(robustness.recorded()["cnn5-fer2013-smote"])
     assert len(table) == 50
     row = table.set_index(["corruption", "level"]).loc[("rotation", 30)]
     assert row["accuracy"] == pytest.approx(2019 / 3589)
-    pairs = robustness.at_home_and_away()
-    sureness = robustness.sureness(pairs).loc[("cnn3-fer2013-none", "away")]
-    said = sureness[["accuracy", "confidence", "calibration_error"]].tolist()
-    assert said == pytest.approx([0.2733, 0.4867, 0.2228], abs=5e-5)

@@ -24,7 +24,7 @@ CARD = """\
 from utils import models, runtime
 
 classifier = models.load(runtime.MODELS / "{name}.keras")
-probabilities = classifier.predict(faces)  # (n, {height}, {width}, {channels}), pixels of 0 … 255
+{averaged}{predicted}
 ```
 
 Its outputs, in order: {expressions}. Scaling is part of the network. Crop a face by a box around
@@ -99,11 +99,14 @@ def card(run: records.Run, size: int, shape: tuple[int, int, int]) -> str:
         f"{row.true} taken for {row.predicted} ({row['count']})"
         for _, row in evaluation.most_confused(run.test, 3).iterrows()
     ]
+    sides = f"(n, {', '.join(map(str, shape))})"
     told = {**run.info, **vars(settings), **vars(found)}
     told |= dict(zip(("height", "width", "channels"), shape, strict=True))
     told |= {
         "name": run.name,
         "optimizer": {"adamw": "AdamW", "sgd": "SGD with Nesterov momentum"}[settings.optimizer],
+        "averaged": _averaged(run),
+        "predicted": f"probabilities = classifier.predict(faces)  # {sides}, pixels of 0 … 255",
         "more": _more(settings),
         "note": f" {run.info['note']}" if run.info.get("note") else "",
         "classes": len(run.test.expressions),
@@ -118,6 +121,12 @@ def card(run: records.Run, size: int, shape: tuple[int, int, int]) -> str:
         "hours": run.info["seconds"] / 3600,
     }
     return CARD.format(**told)
+
+
+def _averaged(run: records.Run) -> str:
+    """Write the line by which the loaded network answers in as many views as in its test."""
+    line = f"classifier = models.averaged(classifier, {run.views})  # views of a face, as tested\n"
+    return line if run.views > 1 else ""
 
 
 def _augmentation(settings: training.Settings) -> str:
@@ -157,7 +166,7 @@ def _more(settings: training.Settings) -> str:
         parts.append(f"Started from `{settings.initial_weights}`.")
     views = settings.test_time_augmentation
     if views > 1:
-        parts.append(f"The figures above average {views} views (`models.averaged(…, {views})`).")
+        parts.append(f"The figures above average {views} views of each face.")
     return "".join(f" {part}" for part in parts)
 
 

@@ -2,7 +2,8 @@
 
 ``python -m tools.notebooks check`` names everything that is wrong with the committed notebooks,
 without a kernel. ``sync`` brings the parts they share (badge, setup cell, metadata) up to date,
-and ``execute`` runs notebooks in place, from a fresh kernel, as they are committed.
+and ``execute`` runs notebooks in place, from a fresh kernel, as they are committed, or leaves
+executed copies elsewhere (``--to``; ``make course``).
 
 The shared setup cell is the first code cell of ``tools/template.ipynb``; the address in
 the badges is the one in ``pyproject.toml``. Nothing else knows either.
@@ -17,6 +18,7 @@ import json
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -390,6 +392,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tools.notebooks", description=__doc__)
     parser.add_argument("command", choices=("check", "sync", "execute", "sizes"))
     parser.add_argument("files", nargs="*", type=Path, help="notebooks; all by default")
+    parser.add_argument("--to", type=Path, metavar="FOLDER", help="where executed copies go")
     chosen = parser.parse_args(arguments)
     files = chosen.files or paths()
     found = []
@@ -399,16 +402,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         found = [problem for path in files for problem in problems(path)] + sanitize_problems()
     else:
         for path in files:
-            write(path, synchronized(read(path), path.name))
-            print(f"{path.name}: up to date", flush=True)
+            copy, start = (chosen.to or path.parent) / path.name, time.monotonic()
+            if chosen.to is None:
+                write(path, synchronized(read(path), path.name))
             if chosen.command == "execute":
+                print(f"{path.name} …", flush=True)
                 try:
-                    execute(path, path)
+                    execute(path, copy)
                 except DataError as error:
                     found.append(str(error))
-                else:
-                    write(path, lightened(read(path)))
-                    print(f"{path.name}: executed", flush=True)
+                    continue
+                write(copy, lightened(read(copy)))
+                print(f"  executed, {time.monotonic() - start:.0f} s", flush=True)
     for problem in found:
         print(problem, file=sys.stderr)
     return 1 if found else 0

@@ -115,7 +115,10 @@ def per_class_bars(reports: Mapping[str, pd.DataFrame], *, metric: str = "f1") -
     names = [name for name in first.index if not str(name).endswith(" average")]
     table = pd.DataFrame({run: one[metric] for run, one in reports.items()})
     table = table.loc[[*names, "macro average"]]
-    lines = [f"{name}  (n = {first.loc[name, 'support']:,})" for name in names]
+    lines = []
+    for name in names:  # of each run, where they are of different faces
+        counts = dict.fromkeys(f"{one.loc[name, 'support']:,}" for one in reports.values())
+        lines.append(f"{name}  (n = {' / '.join(counts)})")
     figure, ((axes,),) = style.sheet(6.8 + 0.7 * len(reports), 0.48 * len(table) + 1.4)
     handles = _dots(axes, table)
     style.name_lines(axes, [*lines, "macro average"])
