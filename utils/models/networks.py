@@ -314,98 +314,6 @@ def resnet8(
     return _residual("resnet8", input_shape, classes, stem, filters, blocks, dropout, momentum)
 
 
-@network(size=48, recipe=OUR_RECIPE)
-def convnext(
-    input_shape: Shape = (48, 48, 1),
-    classes: int = 7,
-    *,
-    filters: Sequence[int] = (64, 128, 256),
-    blocks: Sequence[int] = (2, 4, 2),
-    dropout: float = 0.2,
-):
-    """Build a small ConvNeXt (Liu et al. 2022, §2): depthwise 7×7, layer normalization, GELU.
-
-    Its stem takes patches of 2×2 pixels in place of 4×4.
-
-    Parameters
-    ----------
-    filters, blocks : sequence of int
-        Width and blocks of each stage.
-    dropout : float
-        Share dropped before the softmax, 0 … 1.
-    """
-    from keras import layers
-
-    inputs, values = _pixels("convnext", input_shape, 2 ** len(filters))
-    for stage, (count, repeats) in enumerate(zip(filters, blocks, strict=True), start=1):
-        if stage > 1:
-            values = _layer_normalization(values, f"stage_{stage}_normalisation")
-        values = layers.Conv2D(count, 2, strides=2, name=f"stage_{stage}_down")(values)
-        for block in range(1, repeats + 1):
-            name, shortcut = f"stage_{stage}_block_{block}", values
-            values = layers.DepthwiseConv2D(7, padding="same", name=f"{name}_depthwise")(values)
-            values = _layer_normalization(values, f"{name}_normalisation")
-            values = layers.Dense(4 * count, activation="gelu", name=f"{name}_wide")(values)
-            values = layers.Dense(count, name=f"{name}_narrow")(values)
-            values = layers.Add(name=f"{name}_sum")([shortcut, values])
-    values = layers.GlobalAveragePooling2D(name="mean")(values)
-    values = _layer_normalization(values, "normalisation")
-    values = layers.Dropout(dropout, name="dropout")(values)
-    return with_head("convnext", inputs, values, (), 0.0, classes)
-
-
-@network(size=48, recipe=OUR_RECIPE)
-def vit(
-    input_shape: Shape = (48, 48, 1),
-    classes: int = 7,
-    *,
-    patch: int = 6,
-    width: int = 192,
-    depth: int = 6,
-    heads: int = 3,
-    dropout: float = 0.1,
-):
-    """Build a small vision transformer (Dosovitskiy et al. 2021, §3.1), averaged over its patches.
-
-    Parameters
-    ----------
-    patch : int
-        Side of a patch in pixels.
-    width, depth, heads : int
-        Numbers a patch, blocks, and heads of each block's attention.
-    dropout : float
-        Share dropped in each block and before the softmax, 0 … 1.
-    """
-    from keras import layers
-
-    inputs, values = _pixels("vit", input_shape, patch)
-    values = layers.Conv2D(width, patch, strides=patch, name="patches")(values)
-    tokens = values.shape[1] * values.shape[2]
-    # What is learned about each place, a number and a factor for each of its numbers, is a
-    # depthwise convolution of one pixel: `Embedding` would want the places as an input.
-    values = layers.Reshape((1, 1, tokens * width), name="places_flat")(values)
-    values = layers.DepthwiseConv2D(
-        1, depthwise_initializer="ones", bias_initializer="random_normal", name="places"
-    )(values)
-    values = layers.Reshape((tokens, width), name="placed")(values)
-    for block in range(1, depth + 1):
-        name = f"block_{block}"
-        seen = _layer_normalization(values, f"{name}_before_attention")
-        seen = layers.MultiHeadAttention(
-            heads, width // heads, dropout=dropout, name=f"{name}_attention"
-        )(seen, seen)
-        values = layers.Add(name=f"{name}_attended")([values, seen])
-        thought = _layer_normalization(values, f"{name}_before_dense")
-        thought = layers.Dense(4 * width, activation="gelu", name=f"{name}_wide")(thought)
-        thought = layers.Dense(width, name=f"{name}_narrow")(thought)
-        thought = layers.Dropout(dropout, name=f"{name}_dropout")(thought)
-        values = layers.Add(name=f"{name}_sum")([values, thought])
-    values = _layer_normalization(values, "normalisation")
-    values = layers.GlobalAveragePooling1D(name="mean")(values)
-    values = layers.Dropout(dropout, name="dropout")(values)
-    return with_head("vit", inputs, values, (), 0.0, classes)
-
-
 def require_sides(name: str, shape: Shape, least: int) -> None:
     """Raise a ModelError when (height, width, channels) would be pooled down to nothing."""
     if len(shape) != 3 or min(shape[:2]) < least:
@@ -502,12 +410,6 @@ def _convolution(
     if pooling:
         values = layers.MaxPooling2D(name=f"{name}_pooling")(values)
     return layers.BatchNormalization(momentum=momentum, name=f"{name}_normalisation")(values)
-
-
-def _layer_normalization(values, name: str):
-    from keras import layers
-
-    return layers.LayerNormalization(epsilon=1e-6, name=name)(values)
 
 
 def _residual(

@@ -177,11 +177,6 @@ def freeze_base(model, frozen: bool) -> None:
 
 def _multiply_adds(layer) -> int:
     """Count one face's multiply-adds in a layer: each weight once a place it is applied to."""
-    if type(layer).__name__ == "MultiHeadAttention":
-        # Its four projections, and two products of all tokens with all tokens.
-        tokens, width = layer.output.shape[1:]
-        kernels = sum(math.prod(weight.shape) for weight in layer.weights if weight.ndim == 3)
-        return tokens * kernels + 2 * tokens**2 * width
     kernel = getattr(layer, "kernel", None)
     if kernel is None:
         return 0

@@ -171,7 +171,7 @@ def held_out(faces, targets, *, devices: int, batch_size: int, part=(0, 1)) -> t
 def seed_everything(model: keras.Model, seed: int, epoch: int) -> None:
     """Make all that is random in an epoch a function of (seed, epoch).
 
-    Keras keeps the state of each random generator (dropout's, attention's, augmentation's) in a
+    Keras keeps the state of each random generator (dropout's, augmentation's) in a
     variable, and saves none of them: a resumed run would draw other numbers than a whole one.
     """
     states = [one for one in model.variables if one.path.endswith("seed_generator_state")]
