@@ -1,7 +1,5 @@
 """The spread of seeds: by hand, and known truths."""
 
-import math
-
 import numpy as np
 import pytest
 from drawn import of_classes
@@ -40,16 +38,9 @@ def test_spread_by_hand():
         evaluation.seeds_interval([0.5, 0.6, 0.7])
     )
     assert found.two_runs == pytest.approx(4.3027 * 0.1 * 2**0.5, abs=1e-4)
-    # Two pictures change, each with a variance of 1/3 over the seeds.
-    assert found.explained == pytest.approx((2 / 3) / 10**2 / 0.1**2)
-    assert found.test_set_error == pytest.approx((0.6 * 0.4 / 10) ** 0.5)
     assert "3 seeds: mean 60.0%" in str(found)
 
 
-def test_runs_that_all_answer_alike_have_no_spread_to_explain():
+def test_runs_that_all_answer_alike_have_no_spread():
     found = evaluation.seeds(runs_of(np.tile([True, False, True], (4, 1))))
     assert found.standard_deviation == found.two_runs == 0
-    assert math.isnan(found.explained)
-    assert "explains" not in str(found)
-    level = evaluation.seeds(runs_of([[True, False], [False, True]]))
-    assert (level.standard_deviation, level.explained) == (0, 1)

@@ -37,9 +37,6 @@ class SeedSpread:
 
     Two single runs of this training are no further apart than ``two_runs`` in 95 of 100 cases: a
     smaller difference between single runs of *two* trainings is no evidence that one is better.
-    ``explained`` is the share of the variance that would be there if every network were equally
-    good and each picture, by itself, came out right or wrong, the part that a larger test set
-    would make smaller: a rough figure from a handful of seeds; NaN where all answered alike.
     """
 
     accuracies: tuple[float, ...]
@@ -48,28 +45,21 @@ class SeedSpread:
     standard_deviation: float  # divides by m - 1
     interval: tuple[float, float]  # 95 %, Student's t, of the mean over all seeds
     two_runs: float
-    explained: float
-    test_set_error: float  # binomial standard error: what other pictures move all seeds by together
 
     def __str__(self) -> str:
         low, high = self.interval
-        text = (
+        return (
             f"{len(self.accuracies)} seeds: mean {self.mean:.1%} ({low:.1%} to {high:.1%}), "
             f"from {min(self.accuracies):.1%} to {max(self.accuracies):.1%}, "
             f"standard deviation {100 * self.standard_deviation:.2f} points; "
             f"two single runs may differ by {100 * self.two_runs:.1f} points through the seed alone"
         )
-        if not np.isnan(self.explained):
-            text += f"; the size of the test set explains {self.explained:.0%} of the variance"
-        return text
 
 
 def seeds(runs: Mapping[str, Predictions]) -> SeedSpread:
     """Compute how far two or more runs are apart that differ only in their seed.
 
-    Flips that are independent from picture to picture give the accuracy the variance Σ vᵢ / n²,
-    where vᵢ is the variance over the seeds of "picture i is right": that part is ``explained``
-    (Jordan 2024, On the variance of neural network training, ICLR; Bouthillier et al. 2021, MLSys).
+    Bouthillier et al. 2021, Accounting for variance in machine learning benchmarks, MLSys.
     """
     from scipy.stats import t
 
@@ -78,7 +68,6 @@ def seeds(runs: Mapping[str, Predictions]) -> SeedSpread:
     accuracies = right.mean(axis=1)
     mean, low, high = seeds_interval(accuracies)
     deviation = float(accuracies.std(ddof=1))
-    by_flips = float(right.var(axis=0, ddof=1).sum()) / n**2
     return SeedSpread(
         accuracies=tuple(accuracies.tolist()),
         n=n,
@@ -86,6 +75,4 @@ def seeds(runs: Mapping[str, Predictions]) -> SeedSpread:
         standard_deviation=deviation,
         interval=(max(0.0, low), min(1.0, high)),
         two_runs=min(1.0, float(t.ppf(0.975, m - 1) * deviation * np.sqrt(2))),
-        explained=by_flips / max(by_flips, deviation**2) if by_flips else float("nan"),
-        test_set_error=float(np.sqrt(mean * (1 - mean) / n)),
     )

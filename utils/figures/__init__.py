@@ -14,7 +14,7 @@ draw, each raises `DataError`.
 from utils.figures.accuracies import coverage_curves, difference_forest, reliability
 from utils.figures.classes import class_counts, confusion_matrix, per_class_bars
 from utils.figures.honesty import claims_against_reported
-from utils.figures.honesty import mistakes_waterfall, problem_counts
+from utils.figures.honesty import mistakes_waterfall
 from utils.figures.network import architecture
 from utils.figures.pictures import ANNOTATED_SIDES, annotated_photo, augmentation_examples
 from utils.figures.pictures import face_sheet, picture_row, smote_parents

@@ -12,11 +12,10 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from utils.figures import style
-from utils.figures.style import INK, MAIN, WRONG, Figure, styled
+from utils.figures.style import INK, WRONG, Figure, styled
 from utils.runtime import DataError
 
 _SEED = {**style.mark("o", INK, False), "markersize": 5, "markeredgewidth": 1.2}
-_SPLITS = {"training": "#BBBBBB", "validation": "#88CCEE", "test": MAIN}
 #: Kind of a mistake → what the legend says, and color.
 _KINDS = {
     "leak": ("test pictures reach training", "#CC6677"),
@@ -24,34 +23,6 @@ _KINDS = {
     "measure": ("something else is measured", "#88CCEE"),
     "combined": ("several at once", "#AA4499"),
 }
-
-
-@styled
-def problem_counts(table: pd.DataFrame) -> Figure:
-    """Draw how many pictures of each split have each problem.
-
-    Parameters
-    ----------
-    table : DataFrame of int
-        From `Audit.problems`, its index in words: a column for each of "training", "validation"
-        and "test"; without any of these, "all" is drawn. Problems that no picture has stay.
-    """
-    import seaborn
-
-    splits = [split for split in _SPLITS if split in table] or ["all"]
-    style.require_columns(table, splits, "table")
-    long = table[splits].reset_index(names="problem").melt("problem", var_name="split")
-    figure, ((axes,),) = style.sheet(8.5, 1.2 + (0.19 * len(splits) + 0.17) * len(table))
-    look = {"hue": "split", "palette": {**_SPLITS, "all": MAIN}, "saturation": 1, "legend": False}
-    seaborn.barplot(long, x="value", y="problem", ax=axes, hue_order=splits, **look)
-    for bars in axes.containers:
-        axes.bar_label(bars, fmt="{:,.0f}", padding=3, fontsize=10)
-    style.name_lines(axes, [textwrap.fill(str(label), 34) for label in table.index])
-    axes.set(xlabel="pictures", ylabel="", xlim=(0, 1.12 * max(long["value"].max(), 1)))
-    style.whole_axis(axes.xaxis)
-    if len(splits) > 1:
-        style.legend_below(figure, [Patch(color=_SPLITS[split], label=split) for split in splits])
-    return figure
 
 
 @styled

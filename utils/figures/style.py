@@ -27,7 +27,7 @@ STYLE = Path(__file__).with_name("style.mplstyle")
 #: Dots per inch of a figure in a notebook; `save` takes the style's, which are more.
 NOTEBOOK_DPI = 110
 INK, QUIET, WRONG, MAIN = "#222222", "#5F5F5F", "#B2182B", "#332288"
-DOTTED, DASHED = (0, (1, 2)), (0, (4, 2))
+DOTTED = (0, (1, 2))
 _DASHES = ((0, ()), (0, (6, 2)), (0, (2, 1.5)), (0, (6, 2, 1.5, 2)), (0, (10, 3)))
 
 

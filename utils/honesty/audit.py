@@ -1,7 +1,7 @@
 """What is wrong with a set of faces, before anything is trained.
 
     python -m utils.honesty.audit fer2013.csv
-    python -m utils.honesty.audit my-faces --json audit.json --figure audit.png
+    python -m utils.honesty.audit my-faces --json audit.json
 
 PATH is a csv like FER2013's or an archive of one, a folder of pictures in class folders (with
 train, val and test folders around them or not), a folder with ExpW's label.lst, or the name of a
@@ -17,7 +17,6 @@ data set. Found are exact and near copies between the splits (mirrored, brighten
 from __future__ import annotations
 
 import json
-import sys
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -450,7 +449,6 @@ def _load(path: str, **options) -> FaceDataset:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Examine, print what was found, write what is asked for."""
-    words = list(sys.argv[1:] if arguments is None else arguments)
     parser = runtime.parser("python -m utils.honesty.audit", __doc__.partition(">>>")[0])
     add = parser.add_argument
     add("path", metavar="PATH", help="a csv, a folder, or a data set's name")
@@ -458,9 +456,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     add("--classes", metavar="A,B,…", help="what a folder's numbered classes stand for")
     add("--within", action="store_true", help="compare every picture with all others")
     add("--json", type=Path, metavar="FILE", help="write numbers and pairs; - prints them instead")
-    add("--figure", type=Path, metavar="FILE.png", help="draw what was found")
     add("--record", type=Path, metavar="FOLDER", help="keep NAME-leaks.json there: results/data")
-    asked = parser.parse_args(words)
+    asked = parser.parse_args(arguments)
     options = {"classes": tuple(asked.classes.split(","))} if asked.classes else {}
     audit = examine(_load(asked.path, **options), threshold=asked.threshold, within=asked.within)
     told = audit.numbers()
@@ -473,14 +470,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(audit.summary())
         if asked.json:
             runtime.write_json(asked.json, told)
-    if asked.figure:
-        from utils import figures
-
-        table = audit.problems().rename(index=audit.describe)
-        title = f"What is wrong with {runtime.printable(audit.dataset.name)}"
-        some = table[table["all"] > 0]
-        figure = figures.problem_counts(some if len(some) else table, title=title)
-        figures.save(figure, asked.figure.name, asked.figure.parent)
     if asked.record:
         runtime.setup()
         record(audit, asked.record, {"command": runtime.command_line()})

@@ -8,6 +8,6 @@ folder. It stands in `utils/training/fit.py`.
 
 from utils.training.fit import course_run, train
 from utils.training.inputs import training_faces, training_targets
-from utils.training.predict import check_names, faces_for, predict
+from utils.training.predict import faces_for, predict
 from utils.training.settings import NO_AUGMENTATION, Settings, course_settings, fields, recipe
 from utils.training.settings import settings_from_record

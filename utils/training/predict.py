@@ -44,7 +44,11 @@ def predict(
     ModelError
         When the network's classes are others than the data set's.
     """
-    check_names("the network", classifier.expressions, dataset)
+    if classifier.expressions != tuple(dataset.expressions):
+        raise ModelError(
+            f"the network names {', '.join(classifier.expressions)}; "
+            f"{dataset.name} has {', '.join(dataset.expressions)}: expected the same, in one order"
+        )
     chosen = dataset.split == split
     part = dataset.part(split)
     asked = models.averaged(classifier, test_time_augmentation)
@@ -60,36 +64,6 @@ def predict(
         copies=datasets.copies_in_training(dataset)[chosen],
         expressions=classifier.expressions,
     )
-
-
-def check_names(network: str, expressions: tuple[str, ...], dataset: datasets.FaceDataset) -> None:
-    """Refuse a network whose classes are others than a data set's, or in another order.
-
-    Raises
-    ------
-    ModelError
-        Naming both lists, and what would help.
-    """
-    if tuple(expressions) == tuple(dataset.expressions):
-        return
-    lacking = [name for name in dataset.expressions if name not in expressions]
-    unknown = [name for name in expressions if name not in dataset.expressions]
-    message = (
-        f"{network} names {', '.join(expressions)}; "
-        f"{dataset.name} has {', '.join(dataset.expressions)}"
-    )
-    if lacking:
-        message += f". The network cannot answer {', '.join(lacking)}"
-    if unknown:
-        message += f". The data hold no {', '.join(unknown)}"
-    if lacking or unknown:
-        message += (
-            f": train a network on these data (python train.py --data {dataset.name}), or ask "
-            f"about the others (python evaluate.py … --without {(lacking + unknown)[0]})"
-        )
-    else:
-        message += ": the same names in another order"
-    raise ModelError(message)
 
 
 def faces_for(classifier: models.Classifier, images: np.ndarray) -> np.ndarray:
