@@ -104,7 +104,7 @@ $(installed): pyproject.toml requirements.lock
 	        echo "Python could not make $(VENV). On Debian and Ubuntu: apt install python3-venv" >&2; \
 	        rm -rf $(VENV); exit 1; }; \
 	fi
-	@echo "packages: installing what requirements.lock names (3 GB on disk with TensorFlow; some minutes)"
+	@echo "packages: installing what requirements.lock names (4 GB on disk with TensorFlow; some minutes)"
 	@$(run) -m pip install --quiet --disable-pip-version-check --constraint requirements.lock \
 	    --editable '.[dev]' || { \
 	    echo "The packages could not be installed: pip says why above. No network? Disk full?" >&2; \

@@ -6,7 +6,9 @@
 
 The page is web/; it asks this program, which runs the same detector and network as predict.py.
 Pictures are read in memory, never written to disk, and sent nowhere. The server listens on
-127.0.0.1, where only this machine reaches it; --host names another address.
+127.0.0.1, where only this machine reaches it; --host names another address. Programs may ask too:
+
+    curl --data-binary @photo.jpg -H "Content-Type: image/jpeg" http://127.0.0.1:5000/api/analyze
 """
 
 from __future__ import annotations

@@ -160,7 +160,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     classifier, network = photos.load(asked.model)
     with contextlib.ExitStack() as stack:
         table = None
-        if asked.table or filmed:
+        there = asked.camera is not None or any(map(os.path.exists, sources))
+        if (asked.table or filmed) and there:  # else an empty table would be in the way
             table = stack.enter_context(photos.Table(asked.table, classifier.expressions))
         said = sys.stderr if filmed and not asked.table else sys.stdout
         for source in [*sources, *([] if asked.camera is None else [asked.camera])]:

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from utils import commands, datasets, models, runtime, training
-from utils.runtime import ModelError
+from utils.datasets import sources
 from utils.training import devices
 
 
@@ -27,9 +27,6 @@ def parser() -> argparse.ArgumentParser:
     record = described.add_argument_group("the record")
     record.add_argument("--name", help="default: MODEL-DATA-BALANCE and what else is unusual")
     record.add_argument("--results", type=Path, default=runtime.RESULTS, help="where runs are kept")
-    record.add_argument(
-        "--resume", action="store_true", help="only go on with a run that has begun; fail if none"
-    )
     record.add_argument("--verbose", type=int, default=1, help="0, 1 (bar) or 2 (a line an epoch)")
     record.add_argument(
         "--devices", default=1, metavar="N|all", help="share each batch among so many devices"
@@ -65,8 +62,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
         described.error("--distillation-weight is the share of what --teachers say: name them")
     name = asked.name or default_name(asked, settings)
     folder = asked.results / name
-    if asked.resume and not (folder / "run.json").is_file():
-        raise ModelError(f"there is no run called {name!r} to go on with")
     if asked.data == "fer2013" and settings.targets != "labels" and not asked.classes:
         dataset = datasets.beside_fer2013(asked.path)
     else:
@@ -79,6 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     run = training.train(dataset, settings, folder=folder, verbose=asked.verbose, devices=chosen)
     print(f"{run.name}: best epoch {run.best_epoch} of {len(run.history)}")
     print(f"test: {evaluation.summary(run.test)}")
+    print(f"network: {sources.shown(folder / 'model.keras')}, for predict.py --model {run.name}")
 
 
 if __name__ == "__main__":

@@ -238,6 +238,12 @@ def test_a_bad_photo_is_named_and_the_others_are_read(ask, photo, seen, tmp_path
     assert (code, [one["photo"] for one in json.loads(out)["photos"]]) == (1, [str(photo)])
 
 
+def test_where_nothing_is_there_no_table_is_left_in_the_way(ask, tmp_path):
+    code, _, err = ask(tmp_path / "film.mp4", "--table", tmp_path / "film.csv")
+    assert (code, err.count("\n")) == (1, 1)
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("name", ["日本語 ✂.png", "-dash.png", "ESC\x1b[2J.png", "caf\udce9.png"])
 def test_photos_of_any_name_and_kind_are_read(ask, tmp_path, seen, name, monkeypatch):
     monkeypatch.chdir(tmp_path)

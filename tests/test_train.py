@@ -86,7 +86,7 @@ def test_a_run_is_recorded_and_the_same_command_finds_it(tmp_path, capsys):
     assert f"best epoch {run.best_epoch} of 2" in told
     assert f"n = {len(run.test):,}" in told
     assert run.info["settings"]["network"] == {"filters": [4, 8, 8], "dense": 8}
-    train.main([*words, "--resume"])
+    train.main(words)
     assert capsys.readouterr().out == told
     with pytest.raises(ModelError, match=r"was begun with epochs: 2, now 3"):
         train.main([*words, "--epochs", "3"])
@@ -108,9 +108,3 @@ def test_an_expression_can_be_left_out(tmp_path):
     six = [word for name in EXPRESSIONS[:6] for word in ("--without", name)]
     with pytest.raises(DataError, match="two expressions or more"):
         train.main([*words, *six])
-
-
-def test_resume_needs_something_to_go_on_with(tmp_path):
-    with pytest.raises(ModelError, match="no run called 'mine'"):
-        train.main(["--name", "mine", "--resume", "--results", str(tmp_path)])
-    assert list(tmp_path.iterdir()) == []

@@ -56,8 +56,8 @@ def load(
         its photo: names file and row.
     """
     hint = (
-        "ask for it at mmlab.ie.cuhk.edu.hk/projects/socialrelation, or name a copy: "
-        "datasets.load('expw', 'path/to/expw')"
+        "ask for it at mmlab.ie.cuhk.edu.hk/projects/socialrelation, or name a copy "
+        "(--path, or datasets.load('expw', 'path/to/expw'))"
     )
     path = sources.named_or_default(path, "expw", "ExpW", hint)
     folder, listing = sources.folder_and_file(path, LIST_NAME, "ExpW's list")

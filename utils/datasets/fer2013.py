@@ -62,7 +62,7 @@ def load(
     DataError
         For anything that is not FER2013 in one of these forms: names file, row and expectation.
     """
-    hint = "run `make data`, or name a copy: datasets.load('fer2013', 'path/to/fer2013.csv')"
+    hint = "run `make data`, or name a copy (--path, or datasets.load('fer2013', 'fer2013.csv'))"
     path = sources.named_or_default(path, "fer2013", "FER2013", hint)
     table = find_csv(path)
     if table is not None:

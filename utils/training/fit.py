@@ -209,8 +209,8 @@ def _require_same(name: str, info: dict[str, Any], asked: dict[str, Any]) -> Non
     ]
     if different:
         raise ModelError(
-            f"{name}: that run was begun with {'; '.join(different)}: take another name, or "
-            "delete the folder"
+            f"{name}: that run was begun with {'; '.join(different)}: take another --name, or "
+            f"delete that run's folder (fingerprint: of the faces)"
         )
 
 
