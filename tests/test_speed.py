@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from experiments import speed
-from utils import runtime, sample
+from utils import runtime
 from utils.runtime import DataError, ModelError
 
 SECONDS = st.floats(1e-6, 1e6)
@@ -111,7 +111,7 @@ def here(monkeypatch, tmp_path):
 
     for name in ("XLA_PYTHON_CLIENT_PREALLOCATE", "TF_FORCE_GPU_ALLOW_GROWTH"):
         monkeypatch.setenv(name, "true")
-    monkeypatch.setattr(runtime, "RAW", sample.write(tmp_path / "raw", rows=100, photos=2))
+    monkeypatch.setattr(runtime, "RAW", tmp_path)
     monkeypatch.setattr(speed, "alone", alone)
     return tmp_path
 
