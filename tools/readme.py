@@ -365,9 +365,9 @@ def elsewhere(results: Path = runtime.RESULTS) -> str:
     }
     return (
         f"These labels help on other photos too: of all {len(labels):,} ExpW faces here "
-        f"`resnet8-ferplus-20-epochs` names {shares['ferplus']} as labeled, `predict.py`'s, "
-        f"from which it started, {shares['ours']} (p = {gains['ours']}), and the package `fer` "
-        f"{shares['fer']} (p = {gains['fer']})."
+        f"`resnet8-ferplus-20-epochs` names {shares['ferplus']} as labeled, the network of "
+        f"`predict.py`, from which it started, {shares['ours']} (p = {gains['ours']}), and the "
+        f"package `fer` {shares['fer']} (p = {gains['fer']})."
     )
 
 
