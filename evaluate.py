@@ -12,7 +12,6 @@ done; 1: the data or the network are not what they should be; 2: the command lin
 
 import argparse
 import json
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -47,7 +46,6 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Evaluate as the command line says."""
-    arguments = sys.argv[1:] if arguments is None else arguments
     asked = parser().parse_args(arguments)
     runtime.setup()
     from utils import assessment, models, records

@@ -10,7 +10,6 @@ are split wrongly on purpose, and their sources tell what each split gives away.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from time import perf_counter
@@ -327,7 +326,6 @@ def _write(folder: Path, rows: pd.DataFrame, answers: dict[str, np.ndarray]) -> 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Train what is missing, record it and print the table."""
-    arguments = list(sys.argv[1:] if arguments is None else arguments)
     parser = runtime.parser("python -m experiments.mistakes", __doc__)
     names = (*OFFICIAL, *PHOTOS)
     parser.add_argument("--data", default="sample", choices=tuple(datasets.LOADERS))

@@ -173,7 +173,6 @@ def recorded(
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Ask the networks, print a table of each, and record it where that was asked."""
-    arguments = list(sys.argv[1:] if arguments is None else arguments)
     parser = runtime.parser("python -m experiments.robustness", __doc__)
     parser.add_argument("networks", metavar="NETWORK", nargs="+", help="released, a run, or .keras")
     parser.add_argument("--data", required=True, choices=tuple(datasets.LOADERS))

@@ -302,6 +302,12 @@ def _about(settings: training.Settings) -> dict[str, Any]:
     return {name: getattr(settings, name) for name in ("size", "precision", "batch_size")}
 
 
+def _generator(settings: training.Settings):
+    """Make the ImageDataGenerator of these settings."""
+    moves = ("rotation", "zoom", "shift", "flip")
+    return augment.image_data_generator(**{name: getattr(settings, name) for name in moves})
+
+
 def augmentation(sizes: Sizes) -> list[dict]:
     """Time ImageDataGenerator, a face at a time, and augmentation layers; both give float32.
 
@@ -310,11 +316,11 @@ def augmentation(sizes: Sizes) -> list[dict]:
     import keras
 
     settings, rng = _settings("cnn5", sizes), np.random.default_rng(0)
-    moves = {name: getattr(settings, name) for name in ("rotation", "zoom", "shift", "flip")}
-    generator = augment.image_data_generator(**moves)
     images, _ = _noise(sizes.faces, settings.size)
-    batches = generator.flow(images.astype(np.float32), batch_size=sizes.batch_size, seed=0)
-    layers = [keras.Input(images.shape[1:]), *augment.layers_before(**moves)]
+    batches = _generator(settings).flow(
+        images.astype(np.float32), batch_size=sizes.batch_size, seed=0
+    )
+    layers = [keras.Input(images.shape[1:]), *augment.layers_before(**settings.augmentation())]
     warp = compiled(keras.Sequential(layers), training=True)
     slow, fast = "ImageDataGenerator", "augmentation layers"
     processor: dict[str, list[float]] = {slow: [], fast: []}
@@ -418,7 +424,7 @@ def settings_of(run: str) -> training.Settings:
     return training.settings_from_record(records.load(run).info["settings"])
 
 
-def trainer(settings: training.Settings, count: int, **options: Any) -> Callable[[], float]:
+def trainer(settings: training.Settings, count: int) -> Callable[[], float]:
     """Put together what `training.train` fits, on noise; an epoch a call, without validation.
 
     Networks that teach are recorded runs', of random numbers too.
@@ -436,7 +442,7 @@ def trainer(settings: training.Settings, count: int, **options: Any) -> Callable
     network, share = _network(settings), settings.distillation_weight
     model = TrainingModel(network, layers, mixing, teach, share)
     compile_model(model, settings, len(batches), epochs=2, fine_tuning=False)
-    return _epoch(model, batches, **options)
+    return _epoch(model, batches)
 
 
 def training_steps(sizes: Sizes) -> list[dict]:
@@ -456,8 +462,7 @@ def training_steps(sizes: Sizes) -> list[dict]:
     plain = keras.Sequential([*layers, _network(told)])
 
     def usual_way(count: int, told: training.Settings, rescale: float | None) -> Callable:
-        moves = {name: getattr(told, name) for name in ("rotation", "zoom", "shift", "flip")}
-        generator = augment.image_data_generator(**moves)
+        generator = _generator(told)
         generator.rescale = rescale
         pixels = images[:count].astype(np.float32)
         batches = generator.flow(pixels, targets[:count], batch_size=told.batch_size, seed=0)
@@ -482,8 +487,8 @@ def recipes(sizes: Sizes) -> list[dict]:
     """Time the training step of each run recorded on FER2013, as its own settings have it.
 
     A record's seconds hold whatever else its machine did; these, on one machine at one time, say
-    what an epoch costs. Each is timed in a process of its own, as it was
-    trained: none computes in memory that another left behind.
+    what an epoch costs. Each is timed in a process of its own, as it was trained: none computes in
+    memory that another left behind.
     """
     names = records.names(runtime.RESULTS)
     names = [name for name in names if records.load(name).info["dataset"] == "fer2013"]
@@ -503,7 +508,7 @@ def sixteen_steps(sizes: Sizes) -> float:
     """Train 16 steps of the network whose memory is timed, compiled before; return the seconds."""
     runtime.setup()
     told = _settings(sizes.pages, sizes)
-    epoch = trainer(told, 16 * told.batch_size, steps_per_epoch=16)
+    epoch = trainer(told, 16 * told.batch_size)
     epoch()
     return epoch()
 

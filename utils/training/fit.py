@@ -203,14 +203,15 @@ def _require_same(name: str, info: dict[str, Any], asked: dict[str, Any]) -> Non
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise ModelError(f"{name}/run.json: its settings cannot be read: {error}") from error
     different = [
-        f"{key}: {found[key]!r}, now {wanted[key]!r}"
+        f"{key.replace('fingerprint', 'faces of the fingerprint')}: "
+        f"{found[key]!r}, now {wanted[key]!r}"
         for key in wanted
         if json.dumps(found[key]) != json.dumps(wanted[key])
     ]
     if different:
         raise ModelError(
             f"{name}: that run was begun with {'; '.join(different)}: take another --name, or "
-            f"delete that run's folder (fingerprint: of the faces)"
+            "delete that run's folder"
         )
 
 
