@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Evaluate a trained network on a data set's test or validation split.
+"""Evaluate a trained network on a data set's test or validation split, or all of it.
 
     python evaluate.py cnn5-fer2013-smote --data fer2013
-    python evaluate.py cnn5-fer2013-smote --data folder --path my-faces --record
+    python evaluate.py cnn5-fer2013-smote --data folder --path my-faces --split all --record
 
 The network is a released one (models/), a run (results/), or a .keras file of this project; it
 need not have been trained on that data set: it is evaluated on the classes that both know. With
@@ -28,7 +28,10 @@ def parser() -> argparse.ArgumentParser:
     )
     commands.add_data(described, default=None)
     described.add_argument(
-        "--split", default="test", choices=("test", "validation"), help="default: test"
+        "--split",
+        default="test",
+        choices=("test", "validation", "all"),
+        help="all: every face, of a data set that the network never saw (default: test)",
     )
     described.add_argument(
         "--record", action="store_true", help="keep the predictions beside the run"

@@ -5,6 +5,7 @@ import shutil
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import evaluate
 from utils import datasets, evaluation, models, records, runtime, training
@@ -193,6 +194,35 @@ def test_an_evaluation_lies_beside_its_run_and_a_new_one_replaces_it(ask, networ
     assert len(found["on-fer2013-test"].predictions) == 28
     assert len(found["on-fer2013-test-without-disgust"].predictions) < 28
     assert records.names(tmp_path / "results") == ["a-run"]
+
+
+def test_all_faces_are_asked_where_the_network_knows_none_of_them(ask, network, tmp_path):
+    out = ask(network, "--split", "all", "--without", "disgust", "--record")
+    (found,) = records.evaluations(tmp_path / "results" / "small")
+    assert (found.name, found.split) == ("on-fer2013-all-without-disgust", "all")
+    assert found.predictions.rows.tolist() == [row for row in range(84) if row % 7 != 1]
+    assert f"all: {evaluation.summary(found.predictions)}" in out
+    assert "12 faces of other classes are left out" in out
+    folder = run_of(tmp_path / "results" / "a-run", network, dataset="ferplus")
+    with pytest.raises(ModelError, match="a-run was trained on ferplus: all of fer2013 holds"):
+        ask("a-run", "--split", "all", "--record")
+    assert records.evaluations(folder) == []
+
+
+def test_of_two_folders_only_the_one_trained_on_is_refused_as_a_whole(network, tmp_path, capsys):
+    for name, value in (("mine", 50), ("other", 90)):
+        for row in range(14):
+            at = tmp_path / name / SPLITS[row % 3] / EXPRESSIONS[row % 7]
+            at.mkdir(parents=True, exist_ok=True)
+            Image.new("L", (48, 48), value + row).save(at / f"{row}.png")
+    where = ["--split", "all", "--results", str(tmp_path / "results"), "--data", "folder", "--path"]
+    folder = run_of(tmp_path / "results" / "a-run", network, dataset="folder")
+    mine = datasets.load("folder", tmp_path / "mine", size=32, cache=False)
+    records.write_info(folder, {"dataset": "folder", "fingerprint": mine.fingerprint()})
+    with pytest.raises(ModelError, match="all of folder holds faces that it has seen"):
+        evaluate.main(["a-run", *where, str(tmp_path / "mine")])
+    evaluate.main(["a-run", *where, str(tmp_path / "other")])
+    assert "n = 14" in capsys.readouterr().out
 
 
 def test_a_folder_without_evaluations_has_none(tmp_path):

@@ -351,23 +351,22 @@ def findings(results: Path = runtime.RESULTS) -> str:
 
 def elsewhere(results: Path = runtime.RESULTS) -> str:
     """Say what FER+'s labels are worth on other photos: all faces of ExpW that the course has."""
+    voted, used = (
+        records.load_evaluation(results / name).predictions
+        for name in (
+            "resnet8-ferplus-20-epochs/on-expw-all-without-contempt.json",
+            f"{models.DEFAULT}/on-expw-all.json",
+        )
+    )
     with np.load(results / "peers" / "expw.npz", allow_pickle=False) as said:
-        labels, answers = said["labels"], {name: said[name] for name in ("ferplus", "ours", "fer")}
-    copies, rows = np.zeros(len(labels), bool), np.arange(len(labels))
-    asked = {
-        name: records.Predictions(one.astype(np.float32), labels, rows, copies)
-        for name, one in answers.items()
-    }
-    shares = {name: f"{evaluation.summary(one).accuracy:.1%}" for name, one in asked.items()}
-    gains = {
-        name: f"{evaluation.difference(asked['ferplus'], asked[name]).p:.3f}"
-        for name in ("ours", "fer")
-    }
+        fer = dataclasses.replace(used, probabilities=said["fer"].astype(np.float32))
+    shares = [f"{evaluation.summary(one).accuracy:.1%}" for one in (voted, used, fer)]
+    gains = [f"{evaluation.difference(voted, one).p:.3f}" for one in (used, fer)]
     return (
-        f"These labels help on other photos too: of all {len(labels):,} ExpW faces here "
-        f"`resnet8-ferplus-20-epochs` names {shares['ferplus']} as labeled, the network of "
-        f"`predict.py`, from which it started, {shares['ours']} (p = {gains['ours']}), and the "
-        f"package `fer` {shares['fer']} (p = {gains['fer']})."
+        f"These labels help on other photos too: of all {len(used):,} ExpW faces here "
+        f"`resnet8-ferplus-20-epochs` names {shares[0]} as labeled, the network of "
+        f"`predict.py`, from which it started, {shares[1]} (p = {gains[0]}), and the "
+        f"package `fer` {shares[2]} (p = {gains[1]})."
     )
 
 

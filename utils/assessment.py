@@ -1,4 +1,4 @@
-"""A trained network asked about a split of a data set: what ``evaluate.py`` calls.
+"""A trained network asked about a data set, or a split of it: what ``evaluate.py`` calls.
 
 The data set need not be the one that the network was trained on: it is evaluated on the classes
 that both know.
@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from utils import datasets, evaluation, models, records, runtime, training
 from utils.datasets import sources
@@ -89,7 +91,7 @@ def assess(
     without: Sequence[str] = (),
     command: str = "",
 ) -> Assessment:
-    """Ask a network about every face of a split, in as many views as its run was tested in.
+    """Ask a network about the faces of a split, in as many views as its run was tested in.
 
     Parameters
     ----------
@@ -97,8 +99,8 @@ def assess(
         A ``.keras`` file, as `models.find` returns it.
     dataset : FaceDataset
         The faces; classes that only one of the two knows are left out, and said.
-    split : {"test", "validation"}
-        Which rows.
+    split : {"test", "validation", "all"}
+        Which rows; "all" for a data set whose pictures the network was not trained on.
     without : sequence of str
         Further expressions to leave out.
     command : str
@@ -107,8 +109,8 @@ def assess(
     Raises
     ------
     ModelError
-        When network and data share fewer than two classes, or neither has an expression that is
-        to be left out.
+        When network and data share fewer than two classes, neither has an expression that is to
+        be left out, or "all" holds the faces that the network was trained on.
     """
     classifier = models.load(file)
     name, run = records.network_name(file), records.run_of(file)
@@ -127,19 +129,31 @@ def assess(
         )
     left_out = [one for one in (*there, *known) if one not in shared]
     reduced = dataset.without([one for one in there if one not in shared])
-    if not (reduced.split == split).any():
-        sources.refuse(reduced.source or reduced.name, f"no {split} rows", "some")
+    asked, described = records.asked(file, reduced, split), reduced.describe()
+    if split == "all":
+        if _same_pictures(asked) and (
+            # All folders bear one name: the fingerprint tells them apart.
+            dataset.name != "folder" or dataset.fingerprint() == run.info["fingerprint"]
+        ):
+            raise ModelError(
+                f"{name} was trained on {asked['trained_on']}: all of {reduced.name} holds faces "
+                "that it has seen; expected the test or the validation split"
+            )
+        reduced = replace(reduced, split=np.full(len(reduced), "test"))
+    rows = "test" if split == "all" else split
+    if not (reduced.split == rows).any():
+        sources.refuse(reduced.source or reduced.name, f"no {rows} rows", "some")
     start = time.perf_counter()
     views = run.views if run else 1
     predictions = training.predict(
         models.restrict(classifier, reduced.expressions),
         reduced,
-        split,
+        rows,
         test_time_augmentation=views,
     )
     predictions = records.as_recorded(predictions)
     info = {
-        **records.asked(file, reduced, split),
+        **asked,
         "views": views,
         "without": list(dict.fromkeys(left_out)),
         "command": command,
@@ -147,9 +161,10 @@ def assess(
         "seconds": round(time.perf_counter() - start, 1),
         **records.surroundings(),
     }
-    about = [f"data: {reduced.describe()}"]
+    about = [f"data: {described}"]
     if left_out:
-        lost = int((dataset.split == split).sum()) - len(predictions)
+        before = len(dataset) if split == "all" else int((dataset.split == split).sum())
+        lost = before - len(predictions)
         about.append(
             f"evaluated on the {len(shared)} classes that are left without "
             f"{', '.join(info['without'])}: {lost:,} faces of other classes are left out"
@@ -159,12 +174,17 @@ def assess(
     )
 
 
+def _same_pictures(info: dict[str, Any]) -> bool:
+    """Whether the network was trained on the training split of these very pictures."""
+    dataset, trained_on = info["dataset"], info["trained_on"]
+    return SAME_PICTURES.get(trained_on, trained_on) == SAME_PICTURES.get(dataset, dataset)
+
+
 def _about_copies(info: dict[str, Any], predictions: Predictions) -> list[str]:
     """Say why the accuracy without copies tells little, where another data set was trained on."""
     copies = int(predictions.copies.sum())
     dataset, trained_on = info["dataset"], info["trained_on"]
-    same = SAME_PICTURES.get(trained_on, trained_on) == SAME_PICTURES.get(dataset, dataset)
-    if not copies or same:
+    if not copies or _same_pictures(info):
         return []
     known = "what this network was trained on is not recorded"
     if trained_on:

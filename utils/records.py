@@ -134,7 +134,7 @@ class Evaluation:
 
     @property
     def split(self) -> str:
-        """The evaluated split: "test" or "validation"."""
+        """The evaluated split: "test" or "validation", or "all"."""
         return self.info["split"]
 
 
