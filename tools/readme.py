@@ -150,7 +150,7 @@ def best(results: Path = runtime.RESULTS) -> str:
     def preferred(run: records.Run) -> float:
         return evaluation.summary(run.validation).accuracy
 
-    ranked = sorted(runs.values(), key=preferred, reverse=True)
+    ranked = sorted(_first_seeds(runs), key=preferred, reverse=True)
     chosen: dict[str, records.Run] = {}
     for run in ranked:
         chosen.setdefault(run.info["model"], run)
@@ -199,10 +199,10 @@ def together(runs: Sequence[records.Run], most: int = 4) -> list[records.Run]:
 def minutes(results: Path = runtime.RESULTS) -> str:
     """List what time buys on FER2013: each choice that validation prefers to all that cost less.
 
-    Choices are the single runs, and those that `together` chooses. Counted are minutes of
-    two idle cores (`experiments.speed recipes`; a run that was not timed costs what one with the
-    same step does, or at most what `AT_MOST` names), those of the runs that started or taught a
-    run included.
+    Choices are the single runs (of seeds the first), and those that `together` chooses of all.
+    Counted are minutes of two idle cores (`experiments.speed recipes`; a run that was not timed
+    costs what one with the same step does, or at most what `AT_MOST` names), those of the runs
+    that started or taught a run included.
 
     Raises
     ------
@@ -237,7 +237,8 @@ def minutes(results: Path = runtime.RESULTS) -> str:
         return sum(cost[name] for name in counted(members))
 
     rows, best = [("minutes", "network", "validation %", "accuracy %")], 0.0
-    for some in sorted([*([run] for run in runs.values()), together([*runs.values()])], key=total):
+    single = [[run] for run in _first_seeds(runs)]
+    for some in sorted([*single, together([*runs.values()])], key=total):
         validation, test = (
             evaluation.summary(evaluation.ensemble({one.name: getattr(one, split) for one in some}))
             for split in ("validation", "test")
@@ -283,16 +284,19 @@ def _before(run: records.Run) -> set[str]:
 
 
 def _on_fer2013(results: Path) -> dict[str, records.Run]:
-    """Load the finished runs on FER2013, by name; of those that differ in their seed, the first.
+    """Load the finished runs on FER2013, by name."""
+    runs = recorded(results)
+    return {run.name: run for run in runs if run.info["dataset"] == "fer2013"}
 
-    Among several seeds the highest would be chosen, by luck.
-    """
-    return {
-        run.name: run
-        for group in groups(recorded(results))
+
+def _first_seeds(runs: Mapping[str, records.Run]) -> list[records.Run]:
+    """Keep the first seed of each setting: the highest of several would be chosen by luck."""
+    return [
+        run
+        for group in groups([*runs.values()])
         for run in group
-        if run.info["dataset"] == "fer2013" and run.info["seed"] == group[0].info["seed"]
-    }
+        if run.info["seed"] == group[0].info["seed"]
+    ]
 
 
 def _from_scratch(results: Path) -> dict[str, records.Run]:
@@ -322,11 +326,11 @@ def findings(results: Path = runtime.RESULTS) -> str:
     unseen = [run.test.where(~run.test.copies) for run in (plain, smote)]
     points = 100 * (both.accuracy_without_copies - alone.accuracy_without_copies)
     recall = [evaluation.report(run.test)["recall"]["disgust"] for run in (plain, smote)]
-    shares, again = (
+    shares, again, default = (
         [f"{evaluation.summary(one.test).accuracy:.1%}" for one in seeds_of(run, results)]
-        for run in (plain, taught)
+        for run in (plain, taught, used)
     )
-    default, student, votes = (evaluation.summary(run.test) for run in (used, itself, ferplus))
+    student, votes = (evaluation.summary(run.test) for run in (itself, ferplus))
     members = together([*_on_fer2013(results).values()])
     found = evaluation.summary(evaluation.ensemble({one.name: one.test for one in members}))
     named = [f"`{one.name}`" for one in members]
@@ -337,7 +341,7 @@ def findings(results: Path = runtime.RESULTS) -> str:
         f"of *disgust*, the rarest class, goes from {recall[0]:.0%} to {recall[1]:.0%}. That is "
         f"one seed each; {len(shares)} seeds without SMOTE reach {', '.join(shares)}. `predict.py` "
         f"uses `{used.name}` and shows it {used.views} views of each face, as in its test: "
-        f"{default.accuracy:.1%}, one seed. Trained further with itself as its teacher it falls "
+        f"{default[0]}, {_again(default)}. Trained further with itself as its teacher it falls "
         f"to {student.accuracy:.1%} (p = {evaluation.difference(used.test, itself.test).p:.3f}); "
         f"a student of other networks reaches {', '.join(again)} ({len(again)} seeds). With "
         f"outside data, the networks that are best together on the validation split "
@@ -347,6 +351,11 @@ def findings(results: Path = runtime.RESULTS) -> str:
         100,
         break_on_hyphens=False,
     )
+
+
+def _again(shares: Sequence[str]) -> str:
+    """Say what the other seeds reached, or that there is none."""
+    return f"other seeds {', '.join(shares[1:])}" if shares[1:] else "one seed"
 
 
 def elsewhere(results: Path = runtime.RESULTS) -> str:
