@@ -53,6 +53,17 @@ def test_a_card_says_what_trained_the_network(run):
         assert said in text
 
 
+def test_a_card_tells_how_good_the_network_is_on_other_photos(run, tmp_path):
+    here = dataclasses.replace(run, folder=tmp_path)
+    assert "ExpW" not in model_cards.card(here, 1, (32, 32, 1))
+    info = {"dataset": "expw", "split": "all", "network": run.name}
+    records.write_evaluation(tmp_path, info, run.test)
+    found = evaluation.summary(run.test)
+    text = model_cards.card(here, 1, (32, 32, 1))
+    assert f"right less often: on {found.accuracy:.1%}" in text
+    assert f"{found.n:,} faces of ExpW" in text
+
+
 def test_a_card_tells_what_other_seeds_came_to(run, tmp_path):
     assert "One seed (0)." in model_cards.card(run, 1, (32, 32, 1))
     info = {**run.info, "dataset": "fer2013"}

@@ -49,7 +49,7 @@ error {calibration_error:.3f}.
 |---|---|---|---|---|
 {per_class}
 
-Most often confused: {confused}.
+Most often confused: {confused}.{elsewhere}
 
 ## How it was made
 
@@ -117,10 +117,27 @@ def card(run: records.Run, size: int, shape: tuple[int, int, int]) -> str:
         "per_class": "\n".join(per_class),
         "worst": report["f1"].idxmin(),
         "confused": "; ".join(confused),
+        "elsewhere": _elsewhere(run),
         "augmentation": _augmentation(settings),
         "hours": run.info["seconds"] / 3600,
     }
     return CARD.format(**told)
+
+
+def _elsewhere(run: records.Run) -> str:
+    """Say how good the network is on all of ExpW, where it was asked about it."""
+    for one in records.evaluations(run.folder):
+        if (one.dataset, one.split) == ("expw", "all"):
+            found = evaluation.summary(one.predictions)
+            low, high = found.interval
+            return (
+                f"\n\nOn other photos it is right less often: on {found.accuracy:.1%} "
+                f"({low:.1%} … {high:.1%}) of\n"
+                f"{found.n:,} faces of ExpW, balanced over seven expressions. Most of them were "
+                "found by a search for\nanger, and many of their labels are doubtful "
+                "([data sheet](../data/README.md))."
+            )
+    return ""
 
 
 def _averaged(run: records.Run) -> str:
