@@ -143,7 +143,7 @@ def top_predictions(images: Sequence[np.ndarray], table: pd.DataFrame) -> Figure
     table : DataFrame
         From `evaluation.most_confident`: row, true, predicted, probability (0 … 1), correct.
     """
-    style.require_columns(table, ("row", "true", "predicted", "probability", "correct"), "table")
+    style.require_some(table, "table")
     marks = np.where(table["correct"], "✓", "✗")
     # What is less than certain is never written as certain.
     chances = ["> 99.99%" if 0.99995 <= p < 1 else f"{p:.2%}" for p in table["probability"]]
@@ -213,8 +213,6 @@ def timeline(times: np.ndarray, probabilities: np.ndarray, expressions: Sequence
     expressions : sequence of str
         The k names.
     """
-    style.require_some(times, "times")
-    style.require_same_length(len(times), probabilities=probabilities)
     figure, ((axes,),) = style.sheet(9.5, 3.2)
     shares = 100 * np.asarray(probabilities, dtype=float)
     colors = [color_of(name) for name in expressions]
