@@ -106,8 +106,7 @@ def _number(given: object, what: str, most: int) -> Decimal:
 
 
 def _whole(value: object, name: str, least: int) -> int:
-    is_whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-    if not is_whole or value < least:
+    if not isinstance(value, (int, np.integer)) or value < least:
         raise DataError(f"{name} {value!r}: expected a whole number, {least} or more")
     return int(value)
 
