@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,6 +11,7 @@ from matplotlib.patches import Rectangle
 from PIL import Image, ImageColor, ImageDraw, ImageFont
 
 from utils.expressions import COLORS, EXPRESSIONS
+from utils.faces import Box
 from utils.figures import style
 from utils.figures.style import INK, WRONG, Figure, checked_picture, color_of, styled
 
@@ -156,15 +156,15 @@ def top_predictions(images: Sequence[np.ndarray], table: pd.DataFrame) -> Figure
     return _grid(images, said, 5, cell=1.85, edges=edges)
 
 
-def annotated_photo(photo: np.ndarray, boxes: Sequence[Any], captions: Sequence[str]) -> np.ndarray:
+def annotated_photo(photo: np.ndarray, boxes: Sequence[Box], captions: Sequence[str]) -> np.ndarray:
     """Draw boxes with captions into a photo's own pixels: a picture to keep, not a figure.
 
     Parameters
     ----------
     photo : (h, w[, 1 or 3]) uint8
         Shrunk or enlarged until its long side is within `ANNOTATED_SIDES`.
-    boxes : sequence of Box, or of (left, top, right, bottom)
-        In pixel edges, as `faces.Box` counts them. One may reach outside the photo.
+    boxes : sequence of Box
+        `faces.Box`, in pixel edges. One may reach outside the photo.
     captions : sequence of str
         One a box; if an expression's name begins it, it gets the expression's color.
 
@@ -184,7 +184,7 @@ def annotated_photo(photo: np.ndarray, boxes: Sequence[Any], captions: Sequence[
     line = max(2, max(size) // 250)
     for box, caption in zip(boxes, captions, strict=True):
         color = COLORS.get((caption.split() or [""])[0].strip(",:;"), INK)
-        edges = (box.left, box.top, box.right, box.bottom) if hasattr(box, "left") else box
+        edges = (box.left, box.top, box.right, box.bottom)
         left, top, right, bottom = (round(factor * edge) for edge in edges)
         right, bottom = max(right - 1, left), max(bottom - 1, top)
         outline = (left - line, top - line, right + line, bottom + line)
