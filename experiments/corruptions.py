@@ -17,7 +17,6 @@ from itertools import compress
 import numpy as np
 
 from utils import faces
-from utils.runtime import DataError
 
 #: What hides a part of a face: the middle of 0 … 255.
 GRAY = 128
@@ -79,15 +78,14 @@ class Corruption:
     """A way to corrupt a picture, and how far to go: each of the `levels` counts `unit`.
 
     At the level ``clean`` every picture is exactly as it was; None stands for the picture's own
-    shorter side (low resolution). ``limits`` are the least and the largest level that mean
-    something, ``function`` takes a picture, a level and random numbers; a record has neither.
+    shorter side (low resolution). ``function`` takes a picture, a level and random numbers; a
+    record has none.
     """
 
     name: str
     unit: str
     levels: tuple[float, ...]
     clean: float | None
-    limits: tuple[float, float] = field(default=(0, 0), repr=False, compare=False)
     function: Callable[..., np.ndarray] | None = field(default=None, repr=False, compare=False)
 
     def fitted(self, size: Sequence[int]) -> Corruption:
@@ -107,21 +105,21 @@ def _mean(image: np.ndarray) -> np.ndarray:
 CORRUPTIONS: dict[str, Corruption] = {
     row[0]: Corruption(*row)
     for row in (
-        ("Gaussian blur", "σ in pixels", (0.5, 1, 1.5, 2, 3), 0, (0, 100), _blur),
-        ("Gaussian noise", "σ in gray levels", (8, 16, 32, 64), 0, (0, 1000),
+        ("Gaussian blur", "σ in pixels", (0.5, 1, 1.5, 2, 3), 0, _blur),
+        ("Gaussian noise", "σ in gray levels", (8, 16, 32, 64), 0,
          lambda image, level, draw: image + np.float32(level)
          * draw.standard_normal(image.shape, dtype=np.float32)),
-        ("brightness", "gray levels added", (-96, -64, -32, 32, 64, 96), 0, (-255, 255),
+        ("brightness", "gray levels added", (-96, -64, -32, 32, 64, 96), 0,
          lambda image, level, _: image + np.float32(level)),
-        ("contrast", "factor", (0.1, 0.25, 0.5, 2), 1, (0, 100),
+        ("contrast", "factor", (0.1, 0.25, 0.5, 2), 1,
          lambda image, level, _: _mean(image) + np.float32(level) * (image - _mean(image))),
-        ("rotation", "degrees to either side", (10, 20, 30, 45), 0, (0, 180), _turn),
-        ("gray square", "% of the area", (5, 10, 20, 40), 0, (0, 100), _square),
-        ("upper part hidden", "% of the height", (20, 35, 50), 0, (0, 100), _upper),
-        ("lower part hidden", "% of the height", (20, 35, 50), 0, (0, 100),
+        ("rotation", "degrees to either side", (10, 20, 30, 45), 0, _turn),
+        ("gray square", "% of the area", (5, 10, 20, 40), 0, _square),
+        ("upper part hidden", "% of the height", (20, 35, 50), 0, _upper),
+        ("lower part hidden", "% of the height", (20, 35, 50), 0,
          lambda image, level, draw: _upper(image[::-1], level, draw)[::-1]),
-        ("low resolution", "pixels a side", (8, 12, 16, 24), None, (1, 10_000), _coarse),
-        ("JPEG", "quality (100: as it is)", (10, 20, 40), 100, (1, 100), _jpeg),
+        ("low resolution", "pixels a side", (8, 12, 16, 24), None, _coarse),
+        ("JPEG", "quality (100: as it is)", (10, 20, 40), 100, _jpeg),
     )
 }
 # fmt: on
@@ -144,7 +142,7 @@ def corrupt(
     corruption : str
         One of `CORRUPTIONS`.
     level : float
-        In the corruption's unit. At its clean level nothing is changed.
+        In the corruption's unit, and not its clean level.
     rows : (n,) array of whole numbers of 0 or more, optional
         What each face is called, as `FaceDataset.rows`; by default 0 … n-1. Noise, side and place
         depend on the corruption, the face's row and the seed: not on the level or other faces.
@@ -153,41 +151,12 @@ def corrupt(
     -------
     (n, height, width, 1 or 3) uint8 array
         Rounded, and cut off at 0 and 255; always a new array.
-
-    Raises
-    ------
-    DataError
-        When the pictures, the level, the rows or the seed cannot be, or the corruption is unknown.
     """
-    images, chosen = np.asarray(images), named(corruption)
-    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] not in (1, 3):
-        raise DataError(
-            f"images of shape {images.shape} and type {images.dtype}: "
-            "expected (n, height, width, 1 or 3) of uint8"
-        )
-    rows = np.arange(len(images)) if rows is None else np.asarray(rows)
-    whole = rows.shape == images.shape[:1] and rows.dtype.kind in "iu"
-    if not whole or (rows < 0).any() or seed < 0:
-        raise DataError(
-            f"rows of shape {rows.shape} and type {rows.dtype}, seed {seed}: expected "
-            f"{len(images)} whole numbers of 0 or more, and one"
-        )
-    least, most = chosen.limits
-    if not least <= level <= most:
-        raise DataError(f"{corruption}: level {level!r}, expected {least} … {most}")
-    if not replace(chosen, levels=(level,)).fitted(images.shape[1:]).levels:
-        return images.copy()
+    rows = np.arange(len(images)) if rows is None else rows
+    function = CORRUPTIONS[corruption].function
     changed, stream = np.empty_like(images), zlib.crc32(corruption.encode())
     for at, (image, row) in enumerate(zip(images, rows, strict=True)):
         draw = np.random.default_rng([seed, stream, int(row)])
-        one = chosen.function(image, float(level), draw).reshape(image.shape)
+        one = function(image, float(level), draw).reshape(image.shape)
         changed[at] = one if one.dtype == np.uint8 else np.clip(np.rint(one), 0, 255)
     return changed
-
-
-def named(corruption: str) -> Corruption:
-    """Return one of `CORRUPTIONS`; a `DataError` lists those there are."""
-    if corruption not in CORRUPTIONS:
-        known = ", ".join(CORRUPTIONS)
-        raise DataError(f"unknown corruption {corruption!r}: expected one of {known}")
-    return CORRUPTIONS[corruption]

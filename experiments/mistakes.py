@@ -344,7 +344,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
     with filelock.FileLock(folder.with_name(f".{folder.name}.lock")):  # a second one waits
         found = run(dataset, range(asked.seeds), folder, variants=asked.variants, command=command)
-    print(mistakes.describe(mistakes.table(found)))
+    table = mistakes.table(found).set_index("title")[["figure", "points", "each", "n"]]
+    each = {"each": lambda seeds: " ".join(f"{one:.1f}" for one in seeds)}
+    print(table.to_string(float_format="{:.1f}".format, formatters=each))
     print(f"recorded in {folder.parent.name}/{folder.name}")
 
 

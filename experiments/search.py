@@ -378,8 +378,6 @@ def price_of_choosing(search: Search) -> pd.Series:
     """
     right = search.right.to_numpy(dtype=float)
     rows, trials = right.shape
-    if trials < 2 or rows < 2:
-        raise ModelError(f"{search.name}: {trials} complete trials leave nothing to choose from")
     rng, half, sums = np.random.default_rng(0), rows // 2, np.zeros(2)
     for _ in range(2_000):
         order = rng.permutation(rows)
@@ -437,7 +435,7 @@ def load(name: str, *, folder: Path = runtime.RESULTS) -> Search:
         with np.load(place / "right.npz", allow_pickle=False) as arrays:
             right = pd.DataFrame(arrays["right"], columns=arrays["trials"])
         return Search(name, info, trials[[*TABLE, *searched]], epochs, right)
-    except (ValueError, KeyError, OSError, TypeError, AttributeError) as error:
+    except Exception as error:  # NumPy, zipfile and zlib raise a dozen kinds at a damaged archive
         raise ModelError(f"{place.name}: its record cannot be read: {error}") from error
 
 

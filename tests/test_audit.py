@@ -2,8 +2,6 @@
 
 import dataclasses
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -293,14 +291,6 @@ def test_names_in_somebodys_files_cannot_act_on_the_terminal():
     said = audit.examine(dataset(images, halves(4), photos=photos)).summary()
     assert "\x1b" not in said
     assert "\\x1b[31mred.png" in said
-
-
-def test_a_closed_pipe_is_quiet():
-    command = f"{sys.executable} -m utils.honesty.audit sample | head -n 1"
-    done = subprocess.run(
-        command, shell=True, cwd=runtime.ROOT, capture_output=True, text=True, check=False
-    )
-    assert (done.stdout.count("\n"), done.stderr) == (1, "")
 
 
 @pytest.mark.parametrize("damage", ["cut", "other rows", "no json"])

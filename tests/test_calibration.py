@@ -160,5 +160,3 @@ def test_other_settings_are_refused():
             evaluation.threshold_for(given_, accuracy)
     with pytest.raises(DataError, match="certainty"):
         evaluation.threshold_for(given_, certainty=95)
-    with pytest.raises(DataError, match="threshold"):
-        evaluation.at_threshold(given_, math.nan)

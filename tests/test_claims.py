@@ -102,14 +102,13 @@ def test_what_is_no_percentage_is_refused(accuracy):
     [
         ({"n": 0}, "n 0: expected a whole number, 1"),
         ({"n": 3589.0}, "n 3589.0"),
-        ({"n": True}, "n True"),
         ({"n": 3_589, "runs": 0}, "runs 0"),
         ({"n": 100, "supports": [50, 49]}, "sum to 99, expected n = 100"),
         ({"supports": [50, -1]}, "count -1"),
         ({"supports": [50.5, 1]}, "count 50.5"),
         ({"supports": [50]}, "two classes"),
         ({"supports": [0, 0]}, "some faces"),
-        ({"supports": "491"}, "a count for each class"),
+        ({"supports": "491"}, "count '4'"),
         ({"supports": {"angry": 5, "bored": 3}}, "'bored'"),
         ({"supports": {"angry": 5, "anger": 3}}, "each class once"),
         ({"dataset": "ck+"}, "'ck+': expected one of fer2013"),
@@ -255,17 +254,6 @@ def test_reported_figures_say_what_they_may_be_compared_with():
     assert 73.28 not in set(on_fer2013["accuracy"])
 
 
-def test_the_peers_answers_are_whole_and_give_the_measured_accuracies():
-    info = runtime.read_json(runtime.RESULTS / "peers" / "peers.json")
-    labels = records.load("cnn5-fer2013-smote").test.labels
-    with np.load(runtime.RESULTS / "peers" / "private_test.npz") as said:
-        assert {*said.files, "ours"} == set(info["peers"])
-        assert {said[name].shape for name in said.files} == {(3_589, 7)}
-        right = {name: np.mean(said[name].argmax(axis=1) == labels) for name in said.files}
-    measured = {"human": 66.6, "fer": 65.8, "face-api": 59.0, "facex": 43.0, "facemood": 89.4}
-    assert {name: round(100 * right[name], 1) for name in measured} == measured
-
-
 def test_the_recorded_votes_give_the_recorded_agreement():
     data = runtime.RESULTS / "data"
     with np.load(data / "ferplus-test-votes.npz") as record:
@@ -314,8 +302,6 @@ def test_the_ancestors_are_claims():
     unsaid = table.loc["cnn5"]
     assert [unsaid[name] is pd.NA for name in ("n", "possible", "right_low")] == [True] * 3
     assert math.isnan(unsaid["low"])
-    with pytest.raises(DataError, match="one claim or more"):
-        claims.claims_table({})
 
 
 def test_the_command_line_answers(tmp_path, capsys):

@@ -225,11 +225,6 @@ def test_of_two_folders_only_the_one_trained_on_is_refused_as_a_whole(network, t
     assert "n = 14" in capsys.readouterr().out
 
 
-def test_a_folder_without_evaluations_has_none(tmp_path):
-    assert records.evaluations(tmp_path) == []
-    assert records.evaluations(tmp_path / "absent") == []
-
-
 @pytest.fixture
 def recorded(tmp_path):
     predictions = records.Predictions(
@@ -299,6 +294,7 @@ def test_a_network_is_asked_as_often_as_its_run_was(ask, network, fer, tmp_path)
 def test_without_its_json_an_evaluation_does_not_exist(recorded):
     recorded.unlink()
     assert records.evaluations(recorded.parent) == []
+    assert records.evaluations(recorded.parent / "absent") == []
 
 
 # --------------------------------------------------------------------------------- bad input
@@ -327,19 +323,3 @@ def test_what_is_not_there_or_not_named_is_said(ask, network, tmp_path):
         ask("resnot")
     with pytest.raises(ModelError, match="no record says what it was trained on"):
         ask(network, data=None)
-
-
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        [],
-        ["x", "--data", "affectnet"],
-        ["x", "--data", "expw", "--split", "training"],
-        ["x", "--data", "expw", "--epochs", "3"],
-    ],
-)
-def test_a_wrong_command_line_is_exit_code_2(arguments, capsys):
-    with pytest.raises(SystemExit) as left:
-        evaluate.main(arguments)
-    assert left.value.code == 2
-    assert "usage: evaluate.py" in capsys.readouterr().err

@@ -21,33 +21,15 @@ def noise(*shape, seed=0):
 
 
 @settings(max_examples=60)
-@given(st.sampled_from([1, 3]), st.sampled_from(NAMES), st.floats(0, 1), st.permutations(range(4)))
-def test_a_face_is_corrupted_alike_in_whatever_company(channels, name, share, order):
+@given(st.sampled_from([1, 3]), st.sampled_from(NAMES), st.data(), st.permutations(range(4)))
+def test_a_face_is_corrupted_alike_in_whatever_company(channels, name, data, order):
     images, rows = noise(4, 9, 14, channels), np.array([7, 10**6, 0, 3])
-    (least, most), before = CORRUPTIONS[name].limits, images.copy()
-    level = min(least + share * (most - least), 255)
+    level, before = data.draw(st.sampled_from(CORRUPTIONS[name].levels)), images.copy()
     changed = corrupt(images, name, level, rows=rows, seed=3)
     assert (changed.shape, changed.dtype) == (images.shape, np.uint8)
     np.testing.assert_array_equal(images, before)
     shuffled = corrupt(images[order], name, level, rows=rows[order], seed=3)
     np.testing.assert_array_equal(shuffled, changed[order])
-    same = corrupt(images, name, CORRUPTIONS[name].fitted(images.shape[1:]).clean)
-    np.testing.assert_array_equal(same, images)
-    assert not np.shares_memory(same, images)
-
-
-def test_what_cannot_be_is_refused():
-    good = {"images": np.zeros((2, 8, 8, 1), np.uint8), "corruption": "contrast", "level": 1}
-    for changes, message in (
-        ({"images": np.zeros((2, 8, 8, 1))}, "uint8"),
-        ({"corruption": "snow"}, "unknown corruption 'snow'"),
-        ({"level": -1}, "level -1, expected 0 … 100"),
-        ({"level": np.nan}, "level nan"),
-        ({"rows": np.array([1])}, "expected 2 whole numbers"),
-        ({"seed": -1}, "seed -1"),
-    ):
-        with pytest.raises(DataError, match=message):
-            corrupt(**{**good, **changes})
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -39,8 +39,3 @@ def test_spread_by_hand():
     )
     assert found.two_runs == pytest.approx(4.3027 * 0.1 * 2**0.5, abs=1e-4)
     assert "3 seeds: mean 60.0%" in str(found)
-
-
-def test_runs_that_all_answer_alike_have_no_spread():
-    found = evaluation.seeds(runs_of(np.tile([True, False, True], (4, 1))))
-    assert found.standard_deviation == found.two_runs == 0

@@ -102,8 +102,6 @@ def at_threshold(predictions: Predictions, threshold: float) -> Answered:
 
     It comes from `threshold_for`, on the validation split; above 1 nothing is answered.
     """
-    if math.isnan(threshold):
-        raise DataError("expected a threshold, got NaN")
     checked = check(predictions)
     right = checked.correct[checked.confidence >= threshold]
     answered, correct = len(right), int(right.sum())

@@ -12,8 +12,8 @@ from utils.records import Predictions
 from utils.runtime import DataError
 
 
-def seeds_interval(values: Sequence[float], level: float = 0.95) -> tuple[float, float, float]:
-    """Return the mean of several seeds' values, and the ends of its interval by Student's t.
+def seeds_interval(values: Sequence[float]) -> tuple[float, float, float]:
+    """Return the mean of several seeds' values, and its 95 % interval's ends, by Student's t.
 
     The ends are NaN for a single value; no value is a DataError. It says how far another few seeds
     might come out. What another test set would move the figure by is not in it, where all seeds
@@ -27,7 +27,7 @@ def seeds_interval(values: Sequence[float], level: float = 0.95) -> tuple[float,
     mean = float(values.mean())
     if len(values) == 1:
         return mean, float("nan"), float("nan")
-    half = t.ppf((1 + level) / 2, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values))
+    half = t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values))
     return mean, mean - float(half), mean + float(half)
 
 

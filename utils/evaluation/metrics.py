@@ -198,8 +198,6 @@ def most_confident(
     file, in whose order equals stand), ``true`` and ``predicted`` (names), ``probability`` of the
     predicted class, ``correct``.
     """
-    if k < 0:
-        raise DataError(f"expected k of 0 or more, got {k}")
     checked = check(predictions)
     names = np.array(checked.expressions, dtype=object)
     table = pd.DataFrame(

@@ -6,8 +6,8 @@ expression; on disk, `save` writes it, byte for byte the same each time.
 
 Pictures are uint8, (height, width), (height, width, 1) or (height, width, 3). An expression has
 one color everywhere, `expressions.COLORS`, and never color alone: its name or a mark says the
-same. ``title`` stands over the whole figure. Where a table lacks a column or there is nothing to
-draw, each raises `DataError`.
+same. ``title`` stands over the whole figure. Where there is nothing to draw, each raises
+`DataError`.
 """
 # ruff: noqa: F401, I001
 

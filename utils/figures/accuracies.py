@@ -24,7 +24,6 @@ def difference_forest(table: pd.DataFrame) -> Figure:
 
     A dot is filled where the interval leaves zero out, and empty where it does not.
     """
-    style.require_columns(table, ("difference", "low", "high", "p_holm"), "differences")
     figure, ((axes,),) = style.sheet(8.5, 0.44 * len(table) + 1.4)
     axes.axvline(0, color=INK, linewidth=1.2, zorder=0.5)
     rows = 100 * table[["difference", "low", "high"]].to_numpy()
@@ -55,7 +54,7 @@ def reliability(table: pd.DataFrame | Mapping[str, pd.DataFrame]) -> Figure:
     """
     from statsmodels.stats.proportion import proportion_confint
 
-    tables = style.several(table, ("low", "high", "count", "confidence", "accuracy"), "table")
+    tables = style.several(table, "table")
     shape = {"sharex": True, "sharey": "row", "height_ratios": [3.4, 1]}
     width = 5.6 if len(tables) == 1 else 0.4 + 4.1 * len(tables)
     figure, panels = style.sheet(width, 6.0, 2, len(tables), **shape)
@@ -100,7 +99,7 @@ def coverage_curves(curves: Mapping[str, pd.DataFrame], *, wanted: float) -> Fig
     At the right end everything is answered: there stands the usual accuracy. A curve begins at
     its most confident hundredth, or at 20 answers: before, one mistake is five points.
     """
-    curves = style.several(curves, ("coverage", "answered", "accuracy", "low", "high"), "curves")
+    curves = style.several(curves, "curves")
     figure, ((axes,),) = style.sheet(7.4, 4.8 + 0.1 * len(curves))
     for at, (name, curve) in enumerate(curves.items()):
         look, most = style.look(at), curve["answered"].max()

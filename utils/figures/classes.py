@@ -28,7 +28,6 @@ def class_counts(counts: pd.DataFrame) -> Figure:
     import seaborn
 
     columns = [name for name in counts.columns if name != "all"] or list(counts.columns)
-    style.require_some(columns, "counts")
     size = 1.3 + 3.0 * len(columns), 0.4 * len(counts) + 1.2
     figure, (panels,) = style.sheet(*size, 1, len(columns), sharey=True)
     for axes, column in zip(panels, columns, strict=True):
@@ -71,8 +70,6 @@ def confusion_matrix(
             f"counts: expected {classes} × {classes} whole numbers, "
             f"got {counts.dtype} of shape {counts.shape}"
         )
-    if (counts < 0).any():
-        raise DataError("counts: expected 0 or more everywhere")
     sums = counts.sum(axis=1)
     shares = counts / np.maximum(sums, 1)[:, None]
     percent = np.where((counts > 0) & (shares < 0.005), "<1", np.char.mod("%.0f", 100 * shares))
@@ -108,7 +105,7 @@ def per_class_bars(reports: Mapping[str, pd.DataFrame], *, metric: str = "f1") -
     """
     if metric not in ("f1", "precision", "recall"):
         raise DataError(f"metric {metric!r}: expected f1, precision or recall")
-    reports = style.several(reports, (metric, "support"), "reports")
+    reports = style.several(reports, "reports")
     first = next(iter(reports.values()))
     if any(list(table.index) != list(first.index) for table in reports.values()):
         raise DataError("reports: expected the same expressions in each")

@@ -13,7 +13,6 @@ from matplotlib.patches import Patch
 
 from utils.figures import style
 from utils.figures.style import INK, WRONG, Figure, styled
-from utils.runtime import DataError
 
 _SEED = {**style.mark("o", INK, False), "markersize": 5, "markeredgewidth": 1.2}
 #: Kind of a mistake → what the legend says, and color.
@@ -43,15 +42,9 @@ def mistakes_waterfall(table: pd.DataFrame, *, claims: Mapping[str, float] | Non
     seed: an interval from three seeds would run past 100 %. At the right stand the mean and the
     difference in points. A diamond marks where the same thing leads when done after the split.
     """
-    needed = ("title", "kind", "base", "figure", "points", "each", "done_right")
-    style.require_columns(table, needed, "table of mistakes")
     honest = table.index == table["base"]
     wrong = table[~honest]
     style.require_some(wrong, "mistakes")
-    if lost := set(wrong["base"]) - set(table.index[honest]):
-        raise DataError(f"table of mistakes: no row {min(lost)!r}, which others are compared with")
-    if unknown := set(wrong["kind"]) - set(_KINDS):
-        raise DataError(f"mistakes: kind {min(unknown)!r}; expected one of {', '.join(_KINDS)}")
     claims = {f"{name} {value:g}": value for name, value in (claims or {}).items()}
     figure, ((axes,),) = style.sheet(9.5, 0.46 * len(table) + 1.5 + 0.2 * len(claims))
     names: list[str] = []
@@ -116,20 +109,12 @@ def claims_against_reported(
         "measured": {"marker": "s", "filled": False},
         "published": {"filled": False},
     }
-    style.require_columns(claims, columns, "claims")
-    style.require_columns(reported, [*columns, "kind", "outside_data"], "reported")
-    if unknown := set(reported["kind"]) - set(kinds):
-        raise DataError(
-            f"reported: found kind {min(unknown)!r}, expected one of {', '.join(kinds)}"
-        )
     claims, reported = (
         table.sort_values("accuracy", ascending=False, kind="stable")
         for table in (claims, reported)
     )
     gap = pd.DataFrame(np.nan, index=[""], columns=columns)  # an empty line parts them
     rows = pd.concat([claims[columns], gap, reported[columns]])
-    if not rows["accuracy"].dropna().between(0, 100).all():
-        raise DataError("claims, reported: expected accuracies in percent, 0 … 100")
     outside = reported["outside_data"].fillna(False).astype(bool)
     names = [*claims.index, "", *reported.index.where(~outside, reported.index + " *")]
     said = ["" if np.isnan(one) else f"{one:.1f}" for one in rows["accuracy"]]

@@ -49,7 +49,7 @@ def architecture(model: Any) -> Figure:
     Raises
     ------
     DataError
-        When the network has branches, or no convolution and no dense layer.
+        When the network has branches.
     """
     blocks = _blocks(model)
     # Inches a pixel of side, and inches a filter or unit: the largest of each decides.
@@ -122,8 +122,6 @@ def _volume(layer: Any) -> tuple[int, int, int]:
 
 def _blocks(model: Any) -> list[dict[str, Any]]:
     """Group a network's layers: what follows a convolution or dense layer belongs to it."""
-    if len(model.input_shape) != 4:
-        raise DataError(f"{model.name}: takes {model.input_shape[1:]}, expected pictures")
     height, width, channels = model.input_shape[1:]
     shape = f"{height}×{width}×{channels}"
     volume = (height, width, channels)
@@ -151,8 +149,6 @@ def _blocks(model: Any) -> list[dict[str, Any]]:
         sides = [f"{side:,}" for side in block["inner"]]
         block["shape"] = sides[2] if block["color"] == _DENSE else "×".join(sides)
         block["count"] += layer.count_params()
-    if len(blocks) == 1:
-        raise DataError(f"{model.name}: expected a convolution or a dense layer, found none")
     blocks[0]["count"] = "parameters:"
     for block in blocks[1:]:
         block["count"] = f"{block['count']:,}"

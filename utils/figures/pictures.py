@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,6 +11,7 @@ from matplotlib.patches import Rectangle
 from PIL import Image, ImageColor, ImageDraw, ImageFont
 
 from utils.expressions import COLORS, EXPRESSIONS
+from utils.faces import Box
 from utils.figures import style
 from utils.figures.style import INK, WRONG, Figure, checked_picture, color_of, styled
 
@@ -143,7 +143,7 @@ def top_predictions(images: Sequence[np.ndarray], table: pd.DataFrame) -> Figure
     table : DataFrame
         From `evaluation.most_confident`: row, true, predicted, probability (0 … 1), correct.
     """
-    style.require_columns(table, ("row", "true", "predicted", "probability", "correct"), "table")
+    style.require_some(table, "table")
     marks = np.where(table["correct"], "✓", "✗")
     # What is less than certain is never written as certain.
     chances = ["> 99.99%" if 0.99995 <= p < 1 else f"{p:.2%}" for p in table["probability"]]
@@ -156,15 +156,15 @@ def top_predictions(images: Sequence[np.ndarray], table: pd.DataFrame) -> Figure
     return _grid(images, said, 5, cell=1.85, edges=edges)
 
 
-def annotated_photo(photo: np.ndarray, boxes: Sequence[Any], captions: Sequence[str]) -> np.ndarray:
+def annotated_photo(photo: np.ndarray, boxes: Sequence[Box], captions: Sequence[str]) -> np.ndarray:
     """Draw boxes with captions into a photo's own pixels: a picture to keep, not a figure.
 
     Parameters
     ----------
     photo : (h, w[, 1 or 3]) uint8
         Shrunk or enlarged until its long side is within `ANNOTATED_SIDES`.
-    boxes : sequence of Box, or of (left, top, right, bottom)
-        In pixel edges, as `faces.Box` counts them. One may reach outside the photo.
+    boxes : sequence of Box
+        `faces.Box`, in pixel edges. One may reach outside the photo.
     captions : sequence of str
         One a box; if an expression's name begins it, it gets the expression's color.
 
@@ -184,7 +184,7 @@ def annotated_photo(photo: np.ndarray, boxes: Sequence[Any], captions: Sequence[
     line = max(2, max(size) // 250)
     for box, caption in zip(boxes, captions, strict=True):
         color = COLORS.get((caption.split() or [""])[0].strip(",:;"), INK)
-        edges = (box.left, box.top, box.right, box.bottom) if hasattr(box, "left") else box
+        edges = (box.left, box.top, box.right, box.bottom)
         left, top, right, bottom = (round(factor * edge) for edge in edges)
         right, bottom = max(right - 1, left), max(bottom - 1, top)
         outline = (left - line, top - line, right + line, bottom + line)
@@ -213,8 +213,6 @@ def timeline(times: np.ndarray, probabilities: np.ndarray, expressions: Sequence
     expressions : sequence of str
         The k names.
     """
-    style.require_some(times, "times")
-    style.require_same_length(len(times), probabilities=probabilities)
     figure, ((axes,),) = style.sheet(9.5, 3.2)
     shares = 100 * np.asarray(probabilities, dtype=float)
     colors = [color_of(name) for name in expressions]

@@ -95,17 +95,12 @@ def styled(plot: Callable[..., Figure]) -> Callable[..., Figure]:
     return wrapped
 
 
-def save(figure: matplotlib.figure.Figure, name: str, folder: Path | str | None = None) -> Path:
+def save(figure: matplotlib.figure.Figure, name: str, folder: Path) -> Path:
     """Write a figure as ``folder``/``name``.png, which depends on nothing but its content.
 
-    The folder (by default ``figures/``) is made if it is not there; the file is written
-    atomically, and its path returned. A name that is empty or holds a folder is a `DataError`.
+    The folder is made if it is not there; the file is written atomically, and its path returned.
     """
-    name = name.removesuffix(".png")
-    if not name or name != Path(name).name:
-        raise DataError(f"figure name {name!r}: expected a file name without a folder")
-    path = Path(folder or runtime.FIGURES) / f"{name}.png"
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{name}.png"
     with matplotlib.style.context(STYLE):
         content = png(figure, matplotlib.rcParams["savefig.dpi"])
     runtime.write_atomically(path, content)
@@ -222,20 +217,12 @@ def require_some(values: Sequence | np.ndarray, what: str) -> None:
         raise DataError(f"{what}: expected one or more, got none")
 
 
-def require_columns(table: pd.DataFrame, columns: Sequence[str], what: str) -> None:
-    """Refuse a table that lacks a column or is empty."""
-    missing = sorted(set(columns) - set(table.columns))
-    if missing:
-        raise DataError(f"{what}: no column {', '.join(missing)}")
-    require_some(table, what)
-
-
 def several(
-    tables: pd.DataFrame | Mapping[str, pd.DataFrame], columns: Sequence[str], what: str
+    tables: pd.DataFrame | Mapping[str, pd.DataFrame], what: str
 ) -> dict[str, pd.DataFrame]:
-    """Take one table or a mapping of names to tables, each of which has the columns and a row."""
+    """Take one table or a mapping of names to tables, each of which has a row."""
     tables = {"": tables} if isinstance(tables, pd.DataFrame) else dict(tables)
     require_some(tables, what)
     for name, table in tables.items():
-        require_columns(table, columns, f"{what} {name!r}" if name else what)
+        require_some(table, f"{what} {name!r}" if name else what)
     return tables

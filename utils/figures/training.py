@@ -27,8 +27,7 @@ def learning_curves(history: pd.DataFrame | Mapping[str, pd.DataFrame]) -> Figur
         val_accuracy (accuracies 0 … 1). The best epoch has the highest validation accuracy, the
         first of equals.
     """
-    needed = ("epoch", "loss", "accuracy", "val_loss", "val_accuracy")
-    histories = style.several(history, needed, "history")
+    histories = style.several(history, "history")
     figure, (panels,) = style.sheet(9.5, 4.3, 1, 2)
     for at, (name, table) in enumerate(histories.items()):
         color, best = style.look(at)["color"], int(table["val_accuracy"].to_numpy().argmax())
@@ -63,7 +62,7 @@ def accuracy_by_time(curves: Mapping[str, pd.DataFrame], levels: Sequence[float]
     levels : sequence of float
         Accuracies, 0 … 1, marked by a line across, and on each curve where it first reaches one.
     """
-    curves = style.several(curves, ("seconds", "best"), "curve")
+    curves = style.several(curves, "curve")
     figure, ((axes,),) = style.sheet(9, 5.0 + 0.1 * len(curves))
     for level in levels:
         axes.axhline(100 * level, color=QUIET, linewidth=1, linestyle=style.DOTTED, zorder=1)

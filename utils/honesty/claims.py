@@ -9,7 +9,6 @@ figure cannot be, never why.
 
 from __future__ import annotations
 
-import argparse
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -107,8 +106,7 @@ def _number(given: object, what: str, most: int) -> Decimal:
 
 
 def _whole(value: object, name: str, least: int) -> int:
-    is_whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-    if not is_whole or value < least:
+    if not isinstance(value, (int, np.integer)) or value < least:
         raise DataError(f"{name} {value!r}: expected a whole number, {least} or more")
     return int(value)
 
@@ -173,8 +171,6 @@ def _read_supports(supports: object) -> tuple[tuple[str, ...] | None, tuple[int,
     names = None
     if isinstance(supports, (Mapping, pd.Series)):
         names, supports = tuple(map(_expression, supports.keys())), list(dict(supports).values())
-    if isinstance(supports, (str, bytes)) or not hasattr(supports, "__iter__"):
-        raise DataError(f"supports {supports!r}: expected a count for each class")
     counts = tuple(_whole(count, "supports: count", 0) for count in supports)
     if names and len(set(names)) < len(names):
         raise DataError(f"supports {', '.join(names)}: expected each class once")
@@ -402,8 +398,6 @@ def questions(claim: pd.Series) -> list[str]:
 
 def claims_table(claims: Mapping[str, pd.Series]) -> pd.DataFrame:
     """Set one claim or more side by side: index ``claim``, columns as in `check_claim`."""
-    if not claims:
-        raise DataError("expected one claim or more, got none")
     table = pd.DataFrame(dict(claims)).T.rename_axis("claim")
     whole = dict.fromkeys(("n", "right_low", "right_high", "runs_needed"), "Int64")
     percent = [name for name in table if name in ("accuracy", "low", "high") or "above" in name]
@@ -418,7 +412,7 @@ def ancestors() -> dict[str, pd.Series]:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Print what arithmetic says of a claim; DataError for what is none."""
-    parser = argparse.ArgumentParser(prog="python -m utils.honesty.claims", description=__doc__)
+    parser = runtime.parser("python -m utils.honesty.claims", __doc__)
     add = parser.add_argument
     add("accuracy", help="in percent, with the decimals it was given with: 86.0")
     add("--n", type=int, help="test faces (default: the official test split's)")

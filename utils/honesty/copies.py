@@ -41,16 +41,14 @@ def correlations(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     return np.where(flat(first) | flat(second), np.nan, products.sum(axis=1))
 
 
-def aligned(first: np.ndarray, second: np.ndarray, reach: int = REACH) -> np.ndarray:
-    """Correlate pairs, one shifted against the other by up to `reach` pixels, and take the best.
+def aligned(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Correlate pairs, one shifted against the other by up to `REACH` pixels, and take the best.
 
-    At most `reach` pixels of each edge are cut from both; shapes as in `correlations`.
+    At most `REACH` pixels of each edge are cut from both; shapes as in `correlations`.
     """
-    best = np.full(len(first), np.nan)
-    if min(first.shape[1:3]) <= 2 * reach:
-        return correlations(first, second)
-    for down in range(-reach, reach + 1):
-        for across in range(-reach, reach + 1):
+    best, shifts = np.full(len(first), np.nan), range(-REACH, REACH + 1)
+    for down in shifts:
+        for across in shifts:
             one, two = _shifted(first, down, across), _shifted(second, -down, -across)
             best = np.fmax(best, correlations(one, two))
     return best

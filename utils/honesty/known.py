@@ -125,7 +125,7 @@ KNOWN_SPLITS: tuple[KnownSplit, ...] = _known_splits()
 
 def known_dataset(name: str) -> str:
     """Return the name of a data set in `DATASETS`; DataError for any other."""
-    if not isinstance(name, str) or name not in DATASETS:
+    if name not in DATASETS:
         raise DataError(f"dataset {name!r}: expected one of {', '.join(DATASETS)}")
     return name
 

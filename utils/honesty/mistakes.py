@@ -10,7 +10,6 @@ honest network's answers after each epoch). `table` sets each mistake against th
 from __future__ import annotations
 
 import math
-import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -228,20 +227,6 @@ def _paired(found: Mistakes, variant: str, reading: str, base: str) -> pd.DataFr
     return pd.DataFrame({"wrong": wrong, "base": honest}, index=seeds, dtype=float)
 
 
-def describe(table: pd.DataFrame) -> str:
-    """Write `table`'s result as text: figure, points, the seeds' range, title; a line each."""
-    lines = []
-    for name, row in table.iterrows():
-        line, several = f"{row['figure']:5.1f} %  ", row["seeds"] > 1
-        if name == row["base"]:
-            line += f"{name}, {row['seeds']} seed{'s' * several}, n = {row['n']:,}"
-        else:
-            seeds = f" ({min(row['each']):.1f} to {max(row['each']):.1f})" * several
-            line += f"{row['points']:+5.1f}{seeds}  {row['title']}"
-        lines.append(line)
-    return "\n".join(lines)
-
-
 def recorded(results: Path = runtime.RESULTS) -> list[str]:
     """List the records below ``results``, by name."""
     plans = results.glob("mistakes-*/plan.json")
@@ -260,7 +245,7 @@ def load(name: str | Path, results: Path = runtime.RESULTS) -> Mistakes:
     info = runtime.read_json(folder / "plan.json")
     runs, file = pd.DataFrame(columns=list(RUN_COLUMNS)), folder / "plan.json"
     try:
-        epochs, classes = int(info["plan"]["epochs"]), len(info["expressions"])
+        epochs = int(info["plan"]["epochs"])
         file = folder / "runs.csv"
         if file.is_file():
             runs = pd.read_csv(file)[list(RUN_COLUMNS)]
@@ -269,11 +254,6 @@ def load(name: str | Path, results: Path = runtime.RESULTS) -> Mistakes:
                 raise ValueError(
                     f"{variant}, seed {seed}: expected each of the epochs 1 … {epochs}"
                 )
-            for split in ("val", "test"):
-                if not rows[f"{split}_right"].between(0, rows[f"{split}_n"]).all():
-                    raise ValueError(
-                        f"{variant}, seed {seed}: more right {split} answers than rows"
-                    )
         found = Mistakes(folder.name.removeprefix("mistakes-"), info, runs, {})
         for seed in found.seeds(HONEST):
             file = folder / f"{HONEST}-{seed}.npz"
@@ -283,10 +263,8 @@ def load(name: str | Path, results: Path = runtime.RESULTS) -> Mistakes:
             n, shapes = len(said["labels"]), [array.shape for array in said.values()]
             if shapes != [(n,)] * 3 + [(epochs, n)] * 3:
                 raise ValueError(f"arrays of {shapes}, expected {epochs} epochs")
-            if max(said[name].max() for name in ("labels", "first", "second")) >= classes:
-                raise ValueError(f"found a class over {classes - 1}")
             found.answers[seed] = said
-    except (ValueError, KeyError, TypeError, OSError, EOFError, zipfile.BadZipFile) as error:
+    except Exception as error:  # NumPy, zipfile and zlib raise a dozen kinds at a damaged archive
         problem = f"cannot be read: {type(error).__name__}: {error}"
         raise ModelError(f"{folder.name}/{file.name}: {problem}") from error
     return found
