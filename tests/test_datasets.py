@@ -1020,14 +1020,9 @@ def test_a_photo_s_faces_come_into_one_split(groups, seed):
 
 def test_the_sample_is_the_default_and_says_so():
     dataset = datasets.load(count=150)
-    assert dataset.name == "sample"
-    assert dataset.images.shape == (150, 48, 48, 1)
-    shares = dataset.counts()[list(datasets.SPLITS)].sum() / 150
-    np.testing.assert_allclose(shares.to_numpy(), [0.7, 0.1, 0.2], atol=0.02)
+    assert (dataset.name, dataset.images.shape) == ("sample", (150, 48, 48, 1))
     assert datasets.load(count=150, cache=False).fingerprint() == dataset.fingerprint()
-    other = datasets.load(count=150, seed=1)
-    assert (other.images != dataset.images).any()
-    assert (other.labels != dataset.labels).any()
+    assert datasets.load(count=150, seed=1).fingerprint() != dataset.fingerprint()
 
 
 # ------------------------------------------------------------------- download and command line
