@@ -68,11 +68,7 @@ def described(expressions: Sequence[str], about: dict[str, Any]) -> dict[str, An
         "data": loader.title if loader else about["trained_on"],
         "expressions": list(expressions),
         "colors": {name: COLORS.get(name, "#7F7F7F") for name in expressions},
-        "samples": [
-            {"file": file, "title": title}
-            for file, title in SAMPLES.items()
-            if (PHOTOS / file).is_file()
-        ],
+        "samples": [{"file": file, "title": title} for file, title in SAMPLES.items()],
     }
 
 
@@ -175,7 +171,7 @@ def create(classifier: Any, about: dict[str, Any], *, host: str = "127.0.0.1") -
             return refusal(415, "Expected the bytes of a picture, sent as image/jpeg or image/png.")
         body = flask.request.get_data(cache=False)  # before its turn: a slow upload holds up nobody
         with turn:
-            pixels = faces.read_photo("the picture", content=body)
+            pixels = faces.read_photo(body, "the picture")
             found = photos.find(pixels, classifier, turn="frame" not in flask.request.args)
             return photos.Photo(Path("the picture"), pixels, found).as_json()
 

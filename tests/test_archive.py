@@ -152,24 +152,6 @@ def test_a_film_and_an_empty_folder_are_named(ask, shot, tmp_path):
     assert not (tmp_path / "none").exists()
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        ["--engine", "ray"],
-        ["--workers", "2", "--table", "t.csv"],
-        ["--engine", "processes", "--table", "t", "--workers", "0"],
-        ["--engine", "threads", "--table", "t"],
-        *(["--engine", "ray", "--table", "t", *more] for more in (["--json"], ["--save", "s"])),
-        ["--engine", "ray", "--table", "t", "--camera", "0"],
-    ],
-)
-def test_a_wrong_command_line_is_exit_code_2(arguments, capsys):
-    with pytest.raises(SystemExit) as left:
-        predict.main(["a.jpg", *arguments])
-    assert left.value.code == 2
-    assert "usage: predict.py" in capsys.readouterr().err
-
-
 def run(folder, table, *more, engine="processes", cwd=None, **environment):
     """Start the command in a process of its own."""
     command = [sys.executable, predict.__file__, folder, "--table", table, "--workers", "2", *more]

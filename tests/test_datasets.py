@@ -7,7 +7,6 @@ import io
 import json
 import os
 import re
-import subprocess
 import sys
 import tarfile
 import types
@@ -477,17 +476,15 @@ def test_fer2013_s_folders_without_prefixes_hold_out_a_stratified_tenth(tmp_path
     assert "a tenth of training taken for it, stratified, seed 0" in dataset.describe()
 
 
-def picture(pixels, kind="PNG"):
+def picture(pixels):
     buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, kind)
+    Image.fromarray(pixels).save(buffer, "PNG")
     return buffer.getvalue()
 
 
 BAD_PICTURES = {
-    "found no picture that can be read": b"this is no picture",
-    "found 0 bytes": b"",
-    "found a picture that cannot be decoded": picture(make_faces(1)[0])[:-1000],
-    "cannot be decoded .floating-point pixels": picture(np.zeros((48, 48), np.float32), "TIFF"),
+    "no picture; expected a picture": b"this is no picture",
+    "found 67,108,865 bytes": bytes((1 << 26) + 1),
 }
 
 
@@ -602,22 +599,6 @@ def test_any_format_and_any_size_become_gray_faces_of_one_size(tmp_path, kind):
     error = dataset.images[place, ..., 0] - faces.resize(smooth[None], 32)[0].astype(float)
     assert np.abs(error).mean() < 20
     assert "resized from 30×30 … 64×96" in dataset.describe() or kind == "ico"
-
-
-def test_pictures_are_read_as_a_viewer_shows_them():
-    deep = np.arange(48 * 48, dtype=np.uint16).reshape(48, 48) * 28
-    np.testing.assert_array_equal(sources.read_gray(picture(deep), "deep"), np.round(deep / 257))
-    clear = np.zeros((48, 48, 4), np.uint8)
-    assert sources.read_gray(picture(clear), "clear").min() == 255
-    turned = Image.fromarray(make_faces(1)[0][:30])
-    turned.getexif()[0x0112] = 6
-    buffer = io.BytesIO()
-    turned.save(buffer, "PNG", exif=turned.getexif())
-    assert sources.read_gray(buffer.getvalue(), "turned").shape == (48, 30)
-    large = io.BytesIO()
-    Image.new("1", (10_000, 5_001)).save(large, "PNG")
-    with pytest.raises(DataError, match="large: found 10,000×5,001, expected"):
-        sources.read_gray(large.getvalue(), "large")
 
 
 def test_what_is_left_out_is_counted_and_named(tmp_path):
@@ -784,6 +765,7 @@ def test_no_cache_is_written_where_none_is_wanted_or_none_can_be(csv_file, monke
 
 
 def test_absent_data_are_never_replaced_by_other_data(tmp_path):
+    refused("found data set 'FER2013', expected one of", "FER2013")
     hints = {"fer2013": "make data", "ferplus": "make data", "expw": "mmlab"}
     for name in set(datasets.LOADERS) - {"sample"}:
         refused(hints.get(name, "need a path"), name)
@@ -792,18 +774,6 @@ def test_absent_data_are_never_replaced_by_other_data(tmp_path):
     (tmp_path / "data" / "raw").write_text("a file")
     for name, hint in hints.items():
         refused(hint, name)
-
-
-def test_every_data_set_is_entered_once_with_its_title_and_help():
-    assert set(datasets.LOADERS) == {"sample", "fer2013", "ferplus", "expw", "folder"}
-    for name, loader in datasets.LOADERS.items():
-        assert loader.name == name
-        assert loader.title
-        assert "\n" not in loader.help
-    assert datasets.LOADERS["sample"].title == "rendered sample faces"
-    refused("found data set 'FER2013', expected one of", "FER2013")
-    with pytest.raises(TypeError):
-        datasets.load("sample", size=32)
 
 
 def test_data_raw_is_the_default(csv_file):
@@ -987,7 +957,6 @@ def test_expw_faces_are_the_boxes_cut_from_their_photos(tmp_path):
     again = datasets.load("expw", root)
     assert again.fingerprint() == dataset.fingerprint()
     assert again.photos.tolist() == dataset.photos.tolist()
-    assert datasets.load("expw", root, size=32).images.shape == (3, 32, 32, 1)
     Image.new("RGB", (100, 80)).save(root / "image" / "a.jpg", format="PNG")
     assert datasets.load("expw", root).images[0].max() == 0  # the cache notices
 
@@ -1049,24 +1018,11 @@ def test_a_photo_s_faces_come_into_one_split(groups, seed):
     np.testing.assert_array_equal(split, splits.by_group(labels, groups, seed=seed))
 
 
-def test_a_split_by_photo_is_stratified():
-    labels = np.repeat(np.arange(7), 100)
-    split = splits.by_group(labels, np.arange(700))
-    for label in range(7):
-        sizes = [np.count_nonzero(split[labels == label] == name) for name in datasets.SPLITS]
-        assert sizes == [70, 10, 20]
-
-
 def test_the_sample_is_the_default_and_says_so():
     dataset = datasets.load(count=150)
-    assert dataset.name == "sample"
-    assert dataset.images.shape == (150, 48, 48, 1)
-    shares = dataset.counts()[list(datasets.SPLITS)].sum() / 150
-    np.testing.assert_allclose(shares.to_numpy(), [0.7, 0.1, 0.2], atol=0.02)
+    assert (dataset.name, dataset.images.shape) == ("sample", (150, 48, 48, 1))
     assert datasets.load(count=150, cache=False).fingerprint() == dataset.fingerprint()
-    other = datasets.load(count=150, seed=1)
-    assert (other.images != dataset.images).any()
-    assert (other.labels != dataset.labels).any()
+    assert datasets.load(count=150, seed=1).fingerprint() != dataset.fingerprint()
 
 
 # ------------------------------------------------------------------- download and command line
@@ -1169,16 +1125,3 @@ def test_the_command_line_records_numbers_only(csv_file, capsys, tmp_path):
     write_own(tmp_path / "mine", {"0": 2, "1": 2})
     report(["folder", str(tmp_path / "mine"), "--classes", "yes,no"])
     assert "2 classes: no, yes" in capsys.readouterr().out
-
-
-def test_the_command_line_ends_in_one_sentence(tmp_path):
-    path = tmp_path / "bad.csv"
-    path.write_bytes(bytes(range(256)) * 20)
-    root = Path(__file__).resolve().parent.parent
-    answer = subprocess.run(
-        [sys.executable, "-m", "utils.datasets", "fer2013", path], cwd=root, capture_output=True
-    )
-    assert answer.returncode == 1
-    assert answer.stdout == b""
-    assert answer.stderr.count(b"\n") == 1
-    assert answer.stderr.decode().strip().isprintable()

@@ -153,7 +153,6 @@ def test_crop_all_tells_which_boxes_were_clipped():
         (lambda: Box(0, 0, 5, 5).widened(float("nan")), "margin"),
         (lambda: faces.crop(noise(9, 50_000), Box(0, 0, 50_000, 9)), "at most 200,000,000"),
         (lambda: faces.crop(np.zeros((5, 5)), Box(0, 0, 2, 2)), r"expected \(height, width\)"),
-        (lambda: faces.crop(noise(0, 5), Box(0, 0, 2, 2)), r"expected \(height, width\)"),
         (lambda: faces.crop_all(noise(5, 5), [Box(7, 7, 9, 9)]), "outside"),
         (lambda: faces.resize(np.zeros((1, 4, 4)), 8), r"expected \(n, height, width\)"),
         (lambda: faces.resize(noise(1, 0, 4), 8), r"expected \(n, height, width\)"),
@@ -162,7 +161,6 @@ def test_crop_all_tells_which_boxes_were_clipped():
         (lambda: faces.to_gray(noise(4, 4)), r"expected \(…, 3\)"),
         (lambda: faces.detect(noise(40, 40), "yolo"), "expected centerface, mtcnn or haar"),
         (lambda: faces.detect(noise(40, 40, 4)), r"expected \(height, width\)"),
-        (lambda: faces.detect(np.zeros((40, 40))), r"expected \(height, width\)"),
         (lambda: faces.detect(noise(0, 4)), r"expected \(height, width\)"),
     ],
 )
@@ -459,17 +457,10 @@ def test_a_larger_side_finds_smaller_faces(root):
     assert faces.overlap(found.box, Box(646, 515, 667, 543)) > 0.5
 
 
-def test_haar_finds_a_drawn_face_where_it_is():
-    photo = np.full((300, 400), 120, np.uint8)
-    cv2.ellipse(photo, (210, 150), (62, 85), 0, 0, 360, 215, -1)
-    for x in (183, 237):
-        cv2.ellipse(photo, (x, 120), (20, 6), 0, 0, 360, 90, -1)
-        cv2.ellipse(photo, (x, 135), (15, 9), 0, 0, 360, 40, -1)
-    cv2.ellipse(photo, (210, 165), (9, 22), 0, 0, 360, 235, -1)
-    cv2.ellipse(photo, (210, 183), (15, 4), 0, 0, 360, 130, -1)
-    cv2.ellipse(photo, (210, 203), (28, 8), 0, 0, 360, 80, -1)
-    found = faces.detect(cv2.GaussianBlur(photo, (9, 9), 0), "haar")
-    assert faces.overlap(found[0].box, Box(140, 70, 280, 230)) > 0.4
+def test_haar_finds_the_face_that_centerface_finds(root):
+    photo = faces.read_photo(root / "data" / "photos" / "astronaut.jpg")
+    wanted, found = (faces.detect(photo, detector)[0] for detector in ("centerface", "haar"))
+    assert faces.overlap(wanted.box, found.box) > 0.4
 
 
 def test_a_detector_that_cannot_be_loaded_is_named(monkeypatch, root):

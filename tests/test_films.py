@@ -304,15 +304,6 @@ def test_a_folder_may_end_like_a_film(ask, tmp_path):
     assert code == 0
 
 
-def test_a_films_rows_are_no_json(capsys):
-    with pytest.raises(SystemExit) as left:
-        predict.main(["film.mp4", "--json"])
-    assert left.value.code == 2
-    with pytest.raises(SystemExit):
-        predict.main([])
-    assert "expected a FILE or --camera" in capsys.readouterr().err
-
-
 def test_a_camera_that_is_taken_or_leaves(ask, tmp_path, monkeypatch):
     class Camera:
         left = 3

@@ -305,6 +305,15 @@ def test_a_network_that_takes_no_faces_is_refused(photo, seen, shape):
         *(["a.jpg", "--margin", bad] for bad in ("-0.1", "nan", "wide")),
         ["a.jpg", "--top", "0"],
         ["a.jpg", "--detector", "dlib"],
+        ["film.mp4", "--json"],
+        ["a.jpg", "--engine", "threads", "--table", "t"],
+        ["a.jpg", "--engine", "ray"],
+        ["a.jpg", "--workers", "2", "--table", "t.csv"],
+        ["a.jpg", "--workers", "0", "--engine", "ray", "--table", "t"],
+        *(
+            ["a.jpg", "--engine", "ray", "--table", "t", *more]
+            for more in (["--json"], ["--save", "s"], ["--camera", "0"])
+        ),
     ],
 )
 def test_a_wrong_command_line_is_exit_code_2(arguments, capsys):
@@ -312,14 +321,6 @@ def test_a_wrong_command_line_is_exit_code_2(arguments, capsys):
         predict.main(arguments)
     assert left.value.code == 2
     assert "usage: predict.py" in capsys.readouterr().err
-
-
-def test_help_names_the_defaults(capsys):
-    with pytest.raises(SystemExit):
-        predict.main(["--help"])
-    said = " ".join(capsys.readouterr().out.split())
-    assert f"(default: {models.DEFAULT})" in said
-    assert f"(default: {photos.MARGIN:g})" in said
 
 
 # The real thing

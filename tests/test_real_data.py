@@ -65,14 +65,6 @@ def test_a_released_network_is_right_as_often_as_its_file_says(fer, name):
     assert right == pytest.approx(classifier.metadata["accuracy"]["test_accuracy"], abs=0.001)
 
 
-def test_what_is_wrong_with_fer2013_is_counted(fer):
-    audit = datasets.summary(fer)
-    assert audit["repeats"] == 1_851
-    assert audit["copies"] == {"validation": 280, "test": 288}
-    assert audit["contradictions"] == 56
-    assert audit["flat"] == 12
-
-
 def test_fer2013_loads_in_bounded_memory():
     """1 GB from the csv; VmHWM, not getrusage: that one counts what a process was forked from."""
     path = fer2013.find_csv(runtime.RAW / "fer2013")
@@ -121,9 +113,5 @@ def test_expw_boxes_and_labels():
         assert dataset.counts()["all"].between(240, 241).all()
         assert len(np.unique(dataset.photos)) == 1_589
         assert clipped == 16
-    for photo in np.unique(dataset.photos):
-        assert len(set(dataset.split[dataset.photos == photo])) == 1
-    shares = dataset.counts()[list(datasets.SPLITS)].sum() / len(dataset)
-    np.testing.assert_allclose(shares, [0.7, 0.1, 0.2], atol=0.02)
     # Faces, not slivers or flat patches: nearly all have some contrast.
     assert (dataset.images.reshape(len(dataset), -1).std(axis=1) > 10).mean() > 0.99

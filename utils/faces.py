@@ -14,7 +14,7 @@ import functools
 import io
 import math
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -268,7 +268,9 @@ def resize(images: np.ndarray, size: int | tuple[int, int]) -> np.ndarray:
     return resized
 
 
-def read_photo(path: str | Path, *, content: bytes | None = None) -> np.ndarray:
+def read_photo(
+    file: str | Path | bytes, title: str = "", *, formats: Sequence[str] = PHOTO_FORMATS
+) -> np.ndarray:
     """Read a photo as a camera or a browser wrote it, the way a viewer shows it.
 
     EXIF orientation is applied; gray, palette, CMYK and 16-bit pictures become 8-bit RGB;
@@ -277,10 +279,12 @@ def read_photo(path: str | Path, *, content: bytes | None = None) -> np.ndarray:
 
     Parameters
     ----------
-    path : str or Path
-        A file in one of `PHOTO_FORMATS`.
-    content : bytes, optional
-        The file's bytes where they are in memory already; ``path`` then only names them.
+    file : str, Path or bytes
+        A file, or its content.
+    title : str, optional
+        What to call it in messages; by default its path.
+    formats : sequence of str
+        Pillow's names of what it may be.
 
     Returns
     -------
@@ -290,35 +294,35 @@ def read_photo(path: str | Path, *, content: bytes | None = None) -> np.ndarray:
     Raises
     ------
     DataError
-        When the file is absent, empty, truncated, no picture, of another format, larger than
-        `MAX_PIXELS`, or of a pixel type without a known range; names the file.
+        When the file is absent, empty, truncated, no picture, of another format, of more pixels
+        than `MAX_PIXELS`, or of a pixel type without a known range; names the file.
     """
     from PIL import Image
 
-    path = Path(path)
-    expected = f"expected a picture ({', '.join(PHOTO_FORMATS)}) of at most {MAX_PIXELS:,} pixels"
+    source = io.BytesIO(file) if isinstance(file, bytes) else Path(file)
+    title = title or str(source)
+    expected = f"expected a picture ({', '.join(formats)}) of at most {MAX_PIXELS:,} pixels"
     try:
-        if content is None and not path.is_file():
-            raise DataError("not a file" if path.exists() else "no such file")
-        if (path.stat().st_size if content is None else len(content)) == 0:
+        if isinstance(source, Path) and not source.is_file():
+            raise DataError("not a file" if source.exists() else "no such file")
+        if (source.stat().st_size if isinstance(source, Path) else len(file)) == 0:
             raise DataError("the file is empty")
         with warnings.catch_warnings():
             # Our own bound is the tighter one, and odd metadata leave the pixels as they are.
             warnings.simplefilter("ignore")
-            file = path if content is None else io.BytesIO(content)
-            with Image.open(file, formats=PHOTO_FORMATS) as image:
+            with Image.open(source, formats=formats) as image:
                 width, height = image.size
                 if width * height > MAX_PIXELS:
                     raise DataError(f"{width:,} × {height:,} pixels")
                 return np.array(eight_bits(image).convert("RGB"), dtype=np.uint8)
     except DataError as error:
-        raise DataError(f"{path}: {error}; {expected}") from None
+        raise DataError(f"{title}: {error}; {expected}") from None
     except Image.DecompressionBombError:
-        raise DataError(f"{path}: far too many pixels; {expected}") from None
+        raise DataError(f"{title}: far too many pixels; {expected}") from None
     except Image.UnidentifiedImageError:
-        raise DataError(f"{path}: no picture; {expected}") from None
+        raise DataError(f"{title}: no picture; {expected}") from None
     except Exception as error:  # Pillow's decoders raise a dozen kinds for damaged files
-        raise DataError(f"{path}: cannot be decoded ({error}); {expected}") from error
+        raise DataError(f"{title}: cannot be decoded ({error}); {expected}") from error
 
 
 def to_gray(photo: np.ndarray) -> np.ndarray:

@@ -178,23 +178,11 @@ def load(path: Path | str | None = None, *, threads: int = 0) -> Classifier:
     opened = session(path, threads)
     try:
         written = opened.get_modelmeta().custom_metadata_map
-        metadata = dict(written) | {key: json.loads(written[key]) for key in JSON_METADATA}
+        spelled = ("expressions", "size", "channels", "accuracy")  # in JSON; the others are words
+        metadata = dict(written) | {key: json.loads(written[key]) for key in spelled}
         expressions = tuple(map(str, metadata["expressions"]))
     except (KeyError, TypeError, ValueError) as error:
         raise ModelError(
             f"{path.name}: its metadata name no expressions: not exported by this project"
         ) from error
-    ends = [one.shape for one in (*opened.get_inputs(), *opened.get_outputs())]
-    if len(ends) != 2 or len(ends[0]) != 4 or len(ends[1]) != 2:
-        raise ModelError(
-            f"{path.name}: takes and answers arrays of shape {ends}, expected one of faces "
-            "(n, height, width, channels) and one of probabilities"
-        )
-    size = ends[0][1:]
-    if size[2] not in (1, 3) or not all(isinstance(side, int) for side in size):
-        raise ModelError(f"{path.name}: takes faces of {size}, expected a size and 1 or 3 channels")
     return Classifier(opened, expressions, metadata)
-
-
-#: The metadata that hold JSON; name and license are plain words.
-JSON_METADATA = ("expressions", "size", "channels", "accuracy")

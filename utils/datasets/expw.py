@@ -28,7 +28,7 @@ _LABELS = {str(label): label for label in range(len(EXPRESSIONS))}
 
 @loader("expw", title="ExpW", help="faces cut out of photos by the boxes of label.lst")
 def load(
-    path: str | os.PathLike | None = None, *, size: int = 64, cache: bool = True, seed: int = 0
+    path: str | os.PathLike | None = None, *, cache: bool = True, seed: int = 0
 ) -> FaceDataset:
     """Load ExpW's faces, cut out of their photos by the boxes of ``label.lst``.
 
@@ -37,8 +37,6 @@ def load(
     path : path, optional
         The folder that holds ``label.lst`` and, anywhere inside, the photos; or ``label.lst``
         itself. By default ``data/raw/expw``.
-    size : int
-        Side of the faces in pixels; they are cut as `utils.faces.crop` does it.
     cache, seed
         As in `datasets.load`. The seed draws the split: 70 / 10 / 20 % of the photos, stratified;
         all faces of one photo come into one split.
@@ -46,8 +44,8 @@ def load(
     Returns
     -------
     FaceDataset
-        Images (n, size, size, 1) gray, with `photos`. How many boxes were clipped to their photo
-        is counted in `skipped`.
+        Images (n, 64, 64, 1) gray, cut as `utils.faces.crop` does it, with `photos`. How many boxes
+        were clipped to their photo is counted in `skipped`.
 
     Raises
     ------
@@ -64,9 +62,9 @@ def load(
     table = read_list(listing)
     photos = locate_photos(table, folder, title=sources.shown(listing))
     return caching.remember(
-        f"expw {listing.absolute()} size={size} seed={seed}",
+        f"expw {listing.absolute()} size={faces.SIZE} seed={seed}",
         [listing, *photos.values()],
-        lambda: _cut(table, photos, sources.shown(listing), size=size, seed=seed),
+        lambda: _cut(table, photos, sources.shown(listing), seed),
         cache=cache,
     )
 
@@ -138,10 +136,8 @@ def locate_photos(table: pd.DataFrame, folder: Path, *, title: str = LIST_NAME) 
     return {name: found[0] for name, found in files.items()}
 
 
-def _cut(
-    table: pd.DataFrame, photos: dict[str, Path], title: str, *, size: int, seed: int
-) -> FaceDataset:
-    images = np.empty((len(table), size, size, 1), dtype=np.uint8)
+def _cut(table: pd.DataFrame, photos: dict[str, Path], title: str, seed: int) -> FaceDataset:
+    images = np.empty((len(table), faces.SIZE, faces.SIZE, 1), dtype=np.uint8)
     clipped = 0
     for name, boxes in table.groupby("photo", sort=False):
         row = boxes.index[0]
@@ -151,7 +147,7 @@ def _cut(
             for row, *edges in boxes[["left", "top", "right", "bottom"]].itertuples():
                 box = faces.Box(*edges)
                 clipped += box.clipped(width, height) != box
-                images[row, ..., 0] = faces.to_gray(faces.crop(photo, box, size=size))
+                images[row, ..., 0] = faces.to_gray(faces.crop(photo, box))
         except DataError as error:
             where = f"{title}, row {row} (line {row + 1}), {printable(name)}"
             raise DataError(f"{where}: {error}") from error

@@ -7,7 +7,6 @@ import gzip
 import io
 import os
 import tarfile
-import warnings
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,8 +20,8 @@ from utils.runtime import DataError, printable
 
 #: FER2013's csv has 301 MB; what unpacks to more than this is something else, or without end.
 LARGEST_TABLE = 1 << 30
-#: The most pixels of a picture, and the most bytes of its file.
-LARGEST_PICTURE, LARGEST_FILE = 50_000_000, 1 << 26
+#: The most bytes of a picture's file, or of a text.
+LARGEST_FILE = 1 << 26
 
 _TAR_BLOCK = 512
 #: Formats that Pillow hands to other programs, or cannot decode by itself.
@@ -240,50 +239,20 @@ def picture_formats() -> tuple[tuple[str, ...], tuple[str, ...]]:
     return formats, tuple(sorted(endings))
 
 
-def read_gray(file: Path | bytes, title: str | None = None) -> np.ndarray:
-    """Read one picture as gray pixels, turned as its EXIF says, what is transparent on white.
-
-    Parameters
-    ----------
-    file : Path or bytes
-        A file, or its content, in any of `picture_formats`.
-    title : str, optional
-        What to call it in messages.
+def read_gray(file: Path | bytes, title: str) -> np.ndarray:
+    """Read one picture as `faces.read_photo` does, in any of `picture_formats`, as gray pixels.
 
     Returns
     -------
     (height, width) uint8 array
-        Of 16 bits, scaled to eight.
+        As `faces.to_gray` makes it.
 
     Raises
     ------
     DataError
-        When it is not a picture, damaged, larger than `LARGEST_PICTURE` pixels or `LARGEST_FILE`
-        bytes, or its pixels have no known range.
+        As `faces.read_photo`, and for more than `LARGEST_FILE` bytes; names `title`.
     """
-    from PIL import Image, UnidentifiedImageError
-
-    title = title or shown(file)
-    bound = f"a picture of at most {LARGEST_PICTURE:,} pixels and {LARGEST_FILE:,} bytes"
-    try:
-        size = len(file) if isinstance(file, bytes) else file.is_file() and file.stat().st_size
-        if not 0 < size <= LARGEST_FILE:
-            refuse(title, f"{size:,} bytes", bound)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of odd metadata, and of sizes under our own bound
-            source = io.BytesIO(file) if isinstance(file, bytes) else file
-            with Image.open(source, formats=picture_formats()[0]) as picture:
-                if picture.width * picture.height > LARGEST_PICTURE:
-                    refuse(title, f"{picture.width:,}×{picture.height:,}", bound)
-                return np.array(faces.eight_bits(picture).convert("L"), dtype=np.uint8)
-    except DataError:
-        raise
-    except Exception as error:  # Pillow's decoders raise a dozen kinds for damaged files
-        kinds = {
-            Image.DecompressionBombError: "a decompression bomb",
-            UnidentifiedImageError: "no picture that can be read",
-        }
-        found = kinds.get(
-            type(error), f"a picture that cannot be decoded ({printable(str(error))})"
-        )
-        raise DataError(f"{title}: found {found}, expected {bound}") from error
+    size = len(file) if isinstance(file, bytes) else file.is_file() and file.stat().st_size
+    if size > LARGEST_FILE:
+        refuse(title, f"{size:,} bytes", f"a picture of at most {LARGEST_FILE:,} bytes")
+    return faces.to_gray(faces.read_photo(file, title, formats=picture_formats()[0]))
