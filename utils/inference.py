@@ -178,8 +178,8 @@ def load(path: Path | str | None = None, *, threads: int = 0) -> Classifier:
     opened = session(path, threads)
     try:
         written = opened.get_modelmeta().custom_metadata_map
-        spelled = ("expressions", "size", "channels", "accuracy")  # in JSON; the others are words
-        metadata = dict(written) | {key: json.loads(written[key]) for key in spelled}
+        in_json = ("expressions", "size", "channels", "accuracy")  # the others are plain words
+        metadata = dict(written) | {key: json.loads(written[key]) for key in in_json}
         expressions = tuple(map(str, metadata["expressions"]))
     except (KeyError, TypeError, ValueError) as error:
         raise ModelError(
