@@ -218,20 +218,6 @@ def test_the_best_epoch_of_a_frozen_phase_keeps_its_weights(tmp_path):
     assert hits.mean() == pytest.approx(best, abs=1e-5)
 
 
-@pytest.mark.parametrize("network", ["cnn5", "resnet8"])
-def test_freezing_leaves_the_head_alone_to_learn(network):
-    from utils import models
-
-    model = models.build(network)
-    models.freeze_base(model, True)
-    trainable = sum(math.prod(one.shape) for one in model.trainable_variables)
-    head = sum(layer.count_params() for layer in model.layers[-4:] if "dense" in layer.name)
-    assert trainable <= head + 2000 + 7 * 1025
-    assert trainable > 0
-    models.freeze_base(model, False)
-    assert len(model.trainable_variables) > 10
-
-
 def test_averaged_weights_are_what_is_validated_saved_and_tested(tmp_path):
     run = train(tmp_path / "ema", settings(ema_momentum=0.9))
     hits = run.validation.predicted == run.validation.labels
@@ -435,25 +421,17 @@ def test_faces_are_brought_to_a_networks_size_and_channels(channels):
 @pytest.mark.parametrize(
     "change",
     [
-        {"model": "alexnet"},
         {"balance": "oversample"},
-        {"epochs": 0},
         {"epochs": 2.5},
         {"batch_size": 0},
         {"size": 48.5},
-        {"optimizer": "adam"},
-        {"learning_rate": -1},
         {"learning_rate": math.inf},
         {"label_smoothing": 3},
-        {"precision": "float8"},
-        {"seed": -1},
-        {"seed": 2**40},
         {"ema_momentum": 1.0},
         {"test_time_augmentation": 3},
         {"erasing": 1.5},
         {"mixup": math.nan},
         {"mixup": 0.2, "cutmix": 0.5},
-        {"frozen_epochs": 3},
         {"network": [1]},
         {"targets": "votes", "balance": "smote"},
         {"colour": "blue"},
@@ -492,8 +470,9 @@ import os, sys
 from pathlib import Path
 sys.path[:0] = [{tests!r}, {root!r}]
 os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=2"
+os.environ["KERAS_BACKEND"] = {backend!r}
 import test_training
-test_training.runtime.setup(0, backend={backend!r})
+test_training.runtime.setup(0)
 if {backend!r} == "tensorflow":
     import tensorflow
     two = [tensorflow.config.LogicalDeviceConfiguration()] * 2
