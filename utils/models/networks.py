@@ -459,8 +459,6 @@ def _vgg16_base(weights: str | None):
     """Get ``keras.applications.VGG16`` without its head, with the weights asked for."""
     import keras
 
-    if weights not in (None, "imagenet") and not Path(weights).is_file():
-        raise ModelError(f'{weights}: expected "imagenet" or a weights file, and there is none')
     try:
         return keras.applications.VGG16(
             include_top=False, weights=weights, input_shape=(32, 32, 3), name="vgg16_base"
