@@ -113,21 +113,17 @@ def test_a_finished_run_is_returned_as_it_is_and_never_shared(finished):
     assert before == {file: file.stat().st_mtime_ns for file in finished.folder.iterdir()}
 
 
+RESNET = {"stem": 4, "filters": (4, 8), "blocks": (1, 1), "dropout": 0.5}
+MIXING = {"mixup": 0.2, "erasing": 0.5, "brightness": 0.2, "contrast": 0.2, "ema_momentum": 0.9}
+FROZEN = {"frozen_epochs": 2, "epochs": 4, "optimizer": "sgd", "learning_rate": 0.01}
+HALF = {"model": "resnet8", "network": RESNET, "size": 24, "precision": "mixed_bfloat16"}
+
+
 @pytest.mark.parametrize(
-    "plan",
-    [
-        {"mixup": 0.2, "erasing": 0.5, "brightness": 0.2, "contrast": 0.2, "ema_momentum": 0.9},
-        {"frozen_epochs": 2, "epochs": 4, "optimizer": "sgd", "learning_rate": 0.01},
-        {
-            "model": "resnet8",
-            "network": {"stem": 4, "filters": (4, 8), "blocks": (1, 1), "dropout": 0.5},
-            "size": 24,
-            "precision": "mixed_bfloat16",
-        },
-    ],
-    ids=["mixing-and-ema", "frozen", "bfloat16"],
+    ("plan", "stopped_after"),
+    [(MIXING, 1), (FROZEN, 1), (FROZEN, 2), (HALF, 2)],
+    ids=["mixing and EMA", "within the frozen phase", "behind it", "bfloat16"],
 )
-@pytest.mark.parametrize("stopped_after", [1, 2])
 def test_a_stopped_run_comes_to_the_same_numbers(tmp_path, plan, stopped_after):
     """Order, augmentation, dropout, schedule, averages and optimizer go on."""
     plan = settings(**plan)
