@@ -14,7 +14,6 @@ from __future__ import annotations
 import dataclasses
 import multiprocessing
 import os
-import re
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -69,8 +68,6 @@ ACCELERATOR = Sizes(faces=65_536)
 
 def record_path(name: str = "", results: Path | None = None) -> Path:
     """Say where a record lies: ``speed.json``, or ``speed-NAME.json`` of another machine."""
-    if name and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9.-]*", name):
-        raise DataError(f"record {name!r}: expected letters, digits, points and hyphens")
     file = f"speed-{name}.json" if name else "speed.json"
     return (results or runtime.RESULTS) / "benchmarks" / file
 

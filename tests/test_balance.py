@@ -101,20 +101,6 @@ def test_the_second_parent_is_among_the_nearest_neighbors_of_the_first():
         assert distance[first, second] <= np.sort(distance[first])[5]  # itself, then five
 
 
-def test_uint8_would_wrap_around_which_is_why_smote_blends_in_float():
-    """imbalanced-learn computes b - a in the type it is given: 0 - 10 is 246 in uint8."""
-    from imblearn.over_sampling import SMOTE
-
-    pixels = np.array([[0], [10], [200], [201], [202], [203], [204], [205]], dtype=np.uint8)
-    labels = np.array([0, 0, 1, 1, 1, 1, 1, 1])
-    naive, _ = SMOTE(k_neighbors=1, random_state=0).fit_resample(pixels, labels)
-    assert naive[len(pixels) :].max() > 10  # outside 0 … 10, without a word
-    dataset = faces(labels, images=pixels.reshape(-1, 1, 1, 1))
-    for seed in range(20):
-        ours = balance.smote(dataset, seed=seed)
-        assert ours.images[ours.real :].max() <= 10
-
-
 def test_the_seed_decides_and_numpys_global_seed_does_not():
     dataset = faces([0] * 5 + [1] * 20)
     np.random.seed(1)

@@ -4,8 +4,6 @@ import re
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from solutions import solved
 
 from tools import notebooks
@@ -27,7 +25,7 @@ COMMITTED = notebooks.paths()
     ],
 )
 def test_spellings_of_one_answer_have_one_fingerprint(one, other):
-    assert exercises.fingerprint(one) == exercises.fingerprint(other)
+    assert exercises.check(one, exercises.fingerprint(other)) == "Right."
 
 
 @pytest.mark.parametrize(
@@ -35,11 +33,6 @@ def test_spellings_of_one_answer_have_one_fingerprint(one, other):
 )
 def test_other_answers_have_another(one, other):
     assert exercises.fingerprint(one) != exercises.fingerprint(other)
-
-
-@given(st.one_of(st.text(), st.integers(), st.floats(allow_nan=False, allow_infinity=False)))
-def test_an_answer_is_right_by_its_own_fingerprint(answer):
-    assert exercises.check(answer, exercises.fingerprint(answer)) == "Right."
 
 
 @pytest.mark.parametrize("answer", [..., None])

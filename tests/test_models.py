@@ -24,7 +24,6 @@ SMALLEST = {
     "cnn5": SMALL,
     "vgg16": {"dense": (8,)},
     "resnet": {"filters": (4, 4, 8, 8), "blocks": (1, 1, 1, 1)},
-    "best": {"filters": (4, 4, 8, 8), "dense": (8,)},
     "resnet8": {"stem": 4, "filters": (4, 8), "blocks": (1, 1)},
     "dlib_face": {"stages": 1},
     "efficientnet_lite": {},
@@ -69,7 +68,6 @@ def test_a_setting_that_a_network_lacks_is_said():
         ("cnn5", 32),
         ("vgg16", 32),
         ("resnet", 16),
-        ("best", 16),
         ("dlib_face", 11),
         ("efficientnet_lite", 32),
         ("mobilenet_face", 32),
@@ -118,13 +116,8 @@ def test_the_networks_are_as_they_are_described():
     # three channels of gray, the rest is the head: 512×512+512 and 512×7+7.
     assert table.loc["vgg16", "parameters"] == 14_714_688 + 6 + 262_656 + 3_591
     assert (table["multiply_adds"] > 20e6).all()
-
-
-def test_our_own_networks_are_as_they_are_described():
-    table = models.networks_table(("best", "resnet8"))
-    assert table["convolutions"].to_dict() == {"best": 8, "resnet8": 10}
-    plain = models.build("best", dense=(), convolutions=1)
-    assert models.layers_table(plain)["kind"].tolist().count("Conv2D") == 4
+    # 1.2 million parameters, as its description says.
+    assert models.networks_table(["resnet8"])["parameters"].round(-5).tolist() == [1_200_000]
 
 
 def test_pixels_are_prepared_as_described():
@@ -168,13 +161,7 @@ def stand_in(tmp_path_factory):
     return path, base.get_layer("block4_conv2").get_weights()[0]
 
 
-def test_vgg16_starts_from_a_file_of_weights(stand_in):
-    path, kernel = stand_in
-    network = models.build("vgg16", weights=str(path))
-    np.testing.assert_array_equal(network.get_layer("block4_conv2").get_weights()[0], kernel)
-
-
-def test_vgg16_asks_keras_for_imagenets_weights(stand_in, monkeypatch):
+def test_vgg16_starts_from_a_file_or_asks_keras_for_imagenets_weights(stand_in, monkeypatch):
     """The real loading code, up to the download, which hands out the stand-in."""
     from keras.src.applications import vgg16
 
@@ -186,8 +173,9 @@ def test_vgg16_asks_keras_for_imagenets_weights(stand_in, monkeypatch):
         return str(path)
 
     monkeypatch.setattr(vgg16.file_utils, "get_file", get_file)
-    network = models.build("vgg16", weights="imagenet")
-    np.testing.assert_array_equal(network.get_layer("block4_conv2").get_weights()[0], kernel)
+    for weights in (str(path), "imagenet"):
+        network = models.build("vgg16", weights=weights)
+        np.testing.assert_array_equal(network.get_layer("block4_conv2").get_weights()[0], kernel)
     assert asked[0].startswith("https://storage.googleapis.com/")
     assert "notop" in asked[0]
 
@@ -201,25 +189,28 @@ def test_weights_that_cannot_be_had_are_said(tmp_path, monkeypatch):
     monkeypatch.setattr(vgg16.file_utils, "get_file", no_network)
     with pytest.raises(ModelError, match="ImageNet's weights cannot be loaded: URL fetch failure"):
         models.build("vgg16", weights="imagenet")
-    with pytest.raises(ModelError, match="there is none"):
+    with pytest.raises(ModelError, match=r"vgg\.h5 cannot be loaded: .*path to the weights file"):
         models.build("vgg16", weights=str(tmp_path / "vgg.h5"))
     (tmp_path / "vgg.weights.h5").write_bytes(b"no weights")
     with pytest.raises(ModelError, match="cannot be loaded"):
         models.build("vgg16", weights=str(tmp_path / "vgg.weights.h5"))
 
 
-def test_freezing_spares_the_dense_layers():
-    network = models.build("vgg16", (32, 32, 1), **SMALLEST["vgg16"])
+@pytest.mark.parametrize(
+    ("name", "head"),
+    [
+        ("vgg16", [(512, 8), (8,), (8, 7), (7,)]),
+        ("cnn5", [(8, 16), (16,), (16, 7), (7,)]),
+        ("resnet8", [(8, 7), (7,)]),
+    ],
+)
+def test_freezing_leaves_the_dense_layers_alone_to_learn(name, head):
+    network = models.build(name, (32, 32, 1), **SMALLEST[name])
     everything = len(network.trainable_variables)
     models.freeze_base(network, True)
-    assert [weight.shape for weight in network.trainable_variables] == [
-        (512, 8),
-        (8,),
-        (8, 7),
-        (7,),
-    ]
+    assert [weight.shape for weight in network.trainable_variables] == head
     models.freeze_base(network, False)
-    assert len(network.trainable_variables) == everything == 2 * 13 + 4
+    assert len(network.trainable_variables) == everything > len(head)
 
 
 STEP_AND_SAVE = """
@@ -246,7 +237,7 @@ for name in models.NETWORKS:
     assert np.isfinite(loss), (name, loss)
     moved = sum(not np.array_equal(a, b) for a, b in zip(before, model.get_weights()))
     assert moved >= len(model.trainable_variables) * 0.9, (name, moved)
-    file = models.save(models.Classifier(model), f"{sys.argv[2]}/{name}.keras", dtype="float32")
+    file = models.save(models.Classifier(model), f"{sys.argv[2]}/{name}.keras")
     np.save(f"{sys.argv[2]}/{name}.npy", models.load(file).predict(images))
 print("stepped")
 """
@@ -295,18 +286,6 @@ def test_networks_are_found_by_what_a_person_calls_them(classifier, tmp_path, mo
         models.find(tmp_path / "folder.keras")
 
 
-def test_the_default_network_is_released(root):
-    assert models.DEFAULT in models.released(root / "models")
-
-
-def test_cnn5_has_five_convolutions_each_with_its_companions():
-    layers = [type(layer).__name__ for layer in models.build("cnn5").layers]
-    for kind in ("Conv2D", "MaxPooling2D", "BatchNormalization"):
-        assert layers.count(kind) == 5
-    assert layers.count("Dropout") == 6
-    assert layers.count("Dense") == 2
-
-
 def test_the_layers_table_counts_what_a_pencil_counts():
     table = models.layers_table(models.build("cnn5", (32, 32, 1), **SMALL))
     # 3×3 kernels on 1, 4, 4, 8, 8 channels, at sides of 32, 16, 8, 4, 2.
@@ -340,21 +319,18 @@ def test_probabilities_come_out_for_any_pixels(shape, classes):
 
 
 def test_half_precision_computes_a_float32_softmax():
-    network = models.build("cnn5", (32, 32, 1), dtype="mixed_bfloat16", **SMALL)
+    network = models.with_dtype(models.build("cnn5", (32, 32, 1), **SMALL), "mixed_bfloat16")
     assert network.output.dtype == "float32"
     assert {str(weight.dtype) for weight in network.weights} <= {"float32", "uint32"}
 
 
-@pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-6), ("float16", 3e-3)])
-def test_a_saved_network_comes_back_whole(classifier, pixels, tmp_path, dtype, tolerance):
-    path = models.save(classifier, tmp_path / "deep" / "net.keras", dtype=dtype)
+def test_a_saved_network_comes_back_whole(classifier, pixels, tmp_path):
+    path = models.save(classifier, tmp_path / "deep" / "net.keras")
     again = models.load(path)
     assert again.expressions == EXPRESSIONS
     assert again.input_shape == (32, 32, 1)
     assert {str(weight.dtype) for weight in again.model.weights} <= {"float32", "uint32"}
-    np.testing.assert_allclose(
-        again.predict(pixels), classifier.predict(pixels), atol=tolerance, rtol=0
-    )
+    np.testing.assert_allclose(again.predict(pixels), classifier.predict(pixels), atol=3e-3)
     assert [file.name for file in path.parent.iterdir()] == ["net.keras"]
 
 
@@ -369,8 +345,8 @@ def test_a_sequential_network_is_saved_and_loaded(pixels, tmp_path):
         ]
     )
     own = models.Classifier(written)
-    again = models.load(models.save(own, tmp_path / "own.keras", dtype="float32"))
-    np.testing.assert_allclose(again.predict(pixels), own.predict(pixels), atol=1e-6)
+    again = models.load(models.save(own, tmp_path / "own.keras"))
+    np.testing.assert_allclose(again.predict(pixels), own.predict(pixels), atol=3e-3)
 
 
 def test_an_optimizer_is_not_saved(classifier, pixels, tmp_path):

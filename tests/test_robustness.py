@@ -81,7 +81,7 @@ def tiny(tmp_path_factory):
     data = datasets.FaceDataset(images, labels, split, np.arange(42) + 100, "sample")
     network = models.Classifier(models.build("cnn3", (16, 16, 1), filters=(2,) * 3), EXPRESSIONS)
     file = tmp_path_factory.mktemp("network") / "tiny.keras"
-    return data, models.save(network, file, dtype="float32")
+    return data, models.save(network, file)
 
 
 def test_the_command_records_what_the_network_answers(tiny, tmp_path, monkeypatch, capsys):

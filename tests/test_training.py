@@ -113,21 +113,17 @@ def test_a_finished_run_is_returned_as_it_is_and_never_shared(finished):
     assert before == {file: file.stat().st_mtime_ns for file in finished.folder.iterdir()}
 
 
+RESNET = {"stem": 4, "filters": (4, 8), "blocks": (1, 1), "dropout": 0.5}
+MIXING = {"mixup": 0.2, "erasing": 0.5, "brightness": 0.2, "contrast": 0.2, "ema_momentum": 0.9}
+FROZEN = {"frozen_epochs": 2, "epochs": 4, "optimizer": "sgd", "learning_rate": 0.01}
+HALF = {"model": "resnet8", "network": RESNET, "size": 24, "precision": "mixed_bfloat16"}
+
+
 @pytest.mark.parametrize(
-    "plan",
-    [
-        {"mixup": 0.2, "erasing": 0.5, "brightness": 0.2, "contrast": 0.2, "ema_momentum": 0.9},
-        {"frozen_epochs": 2, "epochs": 4, "optimizer": "sgd", "learning_rate": 0.01},
-        {
-            "model": "resnet8",
-            "network": {"stem": 4, "filters": (4, 8), "blocks": (1, 1), "dropout": 0.5},
-            "size": 24,
-            "precision": "mixed_bfloat16",
-        },
-    ],
-    ids=["mixing-and-ema", "frozen", "bfloat16"],
+    ("plan", "stopped_after"),
+    [(MIXING, 1), (FROZEN, 1), (FROZEN, 2), (HALF, 2)],
+    ids=["mixing and EMA", "within the frozen phase", "behind it", "bfloat16"],
 )
-@pytest.mark.parametrize("stopped_after", [1, 2])
 def test_a_stopped_run_comes_to_the_same_numbers(tmp_path, plan, stopped_after):
     """Order, augmentation, dropout, schedule, averages and optimizer go on."""
     plan = settings(**plan)
@@ -216,20 +212,6 @@ def test_the_best_epoch_of_a_frozen_phase_keeps_its_weights(tmp_path):
     hits = run.validation.predicted == run.validation.labels
     best = run.history.set_index("epoch").loc[run.best_epoch, "val_accuracy"]
     assert hits.mean() == pytest.approx(best, abs=1e-5)
-
-
-@pytest.mark.parametrize("network", ["cnn5", "resnet8"])
-def test_freezing_leaves_the_head_alone_to_learn(network):
-    from utils import models
-
-    model = models.build(network)
-    models.freeze_base(model, True)
-    trainable = sum(math.prod(one.shape) for one in model.trainable_variables)
-    head = sum(layer.count_params() for layer in model.layers[-4:] if "dense" in layer.name)
-    assert trainable <= head + 2000 + 7 * 1025
-    assert trainable > 0
-    models.freeze_base(model, False)
-    assert len(model.trainable_variables) > 10
 
 
 def test_averaged_weights_are_what_is_validated_saved_and_tested(tmp_path):
@@ -435,25 +417,17 @@ def test_faces_are_brought_to_a_networks_size_and_channels(channels):
 @pytest.mark.parametrize(
     "change",
     [
-        {"model": "alexnet"},
         {"balance": "oversample"},
-        {"epochs": 0},
         {"epochs": 2.5},
         {"batch_size": 0},
         {"size": 48.5},
-        {"optimizer": "adam"},
-        {"learning_rate": -1},
         {"learning_rate": math.inf},
         {"label_smoothing": 3},
-        {"precision": "float8"},
-        {"seed": -1},
-        {"seed": 2**40},
         {"ema_momentum": 1.0},
         {"test_time_augmentation": 3},
         {"erasing": 1.5},
         {"mixup": math.nan},
         {"mixup": 0.2, "cutmix": 0.5},
-        {"frozen_epochs": 3},
         {"network": [1]},
         {"targets": "votes", "balance": "smote"},
         {"colour": "blue"},
@@ -492,8 +466,9 @@ import os, sys
 from pathlib import Path
 sys.path[:0] = [{tests!r}, {root!r}]
 os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=2"
+os.environ["KERAS_BACKEND"] = {backend!r}
 import test_training
-test_training.runtime.setup(0, backend={backend!r})
+test_training.runtime.setup(0)
 if {backend!r} == "tensorflow":
     import tensorflow
     two = [tensorflow.config.LogicalDeviceConfiguration()] * 2

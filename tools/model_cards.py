@@ -163,7 +163,7 @@ def _seeds(run: records.Run) -> str:
     """Say what the same training came to from other seeds, or that there is one."""
     shares = [
         f"{evaluation.summary(one.test).accuracy:.1%} (seed {one.info['seed']})"
-        for one in readme.seeds_of(run, run.folder.parent)
+        for one in readme.seeds_of(run)
         if one.name != run.name
     ]
     if not shares:

@@ -44,7 +44,7 @@ FEWEST_EXERCISES = 3
 #: Notebooks in which each numbered section asks a question.
 CORE = tuple(f"{number:02d}" for number in range(1, 8))
 
-IGNORE, SKIP = "# NBVAL_IGNORE_OUTPUT", "# NBVAL_SKIP"
+IGNORE = "# NBVAL_IGNORE_OUTPUT"
 #: The metadata of each notebook: nothing that differs from machine to machine.
 METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
@@ -75,13 +75,11 @@ CELL_ID = re.compile(r"[a-z0-9][a-z0-9-]{2,39}")
 RANDOM_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f-]{27})?")
 
 
-def repository(pyproject: Path = runtime.ROOT / "pyproject.toml") -> str:
-    """Return the repository's address, as ``pyproject.toml`` has it; a DataError without one."""
+def repository() -> str:
+    """Return the repository's address, as ``pyproject.toml`` has it."""
+    text = (runtime.ROOT / "pyproject.toml").read_text("utf-8")
     # One line of TOML; the standard library reads TOML only from Python 3.11 on.
-    found = re.search(r'^Repository = "([^"]+)"$', pyproject.read_text("utf-8"), re.MULTILINE)
-    if found is None:
-        raise DataError(f'{pyproject.name}: no line `Repository = "…"` in [project.urls]')
-    return found[1]
+    return re.search(r'^Repository = "([^"]+)"$', text, re.MULTILINE)[1]
 
 
 def badge(name: str) -> str:
@@ -93,14 +91,14 @@ def badge(name: str) -> str:
     )
 
 
-def setup_cell(template: Path = TEMPLATE) -> str:
+def setup_cell() -> str:
     """Return the setup cell that all notebooks share: the template's first code cell."""
-    return _source(next(cell for cell in read(template)["cells"] if cell["cell_type"] == "code"))
+    return _source(next(cell for cell in read(TEMPLATE)["cells"] if cell["cell_type"] == "code"))
 
 
-def paths(folder: Path = NOTEBOOKS) -> list[Path]:
-    """List the notebooks of a folder in their order."""
-    return sorted(folder.glob("*.ipynb"))
+def paths() -> list[Path]:
+    """List the notebooks of the course in their order."""
+    return sorted(NOTEBOOKS.glob("*.ipynb"))
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -212,16 +210,15 @@ def _marker_problems(code: Sequence[dict]) -> Iterator[str]:
         marked = [line for line in lines if "NBVAL" in line.upper()]
         if not marked:
             continue
-        if len(marked) > 1 or marked[0] not in (IGNORE, SKIP) or lines[0] != marked[0]:
+        if marked != [IGNORE] or lines[0] != IGNORE:
             yield (
-                f"{identity}: a marker is `{IGNORE}` or `{SKIP}`, alone on the cell's first line: "
-                "nbval passes over any other"
+                f"{identity}: a marker is `{IGNORE}`, alone on the cell's first line: nbval passes "
+                "over any other, and no other is used here"
             )
-        elif marked[0] == IGNORE:
-            if following is None or not _asserts(_source(following)):
-                yield f"{identity}: its output is not compared, and no cell that asserts follows it"
-            elif "NBVAL" in _source(following):
-                yield f"{identity}: the cell that should check it is marked itself"
+        elif following is None or not _asserts(_source(following)):
+            yield f"{identity}: its output is not compared, and no cell that asserts follows it"
+        elif "NBVAL" in _source(following):
+            yield f"{identity}: the cell that should check it is marked itself"
 
 
 def _cell_problems(cell: dict) -> Iterator[str]:

@@ -62,9 +62,9 @@ def groups(runs: Sequence[records.Run]) -> list[list[records.Run]]:
     return [sorted(group, key=lambda run: run.info["seed"]) for group in found.values()]
 
 
-def seeds_of(run: records.Run, results: Path = runtime.RESULTS) -> list[records.Run]:
-    """Load the runs that differ from one in nothing but their seed, by seed, it included."""
-    others = [one for one in recorded(results) if one.name != run.name]
+def seeds_of(run: records.Run) -> list[records.Run]:
+    """Load the runs beside one that differ in nothing but their seed, by seed, it included."""
+    others = [one for one in recorded(run.folder.parent) if one.name != run.name]
     return next(group for group in groups([run, *others]) if any(one is run for one in group))
 
 
@@ -178,16 +178,16 @@ def best(results: Path = runtime.RESULTS) -> str:
     return _markdown(rows)
 
 
-def together(runs: Sequence[records.Run], most: int = 4) -> list[records.Run]:
+def together(runs: Sequence[records.Run]) -> list[records.Run]:
     """Choose the runs whose mean probabilities name the most validation faces rightly.
 
-    Every set of at most ``most`` runs on the same faces is tried; of equals the one that
+    Every set of at most four runs on the same faces is tried; of equals the one that
     gives the true labels the higher likelihood is taken.
     """
     faces = in_one_order([run.validation for run in runs])
     probabilities, labels = np.stack([one.probabilities for one in faces]), faces[0].labels
     scores = {}
-    for count in range(1, most + 1):
+    for count in range(1, 5):
         for some in itertools.combinations(range(len(runs)), count):
             mean = probabilities[list(some)].mean(axis=0)
             right = (mean.argmax(axis=1) == labels).sum()
@@ -309,10 +309,10 @@ def _from_scratch(results: Path) -> dict[str, records.Run]:
     return {name: run for name, run in runs.items() if alone(name) and not _outside(run, runs)}
 
 
-def findings(results: Path = runtime.RESULTS) -> str:
+def findings() -> str:
     """Say what the recorded runs come to."""
     plain, smote, used, itself, taught, ferplus = (
-        records.load(name, results)
+        records.load(name)
         for name in (
             "cnn5-fer2013-none",
             "cnn5-fer2013-smote",
@@ -327,11 +327,11 @@ def findings(results: Path = runtime.RESULTS) -> str:
     points = 100 * (both.accuracy_without_copies - alone.accuracy_without_copies)
     recall = [evaluation.report(run.test)["recall"]["disgust"] for run in (plain, smote)]
     shares, again, default = (
-        [f"{evaluation.summary(one.test).accuracy:.1%}" for one in seeds_of(run, results)]
+        [f"{evaluation.summary(one.test).accuracy:.1%}" for one in seeds_of(run)]
         for run in (plain, taught, used)
     )
     student, votes = (evaluation.summary(run.test) for run in (itself, ferplus))
-    members = together([*_on_fer2013(results).values()])
+    members = together([*_on_fer2013(runtime.RESULTS).values()])
     found = evaluation.summary(evaluation.ensemble({one.name: one.test for one in members}))
     named = [f"`{one.name}`" for one in members]
     return textwrap.fill(
@@ -347,7 +347,7 @@ def findings(results: Path = runtime.RESULTS) -> str:
         f"outside data, the networks that are best together on the validation split "
         f"({', '.join(named[:-1])} and {named[-1]}) are right on {found.accuracy:.1%}. "
         f"With FER+'s labels (eight classes, ten people's votes as targets) `{ferplus.name}` is "
-        f"right on {votes.accuracy:.1%} of {votes.n:,} test faces. {elsewhere(results)}",
+        f"right on {votes.accuracy:.1%} of {votes.n:,} test faces. {elsewhere()}",
         100,
         break_on_hyphens=False,
     )
@@ -358,16 +358,16 @@ def _again(shares: Sequence[str]) -> str:
     return f"other seeds {', '.join(shares[1:])}" if shares[1:] else "one seed"
 
 
-def elsewhere(results: Path = runtime.RESULTS) -> str:
+def elsewhere() -> str:
     """Say what FER+'s labels are worth on other photos: all faces of ExpW that the course has."""
     voted, used = (
-        records.load_evaluation(results / name).predictions
+        records.load_evaluation(runtime.RESULTS / name).predictions
         for name in (
             "resnet8-ferplus-20-epochs/on-expw-all-without-contempt.json",
             f"{models.DEFAULT}/on-expw-all.json",
         )
     )
-    with np.load(results / "peers" / "expw.npz", allow_pickle=False) as said:
+    with np.load(runtime.RESULTS / "peers" / "expw.npz", allow_pickle=False) as said:
         fer = dataclasses.replace(used, probabilities=said["fer"].astype(np.float32))
     shares = [f"{evaluation.summary(one).accuracy:.1%}" for one in (voted, used, fer)]
     gains = [f"{evaluation.difference(voted, one).p:.3f}" for one in (used, fer)]
@@ -389,9 +389,9 @@ def reported() -> str:
     return _markdown([("", "accuracy %", "", "note"), *rows])
 
 
-def speed_table(results: Path = runtime.RESULTS) -> str:
+def speed_table() -> str:
     """List how many times as fast this project's ways are, from the speed record."""
-    record = speed.read(speed.record_path(results=results))
+    record = speed.read(speed.record_path())
     ratios = speed.ratios_table(record)
     rows = [
         (one.case, one.comparison, f"**{one.median:.1f}** ({one.low:.1f}–{one.high:.1f})")
@@ -400,9 +400,9 @@ def speed_table(results: Path = runtime.RESULTS) -> str:
     return _markdown([("", "", f"times as fast on {record['hardware']}"), *rows])
 
 
-def mistakes_paragraph(results: Path = runtime.RESULTS) -> str:
+def mistakes_paragraph() -> str:
     """Write the figure of FER2013's mistakes and what is to be read off it, from the record."""
-    table = mistakes.table(mistakes.load("fer2013", results))
+    table = mistakes.table(mistakes.load("fer2013"))
     points, figure = table["points"], table["figure"]
     smote, training_last = f"{points['smote_first']:.0f}", points["training_accuracy_last"]
     alternative = (
@@ -487,18 +487,18 @@ def draw(run: records.Run, folder: Path = runtime.FIGURES) -> list[Path]:
     ]
 
 
-def draw_mistakes(results: Path = runtime.RESULTS, folder: Path = runtime.FIGURES) -> list[Path]:
+def draw_mistakes() -> list[Path]:
     """Draw what each mistake is worth, ``mistakes-DATA.png``, wherever that is recorded."""
     from utils import figures
 
     claimed = {name: float(figure) for name, figure, *_ in claims.ANCESTORS if figure}
     written = []
-    for name in mistakes.recorded(results):
-        table = mistakes.table(mistakes.load(name, results))
+    for name in mistakes.recorded():
+        table = mistakes.table(mistakes.load(name))
         if len(table) > 2:  # the honest figure, and more than one mistake
             title = f"What each mistake adds on {_title(name)} (a small network)"
             figure = figures.mistakes_waterfall(table, claims=claimed, title=title)
-            written.append(figures.save(figure, f"mistakes-{name}", folder))
+            written.append(figures.save(figure, f"mistakes-{name}", runtime.FIGURES))
     return written
 
 

@@ -49,15 +49,13 @@ class ModelError(ValueError):
     """A model file or record that is none of ours, or does not fit what is asked of it."""
 
 
-def setup(seed: int = 0, *, backend: str | None = None) -> None:
-    """Start a session: quiet logs, one backend, one seed.
+def setup(seed: int = 0) -> None:
+    """Start a session: quiet logs, one seed, and the backend of ``KERAS_BACKEND``, or TensorFlow.
 
     Parameters
     ----------
     seed : int
         Seeds Python's, NumPy's and Keras's random numbers (0 … 2³²-1).
-    backend : {"tensorflow", "jax", "torch"}, optional
-        The Keras backend; by default what ``KERAS_BACKEND`` says, else TensorFlow.
 
     Raises
     ------
@@ -68,7 +66,7 @@ def setup(seed: int = 0, *, backend: str | None = None) -> None:
     """
     if not 0 <= seed < 2**32:
         raise ValueError(f"seed: expected a whole number of 0 … 2³²-1, not {seed}")
-    backend = backend or os.environ.get("KERAS_BACKEND") or "tensorflow"
+    backend = os.environ.get("KERAS_BACKEND") or "tensorflow"
     if backend not in BACKENDS:
         raise ValueError(
             f"unknown Keras backend {backend!r}: expected one of {', '.join(BACKENDS)}"

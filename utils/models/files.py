@@ -159,8 +159,11 @@ def averaged(classifier: Classifier, views: int) -> Classifier:
     return Classifier(keras.Model(faces, mean, name=classifier.model.name), classifier.expressions)
 
 
-def save(classifier: Classifier, path: Path | str, *, dtype: str = "float16") -> Path:
+def save(classifier: Classifier, path: Path | str) -> Path:
     """Save a network with its class names in one ``.keras`` file.
+
+    Weights are stored as float16, which halves the file and moves a probability by about 0.001 at
+    most; `load` computes in float32 again.
 
     Parameters
     ----------
@@ -168,9 +171,6 @@ def save(classifier: Classifier, path: Path | str, *, dtype: str = "float16") ->
         What to save.
     path : path
         A file name that ends in ``.keras``.
-    dtype : {"float16", "float32"}
-        How the weights are stored. float16 halves the file and moves a probability by about
-        0.001 at most; `load` computes in float32 either way.
 
     Returns
     -------
@@ -181,7 +181,7 @@ def save(classifier: Classifier, path: Path | str, *, dtype: str = "float16") ->
     path.parent.mkdir(parents=True, exist_ok=True)
     # Keras insists on the ending, and a file half written must not bear the name.
     part = path.with_name(f".{path.stem}.part.keras")
-    with_dtype(classifier.model, dtype).save(part)
+    with_dtype(classifier.model, "float16").save(part)
     with zipfile.ZipFile(part, "a") as archive:
         archive.writestr(CARD, json.dumps({"expressions": list(classifier.expressions)}))
     runtime.move_into_place(part, path)
@@ -223,7 +223,7 @@ def find(name: Path | str, results: Path | None = None) -> Path:
     ):
         if file.is_file():
             return file
-    there = ", ".join(released()) or "none"
+    there = ", ".join(sorted(file.stem for file in runtime.MODELS.glob("*.keras"))) or "none"
     kept = ", ".join(
         file.parent.name for place in places for file in sorted(place.glob("*/model.keras"))
     )
@@ -236,11 +236,6 @@ def find(name: Path | str, results: Path | None = None) -> Path:
         f"no network is called {text!r}; released: {there}; runs with their network here: "
         f"{kept or 'none'}; or name a .keras file"
     )
-
-
-def released(folder: Path | None = None) -> list[str]:
-    """List the released networks in a folder, by default ``models/``, by name."""
-    return sorted(file.stem for file in (folder or runtime.MODELS).glob("*.keras"))
 
 
 def load(path: Path | str) -> Classifier:
@@ -380,6 +375,4 @@ def with_dtype(model, dtype: str, *, fused: bool = False):
     copy = keras.models.clone_model(model, clone_function=same_layer)
     copy.set_weights(model.get_weights())
     # Keras compiles the copy of a compiled model, and would save its optimizer: thrice the size.
-    one = len(copy.inputs) == len(copy.outputs) == 1
-    ends = (copy.inputs[0], copy.outputs[0]) if one else (copy.inputs, copy.outputs)
-    return keras.Model(*ends, name=model.name)
+    return keras.Model(copy.inputs[0], copy.outputs[0], name=model.name)

@@ -62,8 +62,6 @@ def build(
     name: str,
     input_shape: tuple[int, int, int] | None = None,
     classes: int = 7,
-    *,
-    dtype: str | None = None,
     **settings: Any,
 ):
     """Build a network by its name.
@@ -76,8 +74,6 @@ def build(
         Height, width, channels; by default gray faces of the network's own size.
     classes : int
         How many expressions.
-    dtype : str, optional
-        Keras dtype policy, as "mixed_bfloat16"; the softmax stays in float32.
     **settings
         The network's own settings, as its function names them.
 
@@ -92,17 +88,14 @@ def build(
     ModelError
         When there is no network of that name, it has no such setting, or cannot be built so.
     """
-    from utils.models.files import with_dtype
-
     found = find_network(name)
     shape = input_shape or (found.size, found.size, 1)
     try:
-        model = found.build(shape, classes, **settings)
+        return found.build(shape, classes, **settings)
     except ModelError:
         raise
     except (TypeError, ValueError, ArithmeticError, LookupError) as error:
         raise ModelError(f"{name} cannot be built so: {error}") from error
-    return model if dtype in (None, "float32") else with_dtype(model, dtype)
 
 
 def layers_table(model) -> pd.DataFrame:
@@ -133,7 +126,7 @@ def layers_table(model) -> pd.DataFrame:
     return pd.DataFrame(rows).set_index("layer")
 
 
-def networks_table(names: Sequence[str] = ANCESTORS, classes: int = 7) -> pd.DataFrame:
+def networks_table(names: Sequence[str] = ANCESTORS) -> pd.DataFrame:
     """Compare networks, each built at its own size.
 
     Returns
@@ -144,7 +137,7 @@ def networks_table(names: Sequence[str] = ANCESTORS, classes: int = 7) -> pd.Dat
     """
     rows = []
     for name in names:
-        model = build(name, classes=classes)
+        model = build(name)
         layers = layers_table(model)
         rows.append(
             {

@@ -49,8 +49,6 @@ def write(folder: str | Path, *, rows: int = ROWS, photos: int = PHOTOS, seed: i
         rendered.
     """
     folder = Path(folder)
-    if folder.exists() and not folder.is_dir():
-        raise DataError(f"{folder} is a file: expected a folder to write the sample faces to")
     if folder.is_dir() and any(folder.iterdir()) and not (folder / MARKER).is_file():
         raise DataError(
             f"{folder} holds other files: expected an empty folder, or one with {MARKER}"

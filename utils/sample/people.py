@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,12 +9,12 @@ import numpy as np
 from utils.expressions import EXPRESSIONS
 from utils.sample.draws import Draws
 
-_NAMED = """1 inner brow raiser, 2 outer brow raiser, 4 brow lowerer, 5 upper lid raiser,
-6 cheek raiser, 7 lid tightener, 9 nose wrinkler, 10 upper lip raiser, 12 lip corner puller,
-15 lip corner depressor, 16 lower lip depressor, 17 chin raiser, 20 lip stretcher,
-23 lip tightener, 24 lip pressor, 25 lips part, 26 jaw drop, 27 mouth stretch"""
-#: The action units that the renderer knows, with their names in FACS.
-NAMES: dict[int, str] = {int(n): name for n, name in re.findall(r"(\d+) ([a-z ]+)", _NAMED)}
+#: The action units that the renderer knows. In FACS they are 1 inner brow raiser, 2 outer brow
+#: raiser, 4 brow lowerer, 5 upper lid raiser, 6 cheek raiser, 7 lid tightener, 9 nose wrinkler,
+#: 10 upper lip raiser, 12 lip corner puller, 15 lip corner depressor, 16 lower lip depressor,
+#: 17 chin raiser, 20 lip stretcher, 23 lip tightener, 24 lip pressor, 25 lips part, 26 jaw drop,
+#: 27 mouth stretch.
+KNOWN = (1, 2, 4, 5, 6, 7, 9, 10, 12, 15, 16, 17, 20, 23, 24, 25, 26, 27)
 #: Each expression's action units at full strength (0 … 1), after EMFACS.
 ACTION_UNITS: dict[str, dict[int, float]] = {
     "angry": {4: 1.0, 5: 0.5, 7: 0.8, 23: 0.8, 24: 0.5},
@@ -94,7 +93,7 @@ def activations(labels: np.ndarray, draws: Draws) -> tuple[np.ndarray, np.ndarra
     jitter = 1 + draws.bell(0.3, count, UNITS)
     units = ((1 - mixed) * table * strength[:, None] + mixed * blend) * jitter
     trace = draws.uniform(0.0, 0.3, count, UNITS) * draws.chance(0.06, count, UNITS)
-    known = np.isin(np.arange(UNITS), list(NAMES))
+    known = np.isin(np.arange(UNITS), KNOWN)
     units = np.maximum(units, trace.astype(np.float32)) * known
     return np.minimum(units, np.float32(1.1)).astype(np.float32), strength
 

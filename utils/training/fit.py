@@ -253,18 +253,17 @@ def _fit(
     """Train from the last finished epoch to the last, and save the best epoch's network."""
     import keras
 
-    from utils.training.model import Batches, TrainingModel, held_out
+    from utils.training.model import Batches, HeldOut, TrainingModel
 
     images, labels, weights = training_faces(dataset, settings)
     targets = training_targets(dataset, labels, settings)
     validation = dataset.part("validation")
     part = (devices.process, devices.processes)
-    held_out_batch = VALIDATION_BATCH * devices.count // devices.processes
-    validation_data = held_out(
+    held_out = HeldOut(
         of_size(validation.images, settings.size),
         np.eye(len(dataset.expressions), dtype=np.float32)[validation.labels],
         devices=devices.count,
-        batch_size=held_out_batch,
+        batch_size=VALIDATION_BATCH * devices.count // devices.processes,
         part=part,
     )
     info["rows"]["training_balanced"] = len(labels)
@@ -302,8 +301,7 @@ def _fit(
             _restore(model, folder)
         model.fit(
             batches,
-            validation_data=validation_data,
-            validation_batch_size=held_out_batch,
+            validation_data=held_out,
             initial_epoch=len(history),
             epochs=last,
             callbacks=[

@@ -10,8 +10,6 @@ from collections.abc import Callable, Sequence
 import keras
 import numpy as np
 
-from utils.datasets.ondisk import OnDisk
-
 
 class TrainingModel(keras.Model):
     """Augmentation, mixing and teachers around a network, active in training only.
@@ -159,13 +157,6 @@ class HeldOut(keras.utils.PyDataset):
         targets = self.targets[places]
         inputs = {"faces": self.faces[places], "targets": targets, "counted": counted}
         return inputs, targets, counted * (self.filled / count)
-
-
-def held_out(faces, targets, *, devices: int, batch_size: int, part=(0, 1)) -> tuple | HeldOut:
-    """Make the validation data of `fit`: arrays where the faces are in memory, else batches."""
-    if isinstance(faces, OnDisk):
-        return HeldOut(faces, targets, devices=devices, batch_size=batch_size, part=part)
-    return HeldOut(faces, targets, devices=devices, batch_size=devices * len(targets), part=part)[0]
 
 
 def seed_everything(model: keras.Model, seed: int, epoch: int) -> None:
