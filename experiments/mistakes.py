@@ -247,7 +247,9 @@ def _train(
     learned, asked = places["training"], np.flatnonzero(split != "training")
     keras.utils.set_random_seed(seed)
     shape, network = (plan["size"], plan["size"], images.shape[-1]), plan["network"]
-    model = models.build(plan["model"], shape, len(expressions), dtype=plan["precision"], **network)
+    model = models.build(plan["model"], shape, len(expressions), **network)
+    if plan["precision"] != "float32":
+        model = models.with_dtype(model, plan["precision"])
     steps = plan["steps"] * plan["epochs"]
     warm_up = min(round(plan["warm_up"] * plan["steps"]), steps - 1)
     rate = keras.optimizers.schedules.CosineDecay(

@@ -340,6 +340,7 @@ def test_a_sequential_network_is_saved_and_loaded(pixels, tmp_path):
     written = keras.Sequential(
         [
             keras.Input((32, 32, 1)),
+            keras.layers.Rescaling(1 / 255),
             keras.layers.Flatten(),
             keras.layers.Dense(7, activation="softmax"),
         ]
