@@ -66,8 +66,8 @@ then falling along a cosine; label
 ## What it is for, and what not
 
 For teaching, as a baseline, and where a wrong answer costs nothing. It names what a few labelers
-saw in a face of a web search's pictures, posed and out of context; people agree with those labels
-about two times in three (Goodfellow et al. 2013). It does **not** tell what a person feels, thinks
+saw in a face of a web search's pictures, posed and out of context; {agreement}. \
+It does **not** tell what a person feels, thinks
 or intends, and it must not be used to judge anyone: in hiring, schooling, policing, medicine, or
 anywhere under the European Union's ban on emotion recognition at work and in education (Regulation
 2024/1689, article 5).
@@ -81,6 +81,13 @@ worst.
 Weights under the MIT license of this repository, as far as they are ours to license: the training
 pictures have terms of their own ([data sheet](../data/README.md)).
 """
+
+
+#: How well people agree with a data set's labels.
+AGREEMENT = {
+    "fer2013": "people agree with those labels\nabout two times in three (Goodfellow et al. 2013)",
+    "ferplus": "of ten people more than half\nchose that expression (Barsoum et al. 2016)",
+}
 
 
 def card(run: records.Run, size: int, shape: tuple[int, int, int]) -> str:
@@ -118,6 +125,7 @@ def card(run: records.Run, size: int, shape: tuple[int, int, int]) -> str:
         "worst": report["f1"].idxmin(),
         "confused": "; ".join(confused),
         "elsewhere": _elsewhere(run),
+        "agreement": AGREEMENT.get(run.info["dataset"], AGREEMENT["fer2013"]),
         "augmentation": _augmentation(settings),
         "hours": run.info["seconds"] / 3600,
     }
@@ -174,6 +182,8 @@ def _seeds(run: records.Run) -> str:
 def _more(settings: training.Settings) -> str:
     """Say what else made the network and its figures another than the usual ones."""
     parts = []
+    if settings.targets == "votes":
+        parts.append("A face's target is the shares of people who voted for each expression.")
     if settings.ema_momentum:
         parts.append(f"The weights are an exponential moving average ({settings.ema_momentum:g}).")
     if settings.teachers:
