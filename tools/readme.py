@@ -375,7 +375,9 @@ def elsewhere(name: str) -> str:
     return (
         f"It is better on other photos too: of all {len(used):,} ExpW faces here it names "
         f"{shares[0]} as labeled, the network of `predict.py`, from which it started, {shares[1]} "
-        f"({gains[0]}), and the package `fer` {shares[2]} ({gains[1]})."
+        f"({gains[0]}), and the package `fer` {shares[2]} ({gains[1]}). None was trained on these "
+        "faces, but several of our networks were asked about them before this one was released: "
+        "expect a little less on others."
     )
 
 
