@@ -88,6 +88,11 @@ AGREEMENT = {
     "fer2013": "people agree with those labels\nabout two times in three (Goodfellow et al. 2013)",
     "ferplus": "of ten people more than half\nchose that expression (Barsoum et al. 2016)",
 }
+#: What a face's target is, where it is not the label alone.
+TARGETS = {
+    "votes": "A face's target is the shares of people who voted for each expression (FER+).",
+    "both": "A face's target is the mean of its label and the shares of FER+'s votes.",
+}
 
 
 def card(run: records.Run, size: int, shape: tuple[int, int, int]) -> str:
@@ -111,6 +116,7 @@ def card(run: records.Run, size: int, shape: tuple[int, int, int]) -> str:
     told |= dict(zip(("height", "width", "channels"), shape, strict=True))
     told |= {
         "name": run.name,
+        "dataset": readme.dataset_title(run.info["dataset"]),
         "optimizer": {"adamw": "AdamW", "sgd": "SGD with Nesterov momentum"}[settings.optimizer],
         "averaged": _averaged(run),
         "predicted": f"probabilities = classifier.predict(faces)  # {sides}, pixels of 0 … 255",
@@ -182,8 +188,8 @@ def _seeds(run: records.Run) -> str:
 def _more(settings: training.Settings) -> str:
     """Say what else made the network and its figures another than the usual ones."""
     parts = []
-    if settings.targets == "votes":
-        parts.append("A face's target is the shares of people who voted for each expression.")
+    if settings.targets != "labels":
+        parts.append(TARGETS[settings.targets])
     if settings.ema_momentum:
         parts.append(f"The weights are an exponential moving average ({settings.ema_momentum:g}).")
     if settings.teachers:

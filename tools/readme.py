@@ -96,7 +96,7 @@ def row(group: Sequence[records.Run], runs: Mapping[str, records.Run]) -> list[s
     chosen = ", ".join(map(str, sorted({run.best_epoch for run in group})))
     return [
         network,
-        _title(info["dataset"]) + classes,
+        dataset_title(info["dataset"]) + classes,
         BALANCES[settings.balance],
         f"{len(group[0].history)} (no. {chosen} chosen)",
         f"{len(group)} ({', '.join(str(run.info['seed']) for run in group)})",
@@ -128,7 +128,7 @@ def _share(values: Sequence[float], interval: tuple[float, float]) -> str:
     return f"**{100 * np.mean(values):.1f}** ({mean}{100 * low:.1f}–{100 * high:.1f})"
 
 
-def _title(dataset: str) -> str:
+def dataset_title(dataset: str) -> str:
     """Name a data set as people do."""
     return datasets.LOADERS[dataset].title if dataset in datasets.LOADERS else dataset
 
@@ -498,7 +498,7 @@ def draw_mistakes() -> list[Path]:
     for name in mistakes.recorded():
         table = mistakes.table(mistakes.load(name))
         if len(table) > 2:  # the honest figure, and more than one mistake
-            title = f"What each mistake adds on {_title(name)} (a small network)"
+            title = f"What each mistake adds on {dataset_title(name)} (a small network)"
             figure = figures.mistakes_waterfall(table, claims=claimed, title=title)
             written.append(figures.save(figure, f"mistakes-{name}", runtime.FIGURES))
     return written
