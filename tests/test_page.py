@@ -224,7 +224,7 @@ def test_a_portrait_is_answered(visit, address):
     assert "forbidden to infer people’s emotions" in page.inner_text("#notes")
     assert "stay on this machine" in page.inner_text("#privacy")
     page.click("#samples button")
-    assert answered(page).startswith("1 face: happy 8")
+    assert answered(page).startswith("1 face: happy 9")
     assert list(bars(page)) == list(EXPRESSIONS)
     assert page.inner_text("#spoken") == page.inner_text("#summary")
     assert "happy" in page.get_attribute("#picture", "aria-label")
@@ -588,7 +588,7 @@ def test_it_works_where_its_service_worker_cannot_be_installed(visit, built, tmp
     running = serve_folder(folder)
     page = visit(f"http://127.0.0.1:{running.server_port}/course/")
     page.click("#samples button")
-    assert answered(page).startswith("1 face: happy 8")
+    assert answered(page).startswith("1 face: happy 9")
     running.shutdown()
 
 
