@@ -386,9 +386,10 @@ def judges() -> str:
     text = (
         f"Right in percent of {len(home):,} faces of PrivateTest, of the {len(voted):,} of them "
         f"that have a majority for one of the seven expressions, and of {len(away):,} faces of "
-        f"ExpW. On these the network of `predict.py` is ahead of the first ({gains[0]}) and of the "
-        f"package `fer` ({gains[1]}). None was trained on them, but what we released was chosen "
-        "with an eye to them: expect a little less on others. With *contempt* as its eighth class "
+        f"ExpW. On these `{models.DEFAULT}`, which `predict.py` uses, is ahead of the first "
+        f"({gains[0]}) and of the package `fer` ({gains[1]}). None was trained on them, but what "
+        "we released was chosen with an eye to them: expect a little less on others. With "
+        "*contempt* as its eighth class "
         f"`resnet8-ferplus-60-epochs` is right on {_right(ferplus)}% of the {len(ferplus):,} faces "
         "of FER+'s test split."
     )
