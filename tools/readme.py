@@ -33,13 +33,13 @@ TIMELESS = ("epochs", "learning_rate", "initial_weights", "mixup", "seed")
 #: What was not timed, and what costs no less: here a run with two teachers in place of one.
 AT_MOST = {"resnet8-fer2013-four-hours-distilled": "resnet8-fer2013-distilled"}
 BALANCES = {"smote": "SMOTE", "weights": "class weights", "none": "as they are"}
-#: The network that is right on most of FER2013's test faces.
-MOST_ACCURATE = "resnet8-fer2013-four-hours"
+#: The single networks that are right most often by FER2013's labels, and by FER+'s majority.
+MOST_ACCURATE, FERPLUS = "resnet8-fer2013-four-hours", "resnet8-ferplus-60-epochs"
 #: One architecture, and whose labels it learned from last.
 LEARNED = {
     MOST_ACCURATE: "FER2013's labels",
     models.DEFAULT: "the mean of both",
-    "resnet8-ferplus-60-epochs": "FER+'s votes",
+    FERPLUS: "FER+'s votes",
 }
 TARGETS = {"votes": ", on votes", "both": ", on labels and votes"}
 COLUMNS = (
@@ -380,7 +380,7 @@ def judges() -> str:
     for name, predictions in judged.items():
         learned = LEARNED.get(name, "FER2013's labels")
         rows.append((f"`{name}`", learned, *map(_right, predictions)))
-    used, ferplus = judged[models.DEFAULT][-1], records.load("resnet8-ferplus-60-epochs").test
+    used, ferplus = judged[models.DEFAULT][-1], records.load(FERPLUS).test
     chances = [evaluation.difference(used, judged[name][-1]).p for name in (MOST_ACCURATE, "fer")]
     gains = ["p < 0.001" if p < 0.001 else f"p = {p:.3f}" for p in chances]
     text = (
@@ -389,8 +389,7 @@ def judges() -> str:
         f"ExpW. On these `{models.DEFAULT}`, which `predict.py` uses, is ahead of the first "
         f"({gains[0]}) and of the package `fer` ({gains[1]}). None was trained on them, but what "
         "we released was chosen with an eye to them: expect a little less on others. With "
-        "*contempt* as its eighth class "
-        f"`resnet8-ferplus-60-epochs` is right on {_right(ferplus)}% of the {len(ferplus):,} faces "
+        f"*contempt* as its eighth class `{FERPLUS}` is right on {_right(ferplus)}% of the {len(ferplus):,} faces "
         "of FER+'s test split."
     )
     return f"{_markdown(rows)}\n\n{textwrap.fill(text, 100, break_on_hyphens=False)}"
