@@ -389,8 +389,8 @@ def judges() -> str:
         f"ExpW. On these `{models.DEFAULT}`, which `predict.py` uses, is ahead of the first "
         f"({gains[0]}) and of the package `fer` ({gains[1]}). None was trained on them, but what "
         "we released was chosen with an eye to them: expect a little less on others. With "
-        f"*contempt* as its eighth class `{FERPLUS}` is right on {_right(ferplus)}% of the {len(ferplus):,} faces "
-        "of FER+'s test split."
+        f"*contempt* as its eighth class `{FERPLUS}` is right on {_right(ferplus)}% of the "
+        f"{len(ferplus):,} faces of FER+'s test split."
     )
     return f"{_markdown(rows)}\n\n{textwrap.fill(text, 100, break_on_hyphens=False)}"
 
