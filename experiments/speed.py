@@ -495,7 +495,7 @@ def recipes(sizes: Sizes) -> list[dict]:
 def recorded_recipe(name: str, sizes: Sizes) -> dict[str, Any]:
     """Time the training step of a recorded run."""
     runtime.setup()
-    told = dataclasses.replace(settings_of(name), initial_weights="", **sizes.recipe)
+    told = dataclasses.replace(settings_of(name), initial_weights=(), **sizes.recipe)
     count = max(sizes.faces // 2, told.batch_size)
     ways = {name: (count, trainer(told, count))}
     return timed(f"{name}, its recipe", ways, [], sizes.loads, **_about(told))

@@ -247,6 +247,13 @@ def test_a_run_starts_from_another_ones_network(finished, tmp_path):
         for name in ("first", "next")
     ]
     np.testing.assert_allclose(*kernels, atol=1e-3)
+    second = train(tmp_path / "second", settings(epochs=1, seed=1))
+    train(tmp_path / "soup", dataclasses.replace(plan, initial_weights=("first", "second")))
+    first, mean, second = (
+        models.load(models.find(name, tmp_path)).model.get_layer("convolution_3").get_weights()[0]
+        for name in ("first", "soup", second.name)
+    )
+    np.testing.assert_allclose(mean, (first + second) / 2, atol=1e-3)
     other = {"initial_weights": "first", "network": {**TINY, "filters": [4, 4, 8, 8, 9]}}
     for change, message in (
         (other, r"convolution_5.*\(3, 3, 8, 9\)"),

@@ -196,7 +196,9 @@ def _more(settings: training.Settings) -> str:
         share = f"{settings.distillation_weight:.0%} of each target is what"
         parts.append(f"{share} {', '.join(f'`{name}`' for name in settings.teachers)} answered.")
     if settings.initial_weights:
-        parts.append(f"Started from `{settings.initial_weights}`.")
+        several = "the mean of the weights of " * (len(settings.initial_weights) > 1)
+        starts = ", ".join(f"`{name}`" for name in settings.initial_weights)
+        parts.append(f"Started from {several}{starts}.")
     views = settings.test_time_augmentation
     if views > 1:
         parts.append(f"The figures above average {views} views of each face.")

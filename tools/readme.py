@@ -93,7 +93,7 @@ def row(group: Sequence[records.Run], runs: Mapping[str, records.Run]) -> list[s
     settings = training.settings_from_record(info["settings"])
     network = f"[`{info['model']}`]({group[0].name})"
     if settings.initial_weights:
-        network += f", from `{settings.initial_weights}`"
+        network += f", from {' and '.join(f'`{name}`' for name in settings.initial_weights)}"
     network += ", outside data" * _outside(group[0], runs)
     network += TARGETS.get(settings.targets, "")
     if settings.teachers:
@@ -288,7 +288,7 @@ def _step(run: records.Run) -> str:
 def _before(run: records.Run) -> set[str]:
     """Name the runs that started or taught this one."""
     settings = training.settings_from_record(run.info["settings"])
-    return {*settings.teachers, settings.initial_weights} - {""}
+    return {*settings.teachers, *settings.initial_weights}
 
 
 def _on_fer2013(results: Path) -> dict[str, records.Run]:

@@ -144,7 +144,12 @@ def _begin(
     for split in datasets.SPLITS if test else datasets.SPLITS[:2]:
         if not (dataset.split == split).any():
             raise DataError(f"{dataset.name}: a run needs {split} rows, and there are none")
-    named = {"initial_weights": settings.initial_weights, "teachers": settings.teachers}
+    starts = settings.initial_weights
+    # Of a single start the records of earlier versions have its name alone.
+    named = {
+        "initial_weights": starts[0] if len(starts) == 1 else starts,
+        "teachers": settings.teachers,
+    }
     asked = {
         "model": settings.model,
         "dataset": dataset.name,
@@ -235,8 +240,8 @@ def _network(dataset: datasets.FaceDataset, settings: Settings, results: Path):
     shape = (settings.size, settings.size, dataset.images.shape[-1])
     model = models.build(settings.model, shape, len(dataset.expressions), **settings.network)
     if settings.initial_weights:
-        start = models.load(models.find(settings.initial_weights, results))
-        transfer.take_over(model, start, dataset.expressions)
+        starts = [models.load(models.find(name, results)) for name in settings.initial_weights]
+        transfer.take_over(model, starts, dataset.expressions)
     return model
 
 

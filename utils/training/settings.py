@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 import pydantic
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 from pydantic.dataclasses import dataclass
 
 from utils import models
@@ -80,11 +80,19 @@ class Settings:
     precision: Literal["float32", "mixed_bfloat16"] = _field(
         "float32", "what the network computes in; its weights are float32"
     )
-    initial_weights: str = _field("", "trained network to start from (transfer learning)")
+    initial_weights: tuple[str, ...] = _field(
+        (), "trained network to start from (transfer learning); of several, their mean weights"
+    )
     frozen_epochs: int = _field(0, "epochs at the beginning in which only the head learns", ge=0)
     fine_tuning_factor: float = _field(
         0.1, "factor of the learning rate after the frozen epochs", gt=0
     )
+
+    @field_validator("initial_weights", mode="before")
+    @classmethod
+    def _one_or_several(cls, value: Any) -> Any:
+        """Take a single name, as records of earlier versions have it ("": none)."""
+        return tuple(filter(None, [value])) if isinstance(value, str) else value
 
     @model_validator(mode="after")
     def _fits_together(self) -> Settings:

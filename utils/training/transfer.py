@@ -5,31 +5,39 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import numpy as np
+
 from utils import datasets, models
 from utils.runtime import ModelError
 from utils.training.settings import Settings
 
 
-def take_over(model, start: models.Classifier, expressions: tuple[str, ...]) -> None:
+def take_over(model, starts: Sequence[models.Classifier], expressions: tuple[str, ...]) -> None:
     """Copy a trained network's weights into one of the same form, layer by layer.
 
-    The last layer is left as it is where the two name other expressions.
+    Of several it is the mean: a uniform "model soup" (Wortsman et al. 2022, §2), nearly as good as
+    the mean of their answers where all were once the same network. The last layer is left as it
+    is unless all name the same expressions.
     """
-    there = {layer.name: layer for layer in start.model.layers}
+    one_list = len({tuple(expressions), *(start.expressions for start in starts)}) == 1
     for layer in model.layers:
-        if not layer.count_params():
-            continue
-        if layer is model.layers[-1] and start.expressions != tuple(expressions):
-            continue
-        expected = [tuple(weight.shape) for weight in layer.weights]
-        found = there[layer.name].get_weights() if layer.name in there else []
-        if [weight.shape for weight in found] != expected:
-            raise ModelError(
-                f"a {start.model.name} cannot start this {model.name}: layer {layer.name} takes "
-                f"weights of shapes {expected}, and there are "
-                f"{[weight.shape for weight in found] or 'none'}"
-            )
-        layer.set_weights(found)
+        if layer.count_params() and (one_list or layer is not model.layers[-1]):
+            weights = [_weights_for(layer, start, model.name) for start in starts]
+            layer.set_weights([np.mean(same, axis=0) for same in zip(*weights, strict=True)])
+
+
+def _weights_for(layer, start: models.Classifier, network: str) -> list[np.ndarray]:
+    """Read what a layer's namesake in a trained network has learned."""
+    there = {one.name: one for one in start.model.layers}
+    expected = [tuple(weight.shape) for weight in layer.weights]
+    found = there[layer.name].get_weights() if layer.name in there else []
+    if [weight.shape for weight in found] != expected:
+        raise ModelError(
+            f"a {start.model.name} cannot start this {network}: layer {layer.name} takes "
+            f"weights of shapes {expected}, and there are "
+            f"{[weight.shape for weight in found] or 'none'}"
+        )
+    return found
 
 
 def teachers(
