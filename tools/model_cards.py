@@ -56,11 +56,10 @@ Most often confused: {confused}.{elsewhere}
 - Balancing: {balance}; {rows[training_balanced]:,} faces an epoch from {rows[training]:,} \
 real ones. Augmentation:
   {augmentation}.
-- {epochs} epochs of batches of {batch_size}, {optimizer} with weight decay {weight_decay:g},
-  learning rate {learning_rate:g}, reached after {warmup_epochs:g} of them, \
-then falling along a cosine; label
+- {epochs} epoch{plural} of batches of {batch_size}, {optimizer} with weight decay {weight_decay:g},
+  learning rate {learning_rate:g}, {warmup}falling along a cosine; label
   smoothing {label_smoothing:g}; computed in {precision}.{more}
-- On {hardware}, {backend}, {hours:.1f} hours, {images_per_second:.0f} faces a second.{note}
+- On {hardware}, {backend}, {spent}, {images_per_second:.0f} faces a second.{note}
 - Record: [`results/{name}`](../results/{name}). Command: `{command}`.
 
 ## What it is for, and what not
@@ -112,6 +111,7 @@ def card(run: records.Run, size: int, shape: tuple[int, int, int]) -> str:
         for _, row in evaluation.most_confused(run.test, 3).iterrows()
     ]
     sides = f"(n, {', '.join(map(str, shape))})"
+    warmup, minutes = settings.warmup_epochs, run.info["seconds"] / 60
     told = {**run.info, **vars(settings), **vars(found)}
     told |= dict(zip(("height", "width", "channels"), shape, strict=True))
     told |= {
@@ -133,7 +133,9 @@ def card(run: records.Run, size: int, shape: tuple[int, int, int]) -> str:
         "elsewhere": _elsewhere(run),
         "agreement": AGREEMENT.get(run.info["dataset"], AGREEMENT["fer2013"]),
         "augmentation": _augmentation(settings),
-        "hours": run.info["seconds"] / 3600,
+        "plural": "s" * (len(run.history) > 1),
+        "warmup": f"reached after {warmup:g} of them, then " if warmup else "",
+        "spent": f"{minutes / 60:.1f} hours" if minutes >= 60 else f"{max(minutes, 1):.0f} min",
     }
     return CARD.format(**told)
 

@@ -19,7 +19,7 @@ from utils import runtime
 from utils.runtime import ModelError
 
 #: The released network that is used where none is named.
-DEFAULT = "resnet8-fer2013-both-60-epochs"
+DEFAULT = "resnet8-fer2013-soup"
 #: A released network is a few megabytes; a larger file is not opened.
 LARGEST_MODEL = 2**30
 #: Faces at a time: bounds memory, and more are no faster.
