@@ -205,6 +205,8 @@ def test_figures_are_drawn_from_the_record_and_are_the_same_each_time(tmp_path):
     for one, two in zip(first, report.draw(run, tmp_path / "two"), strict=True):
         assert one.read_bytes() == two.read_bytes()
         assert one.stat().st_size < 300_000
+    single = dataclasses.replace(run, history=run.history[:1])
+    assert [path.name for path in report.draw(single, tmp_path / "three")] == names[:1]
 
 
 def test_what_models_readme_says_of_int8_is_what_was_measured():
@@ -214,7 +216,7 @@ def test_what_models_readme_says_of_int8_is_what_was_measured():
     more = round((int8["accuracy"] - onnx["accuracy"]) * record["faces"])
     times = round(onnx["milliseconds"] / int8["milliseconds"])
     text = " ".join((runtime.MODELS / "README.md").read_text(encoding="utf-8").split())
-    words = {3: "three", 7: "seven"}
+    words = {3: "three", 4: "four"}
     assert f"about {words[times]} times as fast as ONNX Runtime" in text
     assert f"gives {int8['changed']} of the {record['faces']:,} faces another name" in text
     assert f"({words[more]} more are right" in text
