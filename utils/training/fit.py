@@ -145,7 +145,7 @@ def _begin(
         if not (dataset.split == split).any():
             raise DataError(f"{dataset.name}: a run needs {split} rows, and there are none")
     starts = settings.initial_weights
-    # Of a single start the records of earlier versions have its name alone.
+    # Records of earlier versions hold the hash of a single start, not a list.
     named = {
         "initial_weights": starts[0] if len(starts) == 1 else starts,
         "teachers": settings.teachers,
