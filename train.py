@@ -72,7 +72,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     from utils import evaluation
 
     run = training.train(dataset, settings, folder=folder, verbose=asked.verbose, devices=chosen)
-    print(f"{run.name}: best epoch {run.best_epoch} of {len(run.history)}")
+    trained = f"best epoch {run.best_epoch} of {len(run.history)}"
+    print(f"{run.name}: {trained if settings.epochs else 'not trained: 0 epochs'}")
     print(f"test: {evaluation.summary(run.test)}")
     print(f"network: {sources.shown(folder / 'model.keras')}, for predict.py --model {run.name}")
 

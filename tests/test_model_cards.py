@@ -76,6 +76,16 @@ def test_a_card_tells_what_other_seeds_came_to(run, tmp_path):
     assert told in model_cards.card(here, 1, (32, 32, 1))
 
 
+def test_the_card_of_a_mean_of_networks_says_that_it_was_not_trained(run):
+    settings = {**run.info["settings"], "epochs": 0, "initial_weights": ["one", "other"]}
+    info = {**run.info, "settings": settings, "note": "Both are released."}
+    mean = dataclasses.replace(run, info=info, history=run.history[:0])
+    text = model_cards.card(mean, 1, (32, 32, 1))
+    started = "- Not trained. Started from the mean of the weights of `one`, `other`."
+    assert f"{started} Both are released.\n- Record" in text
+    assert "read once. One seed" in text
+
+
 def test_a_run_without_its_network_is_not_released(run, tmp_path):
     gone = records.Run(tmp_path / "gone", run.info, run.history, run.validation, run.test)
     with pytest.raises(ModelError, match="gone"):

@@ -53,7 +53,7 @@ def test_what_is_named_is_taken_and_nothing_else():
     ("words", "said"),
     [
         (["--model", "alexnet"], "invalid choice: 'alexnet'"),
-        (["--epochs", "0"], "--epochs: input should be greater than or equal to 1, not 0"),
+        (["--epochs", "-1"], "--epochs: input should be greater than or equal to 0, not -1"),
         (["--epochs", "2.5"], "invalid int value"),
         (["--epochs", "3", "--frozen-epochs", "3"], "less than epochs"),
         (["--rotation", "270"], "--rotation"),

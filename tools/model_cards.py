@@ -32,8 +32,7 @@ it and resize the crop (`utils.faces`); gray is Pillow's "L".
 
 ## How good it is
 
-On the test split, read once; the epoch ({best_epoch} of {epochs}) was chosen on the validation
-split. {seeds}
+On the test split, read once{chosen}. {seeds}
 
 | | n | accuracy | 95% interval |
 |---|---|---|---|
@@ -53,13 +52,7 @@ Most often confused: {confused}.{elsewhere}
 
 ## How it was made
 
-- Balancing: {balance}; {rows[training_balanced]:,} faces an epoch from {rows[training]:,} \
-real ones. Augmentation:
-  {augmentation}.
-- {epochs} epoch{plural} of batches of {batch_size}, {optimizer} with weight decay {weight_decay:g},
-  learning rate {learning_rate:g}, {warmup}falling along a cosine; label
-  smoothing {label_smoothing:g}; computed in {precision}.{more}
-- On {hardware}, {backend}, {spent}, {images_per_second:.0f} faces a second.{note}
+{made}{note}
 - Record: [`results/{name}`](../results/{name}). Command: `{command}`.
 
 ## What it is for, and what not
@@ -81,6 +74,16 @@ Weights under the MIT license of this repository, as far as they are ours to lic
 pictures have terms of their own ([data sheet](../data/README.md)).
 """
 
+
+TRAINED = """\
+- Balancing: {balance}; {rows[training_balanced]:,} faces an epoch from {rows[training]:,} \
+real ones. Augmentation:
+  {augmentation}.
+- {epochs} epoch{plural} of batches of {batch_size}, {optimizer} with weight decay {weight_decay:g},
+  learning rate {learning_rate:g}, {warmup}falling along a cosine; label
+  smoothing {label_smoothing:g}; computed in {precision}.{more}
+- On {hardware}, {backend}, {spent}, {images_per_second:.0f} faces a second."""
+CHOSEN = "; the epoch ({best_epoch} of {epochs}) was chosen on the validation\nsplit"
 
 #: How well people agree with a data set's labels.
 AGREEMENT = {
@@ -137,6 +140,8 @@ def card(run: records.Run, size: int, shape: tuple[int, int, int]) -> str:
         "warmup": f"reached after {warmup:g} of them, then " if warmup else "",
         "spent": f"{minutes / 60:.1f} hours" if minutes >= 60 else f"{max(minutes, 1):.0f} min",
     }
+    told["chosen"] = CHOSEN.format(**told) if len(run.history) else ""
+    told["made"] = TRAINED.format(**told) if len(run.history) else f"- Not trained.{told['more']}"
     return CARD.format(**told)
 
 

@@ -108,7 +108,7 @@ def row(group: Sequence[records.Run], runs: Mapping[str, records.Run]) -> list[s
         network,
         dataset_title(info["dataset"]) + classes,
         BALANCES[settings.balance],
-        f"{len(group[0].history)} (no. {chosen} chosen)",
+        f"{len(group[0].history)} (no. {chosen} chosen)" if len(group[0].history) else "0",
         f"{len(group)} ({', '.join(str(run.info['seed']) for run in group)})",
         n,
         _share([one.accuracy for one in summaries], first.interval),
@@ -225,7 +225,8 @@ def minutes(results: Path = runtime.RESULTS) -> str:
     rates = speed.rates_table(timed).query("part == 'recipes'").set_index("way")["median"]
     like = {_step(run): rates[name] for name, run in runs.items() if name in rates.index}
     rate_of = {
-        name: rates.get(AT_MOST.get(name, name), like.get(_step(run))) for name, run in runs.items()
+        name: rates.get(AT_MOST.get(name, name), like.get(_step(run))) if len(run.history) else 1.0
+        for name, run in runs.items()
     }
     if untimed := sorted(name for name, rate in rate_of.items() if rate is None):
         raise DataError(
@@ -517,7 +518,7 @@ def draw(run: records.Run, folder: Path = runtime.FIGURES) -> list[Path]:
     counts = evaluation.confusion(run.test)
     matrix = figures.confusion_matrix(counts, run.test.expressions, title=title)
     drawn = [figures.save(matrix, f"{run.name}-confusion-matrix", folder)]
-    if len(run.history) > 1:  # a mean of networks has an epoch in which nothing is learned
+    if len(run.history) > 1:  # a mean of networks has not learned
         curves = figures.learning_curves(run.history, title=run.name)
         drawn.append(figures.save(curves, f"{run.name}-learning-curves", folder))
     return drawn

@@ -167,7 +167,7 @@ class Run:
 
     @property
     def best_epoch(self) -> int:
-        """The epoch (counted from 1) of the highest validation accuracy; the first of equals."""
+        """The epoch (from 1) of the highest validation accuracy; the first of equals; 0: none."""
         return best_epoch(self.history)
 
     @property
@@ -178,7 +178,9 @@ class Run:
 
 
 def best_epoch(history: pd.DataFrame) -> int:
-    """Return the epoch, counted from 1, of the highest validation accuracy."""
+    """Return the epoch, counted from 1, of the highest validation accuracy; 0 of no epochs."""
+    if history.empty:
+        return 0
     return int(history["epoch"].iloc[history["val_accuracy"].to_numpy().argmax()])
 
 

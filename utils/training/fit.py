@@ -91,7 +91,14 @@ def train(
         info = _begin(dataset, settings, folder, results, test, devices)
         if not (folder / "validation.npz").is_file():
             with devices.scope():
-                _fit(dataset, settings, folder, results, info, verbose, callbacks, devices)
+                if settings.epochs:
+                    how = (verbose, callbacks, devices)
+                    network = _fit(dataset, settings, folder, results, info, *how)
+                else:
+                    info["rows"]["training_balanced"] = 0
+                    records.write_history(folder, records.read_history(folder))
+                    network = _network(dataset, settings, results)
+                _finish(network, dataset, folder, info)
             _write_predictions(dataset, settings, folder, "validation")
         shutil.rmtree(folder / "checkpoints", ignore_errors=True)
         if test and not (folder / "test.npz").is_file():
@@ -237,6 +244,9 @@ def _votes(dataset: datasets.FaceDataset, settings: Settings) -> dict[str, Any]:
 
 def _network(dataset: datasets.FaceDataset, settings: Settings, results: Path):
     """Build the network as it stands before its first epoch, in float32."""
+    import keras
+
+    keras.utils.set_random_seed(settings.seed)
     shape = (settings.size, settings.size, dataset.images.shape[-1])
     model = models.build(settings.model, shape, len(dataset.expressions), **settings.network)
     if settings.initial_weights:
@@ -254,8 +264,8 @@ def _fit(
     verbose: int | str,
     callbacks: Sequence,
     devices: Devices,
-) -> None:
-    """Train from the last finished epoch to the last, and save the best epoch's network."""
+):
+    """Train from the last finished epoch to the last, and return the best epoch's network."""
     import keras
 
     from utils.training.model import Batches, HeldOut, TrainingModel
@@ -273,7 +283,6 @@ def _fit(
     )
     info["rows"]["training_balanced"] = len(labels)
 
-    keras.utils.set_random_seed(settings.seed)
     network = models.with_dtype(
         _network(dataset, settings, results), settings.precision, fused=on_a_processor()
     )
@@ -319,21 +328,26 @@ def _fit(
             verbose=verbose,
         )
 
-    history = records.read_history(folder)
-    best = records.best_epoch(history)
+    best = records.best_epoch(records.read_history(folder))
     network.load_weights(_network_file(folder, best))
     devices.synchronize(network, False)
-    exact = models.with_dtype(network, "float32")
-    models.save(models.Classifier(exact, dataset.expressions), folder / "model.keras")
+    return models.with_dtype(network, "float32")
+
+
+def _finish(network, dataset: datasets.FaceDataset, folder: Path, info: dict[str, Any]) -> None:
+    """Save the network, and record how long it took."""
+    models.save(models.Classifier(network, dataset.expressions), folder / "model.keras")
+    history = records.read_history(folder)
     seconds = float(history["seconds"].sum())
+    seen = info["rows"]["training_balanced"] * len(history)
     records.write_info(
         folder,
         {
             **info,
             "finished": runtime.now(),
-            "best_epoch": best,
+            "best_epoch": records.best_epoch(history),
             "seconds": round(seconds, 1),
-            "images_per_second": round(len(labels) * len(history) / max(seconds, 0.01), 1),
+            "images_per_second": round(seen / max(seconds, 0.01), 1),
         },
     )
 

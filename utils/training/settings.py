@@ -50,7 +50,9 @@ class Settings:
     erasing: float = _field(0.0, "share of the faces that lose a rectangle", ge=0, le=1)
     mixup: float = _field(0.0, "alpha of MixUp; 0 mixes none", ge=0)
     cutmix: float = _field(0.0, "alpha of CutMix; 0 mixes none", ge=0, le=1)
-    epochs: int = _field(50, "passes over the training faces", ge=1)
+    epochs: int = _field(
+        50, "passes over the training faces; 0 leaves the network as it was started", ge=0
+    )
     batch_size: int = _field(128, "faces a step", ge=1)
     optimizer: Literal["adamw", "sgd"] = _field(
         "adamw", "AdamW, or SGD with Nesterov momentum of 0.9"
@@ -100,7 +102,7 @@ class Settings:
             raise ValueError("SMOTE makes faces that nobody has voted on: balance none or weights")
         if self.mixup and self.cutmix:
             raise ValueError("mixup and cutmix: one of them, not both")
-        if self.frozen_epochs >= self.epochs:
+        if self.frozen_epochs and self.frozen_epochs >= self.epochs:
             raise ValueError("frozen_epochs is less than epochs")
         models.find_network(self.model)
         return self
