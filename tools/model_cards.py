@@ -37,11 +37,11 @@ On the test split, read once{chosen}. {seeds}
 | | n | accuracy | 95% interval |
 |---|---|---|---|
 | all test faces | {n:,} | {accuracy:.2%} | {interval[0]:.1%} … {interval[1]:.1%} |
-| without pictures that also stand in training | {n_without_copies:,} | \
+| without pictures that are also in training | {n_without_copies:,} | \
 {accuracy_without_copies:.2%} | \
 {interval_without_copies[0]:.1%} … {interval_without_copies[1]:.1%} |
 
-Macro F1 {macro_f1:.3f}; right among its first two, {top2_accuracy:.1%}; expected calibration \
+Macro F1 {macro_f1:.3f}; top-2 accuracy {top2_accuracy:.1%}; expected calibration \
 error {calibration_error:.3f}.
 
 | expression | precision | recall | F1 | test faces |
@@ -58,7 +58,7 @@ Most often confused: {confused}.{elsewhere}
 ## What it is for, and what not
 
 For teaching, as a baseline, and where a wrong answer costs nothing. It names what a few labelers
-saw in a face of a web search's pictures, posed and out of context; {agreement}. \
+saw in pictures from a web search, posed and out of context; {agreement}. \
 It does **not** tell what a person feels, thinks
 or intends, and it must not be used to judge anyone: in hiring, schooling, policing, medicine, or
 anywhere under the European Union's ban on emotion recognition at work and in education (Regulation

@@ -41,7 +41,7 @@ LEARNED = {
     MOST_ACCURATE: "FER2013's labels",
     BOTH: "the mean of both",
     FERPLUS: "FER+'s votes",
-    models.DEFAULT: "nothing new: a mean of the first two",
+    models.DEFAULT: "nothing new: the soup of the first and two seeds of the second",
 }
 TARGETS = {"votes": ", on votes", "both": ", on labels and votes"}
 COLUMNS = (
@@ -351,8 +351,9 @@ def findings() -> str:
         f"of *disgust*, the rarest class, goes from {recall[0]:.0%} to {recall[1]:.0%}. That is "
         f"one seed each; {len(shares)} seeds without SMOTE reach {', '.join(shares)}. "
         f"`{best.name}`, shown {best.views} views of each face, is right on {highest[0]} "
-        f"({_again(highest)}). Trained further with itself as its teacher it falls to "
-        f"{student.accuracy:.1%} (p = {evaluation.difference(best.test, itself.test).p:.3f}); a "
+        f"({_again(highest)}). Trained further with itself as its teacher it comes to "
+        f"{student.accuracy:.1%} (p = {evaluation.difference(best.test, itself.test).p:.3f} before "
+        f"notebook 09 corrects for nine comparisons); a "
         f"student of other networks reaches {', '.join(again)} ({len(again)} seeds). With "
         f"outside data, the networks that are best together on the validation split "
         f"({', '.join(named[:-1])} and {named[-1]}) are right on {found.accuracy:.1%}.",
@@ -379,10 +380,12 @@ def judges() -> str:
         dataclasses.replace(one, probabilities=answers)
         for one, answers in ((home, said["private_test"]), (voted, known), (away, said["expw"]))
     ]
-    rows = [("network", "learned from", "FER2013's labels", "FER+'s majority", "other photos")]
+    heads = "network", "learned from", "epochs in all", "FER2013's labels", "FER+'s majority"
+    rows = [(*heads, f"ExpW, all {len(away):,}")]
     for name, predictions in judged.items():
         learned = LEARNED.get(name, "FER2013's labels")
-        rows.append((f"`{name}`", learned, *map(_right, predictions)))
+        epochs = "–" if name in (models.DEFAULT, "fer") else str(_epochs(name))
+        rows.append((f"`{name}`", learned, epochs, *map(_right, predictions)))
     used, ferplus = judged[models.DEFAULT][-1], records.load(FERPLUS).test
     seeds = [_judged(one.name) for one in seeds_of(records.load(BOTH))[1:]]
     again = "; ".join(" / ".join(map(_right, one)) for one in seeds)
@@ -395,7 +398,8 @@ def judges() -> str:
         f"({gains[0]}) and of the package `fer` ({gains[1]}). Its weights are the mean of those "
         f"of the first network and of two seeds of `{BOTH}`, a compromise (notebook 11); the "
         f"second of these seeds has {again}. None was trained on ExpW, but what we released was "
-        "chosen with an eye to it: expect a little less on other photos. With *contempt* as its "
+        "chosen with an eye to it: expect a little less on other photos. More epochs may have a "
+        "part in what FER+'s votes seem to bring. With *contempt* as its "
         f"eighth class `{FERPLUS}` is right on {_right(ferplus)}% of the {len(ferplus):,} faces "
         "of FER+'s test split."
     )
@@ -408,6 +412,12 @@ def _judged(name: str) -> list[evaluation.Predictions]:
     asked = {(run.info["dataset"], "test"): run.test}
     asked |= {(one.dataset, one.split): one.predictions for one in records.evaluations(run.folder)}
     return [asked[key] for key in (("fer2013", "test"), ("ferplus", "test"), ("expw", "all"))]
+
+
+def _epochs(name: str) -> int:
+    """Count a run's epochs, and those of the run that started it."""
+    run = records.load(name)
+    return len(run.history) + sum(map(_epochs, _before(run)))
 
 
 def _right(predictions: evaluation.Predictions) -> str:
