@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from utils import inference, runtime
-from utils.expressions import COLORS
+from utils.expressions import COLORS, OTHER_COLOR
 from utils.runtime import DataError
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def described(expressions: Sequence[str], about: dict[str, Any]) -> dict[str, An
         **about,
         "data": loader.title if loader else about["trained_on"],
         "expressions": list(expressions),
-        "colors": {name: COLORS.get(name, "#7F7F7F") for name in expressions},
+        "colors": {name: COLORS.get(name, OTHER_COLOR) for name in expressions},
         "samples": [{"file": file, "title": title} for file, title in SAMPLES.items()],
     }
 

@@ -66,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         dataset = datasets.beside_fer2013(asked.path)
     else:
         dataset = commands.load_data(asked, size=settings.size)
-    dataset = dataset.leave_out(asked.without)
+    dataset = dataset.without(asked.without)
     print(dataset.describe(), flush=True)
 
     from utils import evaluation

@@ -91,7 +91,7 @@ def rows_of(
         is or was moved from, twice; a blend's two parents; or, where faces come out of photos, the
         photo, twice. Exact copies of a picture count as one.
     """
-    dataset = dataset.leave_out(DROPPED[variant]) if variant in DROPPED else dataset
+    dataset = dataset.without(DROPPED[variant]) if variant in DROPPED else dataset
     source = datasets.first_copies(dataset)
     if variant in PHOTOS:
         if dataset.photos is None:

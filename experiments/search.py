@@ -491,7 +491,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except ValueError as error:
         parser.error(commands.complaint(error))
     runtime.setup(settings.seed)
-    dataset = commands.load_data(asked, size=settings.size).leave_out(asked.without)
+    dataset = commands.load_data(asked, size=settings.size).without(asked.without)
     seen = draw_rows(dataset, asked.rows, seed=settings.seed)
     name = asked.study or f"{asked.model}-{asked.data}"
     study = open_study(name, asked.storage, heartbeat=asked.heartbeat)

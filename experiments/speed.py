@@ -301,8 +301,15 @@ def _about(settings: training.Settings) -> dict[str, Any]:
 
 def _generator(settings: training.Settings):
     """Make the ImageDataGenerator of these settings."""
-    moves = ("rotation", "zoom", "shift", "flip")
-    return augment.image_data_generator(**{name: getattr(settings, name) for name in moves})
+    from tensorflow.keras.preprocessing.image import ImageDataGenerator
+
+    return ImageDataGenerator(
+        rotation_range=settings.rotation,
+        zoom_range=settings.zoom,
+        height_shift_range=settings.shift,
+        width_shift_range=settings.shift,
+        horizontal_flip=settings.flip,
+    )
 
 
 def augmentation(sizes: Sizes) -> list[dict]:

@@ -1,6 +1,7 @@
 """Fixtures that all tests share, and the rule for tests on real data."""
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,30 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if item.get_closest_marker("real_data"):
             item.add_marker(absent)
+
+
+@pytest.fixture(scope="module")
+def ready():
+    """Set Keras up, from seed 0, for the tests of one file."""
+    from utils import runtime
+
+    runtime.setup(0)
+
+
+@pytest.fixture
+def ask(capsys, monkeypatch):
+    """Run ``predict.py``; return its exit code, stdout and stderr."""
+    import predict
+    from utils import runtime
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["predict.py", *map(str, arguments)])
+        with pytest.raises(SystemExit) as left:
+            runtime.run_command(predict.main)
+        said = capsys.readouterr()
+        return left.value.code, said.out, said.err
+
+    return run
 
 
 @pytest.fixture(scope="session")

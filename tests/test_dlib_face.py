@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 from outside import astronaut, features, weights_file
 
-from utils import models, runtime, sample
+from utils import models, sample
 from utils.models import dlib_face, networks
 from utils.runtime import ModelError
+
+pytestmark = pytest.mark.usefixtures("ready")
 
 FILE = "dlib_face_recognition_resnet_model_v1.dat"
 #: Filters and channels of the 29 convolutions, from the pixels on.
@@ -14,11 +16,6 @@ SHAPES = [(32, 3, 7)]
 for filters, blocks, _ in dlib_face.STAGES:
     for _ in range(2 * blocks):
         SHAPES.append((filters, SHAPES[-1][0], 3))
-
-
-@pytest.fixture(scope="module", autouse=True)
-def ready():
-    runtime.setup(0)
 
 
 def packed(number):

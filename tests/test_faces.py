@@ -3,7 +3,6 @@
 import contextlib
 import io
 import os
-import sys
 
 import cv2
 import keras
@@ -471,14 +470,6 @@ def test_a_detector_that_cannot_be_loaded_is_named(monkeypatch, root):
         patch.setattr(faces.runtime, "MODELS", root / "nowhere")
         with pytest.raises(ModelError, match=r"centerface.onnx: expected an .onnx file"):
             faces.detect(noise(40, 40))
-    with monkeypatch.context() as patch:
-        patch.delattr(cv2, "CascadeClassifier")
-        with pytest.raises(ModelError, match=r"opencv-python-headless<5"):
-            faces.detect(noise(40, 40), "haar")
-    with monkeypatch.context() as patch:
-        patch.setitem(sys.modules, "mtcnn", None)
-        with pytest.raises(ModelError, match="detector 'mtcnn' needs the packages"):
-            faces.detect(noise(40, 40), "mtcnn")
     monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
     with pytest.raises(ModelError, match="Keras runs on jax: choose detector 'haar'"):
         faces.detect(noise(40, 40), "mtcnn")

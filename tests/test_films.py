@@ -14,8 +14,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-import predict
-from utils import faces, figures, films, photos, runtime
+from utils import faces, figures, films, photos
 from utils.expressions import EXPRESSIONS
 from utils.faces import Box, Detection
 from utils.runtime import DataError
@@ -59,20 +58,6 @@ def film(path, count=20, rate=10, code="mp4v", at=lambda frame: [(10 + frame, 20
         writer.write(pixels)
     writer.release()
     return path
-
-
-@pytest.fixture
-def ask(capsys, monkeypatch):
-    """Run the command line; return its exit code, stdout and stderr."""
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["predict.py", *map(str, arguments)])
-        with pytest.raises(SystemExit) as left:
-            runtime.run_command(predict.main)
-        said = capsys.readouterr()
-        return left.value.code, said.out, said.err
-
-    return run
 
 
 # Rows

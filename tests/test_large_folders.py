@@ -78,8 +78,8 @@ def test_what_is_taken_and_resized_is_what_an_array_gives(root, monkeypatch):
     expected, dataset = in_memory(root, monkeypatch), datasets.load("folder", root)
     for change in (
         lambda faces: faces.part("validation"),
-        lambda faces: faces.leave_out(["sad"]).without_test(),
-        lambda faces: faces.leave_out([]).take([5, 3, 3, -1]),
+        lambda faces: faces.without(["sad"]).without_test(),
+        lambda faces: faces.without([]).take([5, 3, 3, -1]),
         lambda faces: faces.take([]),
     ):
         assert_same(change(dataset), change(expected))

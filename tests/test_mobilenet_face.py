@@ -7,17 +7,14 @@ import numpy as np
 import pytest
 from outside import assert_largest, astronaut, features, weights_file
 
-from utils import models, runtime
+from utils import models
 from utils.runtime import ModelError
+
+pytestmark = pytest.mark.usefixtures("ready")
 
 FILE = "faceres-deep.json"
 #: Of few blocks, so that rounding does not add up.
 SETTINGS = {"blocks": 3}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def ready():
-    runtime.setup(0)
 
 
 def write(path, tensors):

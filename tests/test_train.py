@@ -3,16 +3,13 @@
 import pytest
 
 import train
-from utils import commands, records, runtime, training
+from utils import commands, records, training
 from utils.expressions import EXPRESSIONS
 from utils.runtime import DataError, ModelError
 
+pytestmark = pytest.mark.usefixtures("ready")
+
 SMALL = ["--network", '{"filters": [4, 8, 8], "dense": 8}', "--size", "16", "--verbose", "0"]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def ready():
-    runtime.setup(0)
 
 
 def named(*words):

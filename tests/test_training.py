@@ -18,6 +18,8 @@ from utils.datasets import FaceDataset
 from utils.expressions import FERPLUS_COLUMNS, FOLDER_NAMES
 from utils.runtime import DataError, ModelError
 
+pytestmark = pytest.mark.usefixtures("ready")
+
 TINY = {"filters": [4, 4, 8, 8, 8], "dense": 16}
 NUMBERS = ["loss", "accuracy", "val_loss", "val_accuracy", "learning_rate"]
 
@@ -53,11 +55,6 @@ def train(folder, plan=None, data=None, **options):
     from utils import training
 
     return training.train(data or faces(), plan or settings(), folder=folder, verbose=0, **options)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def ready():
-    runtime.setup(0)
 
 
 @pytest.fixture(scope="module")

@@ -1,43 +1,10 @@
-"""Augmentation: ImageDataGenerator's way, and the same moves as Keras layers before the network.
+"""Augmentation: ImageDataGenerator's moves as Keras layers before the network.
 
-The generator moves a face at a time with SciPy; `layers_before` moves a batch at a time inside the
-compiled training step. `python -m experiments.speed augmentation` prints what that is worth on
-your machine.
+The generator moves a face at a time with SciPy, these a batch at a time inside the compiled
+training step. `python -m experiments.speed augmentation` prints what that is worth on your machine.
 """
 
 from __future__ import annotations
-
-#: Area of an erased rectangle as a share of the face's (Keras takes the root for each side): larger
-#: than in Zhong et al. 2020, and what the recorded runs were trained with.
-ERASED_AREA = (0.14, 0.57)
-#: What an erased pixel becomes: the middle of 0 … 255.
-ERASED_VALUE = 127.5
-
-
-def image_data_generator(
-    rotation: float = 10.0, zoom: float = 0.1, shift: float = 0.1, flip: bool = True
-):
-    """Make Keras's ImageDataGenerator for these ranges (see `layers.RandomWarp`).
-
-    Returns
-    -------
-    ImageDataGenerator
-        From ``tensorflow.keras`` where TensorFlow is installed, else Keras's own copy of the
-        same class. This is the one place that knows both.
-    """
-    try:
-        from tensorflow.keras.preprocessing.image import ImageDataGenerator
-    except ImportError:
-        from keras.src.legacy.preprocessing.image import ImageDataGenerator
-
-    return ImageDataGenerator(
-        rotation_range=rotation,
-        zoom_range=zoom,
-        height_shift_range=shift,
-        width_shift_range=shift,
-        horizontal_flip=flip,
-        fill_mode="nearest",
-    )
 
 
 def layers_before(
@@ -86,8 +53,10 @@ def layers_before(
         before.append(
             keras.layers.RandomErasing(
                 (erasing, erasing),
-                scale=ERASED_AREA,
-                fill_value=ERASED_VALUE,
+                # A share of the area (Keras takes the root for each side): larger than in Zhong et
+                # al. 2020, and what the recorded runs were trained with.
+                scale=(0.14, 0.57),
+                fill_value=127.5,  # the middle of 0 … 255
                 seed=seed + 3,
                 dtype="float32",
             )

@@ -64,6 +64,10 @@ COLORS: dict[str, str] = {
 }
 
 
+#: The color of what is none of these.
+OTHER_COLOR = "#4D4D4D"
+
+
 def meaning(name: str) -> str | None:
     """Find which of FER+'s eight expressions a name means, None if none of them.
 

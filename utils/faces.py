@@ -328,15 +328,13 @@ def read_photo(
 def to_gray(photo: np.ndarray) -> np.ndarray:
     """Gray levels of color pictures, (…, 3) to (…) uint8: 0.299 R + 0.587 G + 0.114 B, rounded.
 
-    The luma of ITU-R BT.601, in the 16-bit fixed point of Pillow's ``convert("L")``: equal to it
-    in every pixel, on every machine.
+    The luma of ITU-R BT.601, as Pillow has it.
     """
+    from PIL import Image
+
     _require(photo, photo.shape[-1:] == (3,), "(…, 3)", stack=True)
-    luma = photo[..., 0] * np.uint32(19_595)
-    luma += photo[..., 1] * np.uint32(38_470)
-    luma += photo[..., 2] * np.uint32(7_471)
-    luma += np.uint32(0x8000)
-    return (luma >> np.uint32(16)).astype(np.uint8)
+    stacked = Image.fromarray(photo.reshape(-1, photo.shape[-2], 3))
+    return np.array(stacked.convert("L")).reshape(photo.shape[:-1])
 
 
 def detect(
@@ -458,13 +456,8 @@ def _mtcnn() -> Any:
             f"detector 'mtcnn' runs on TensorFlow alone, and Keras runs on "
             f"{keras.backend.backend()}: choose detector 'haar'"
         )
-    try:
-        from mtcnn import MTCNN
-    except ImportError as error:
-        raise ModelError(
-            "detector 'mtcnn' needs the packages mtcnn, lz4 and tensorflow "
-            "(pip install \"mtcnn[tensorflow]\" lz4); detector 'haar' needs OpenCV alone"
-        ) from error
+    from mtcnn import MTCNN
+
     return MTCNN(stages="face_and_landmarks_detection", device="CPU:0")
 
 
@@ -473,11 +466,6 @@ def _cascade() -> Any:
     """Load OpenCV's frontal-face cascade, once."""
     import cv2
 
-    if not hasattr(cv2, "CascadeClassifier") or not hasattr(cv2, "data"):
-        raise ModelError(
-            f"OpenCV {cv2.__version__} has no CascadeClassifier: detector 'haar' needs version 4 "
-            '(pip install "opencv-python-headless<5")'
-        )
     return cv2.CascadeClassifier(cv2.data.haarcascades + "haarcascade_frontalface_default.xml")
 
 

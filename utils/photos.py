@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from utils import faces, inference, runtime
-from utils.runtime import DataError, ModelError
+from utils.runtime import DataError
 
 if TYPE_CHECKING:
     from utils import models
@@ -63,11 +63,6 @@ class Face:
     def probability(self) -> float:
         """How probable that is, 1/k … 1."""
         return float(self.probabilities.max())
-
-    def top(self, count: int) -> list[tuple[str, float]]:
-        """List the ``count`` most probable classes with their probabilities, or all there are."""
-        order = np.argsort(-self.probabilities, kind="stable")[:count]
-        return [(self.expressions[at], float(self.probabilities[at])) for at in order]
 
     def as_json(self) -> dict[str, Any]:
         """Return box, detector_confidence, expression, probability and probabilities by name."""
@@ -181,8 +176,7 @@ def read(
     DataError
         When the file is not a picture that can be read; names it.
     ModelError
-        When the network takes something else than faces of one size, gray or RGB, or answers
-        with no probabilities; when the detector cannot be loaded.
+        When the network answers with no probabilities, or the detector cannot be loaded.
     """
     pixels = faces.read_photo(path)
     try:
@@ -219,12 +213,7 @@ def cropped(
     margin: float = MARGIN,
 ) -> np.ndarray:
     """Cut n faces out of RGB pixels, upright: (n, height, width, channels) uint8."""
-    height, width, channels = (*classifier.input_shape, *[None] * 3)[:3]
-    if height is None or width is None or channels not in (1, 3):
-        raise ModelError(
-            f"the network takes inputs of shape {classifier.input_shape}; "
-            "expected one height and width, and 1 or 3 channels"
-        )
+    height, width, channels = classifier.input_shape
     boxes = [one.box for one in found]
     crops, _ = faces.crop_all(pixels, boxes, margin=margin, size=max(height, width))
     for at, one in enumerate(found):
@@ -456,7 +445,8 @@ def sentences(photo: Photo, top: int = 1) -> list[str]:
     count = {0: "no face found", 1: "1 face"}.get(len(photo.faces), f"{len(photo.faces)} faces")
     lines = [f"{shown(photo.path)} ({width}×{height}): {count}"]
     for face in photo.faces:
-        named = ", ".join(f"{name} {share:.1%}" for name, share in face.top(top))
+        likely = np.argsort(-face.probabilities, kind="stable")[:top]
+        named = ", ".join(f"{face.expressions[at]} {face.probabilities[at]:.1%}" for at in likely)
         left, top_, right, bottom = (f"{edge:.0f}" for edge in vars(face.box).values())
         lines.append(
             f"  {named}  at left {left}, top {top_}, right {right}, bottom {bottom}  "

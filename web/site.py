@@ -140,7 +140,7 @@ def build(folder: Path, network: Path | None = None) -> list[str]:
         f"const FILES = {json.dumps(kept, indent=2)};\n",
         "utf-8",
     )
-    return [*files, "files.js"]
+    return files
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

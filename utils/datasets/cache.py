@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import io
 import json
 import logging
-import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable
@@ -117,13 +118,8 @@ def _write(path: Path, stamp: str, dataset: FaceDataset) -> None:
     arrays = {name: array for name, array in arrays.items() if array is not None}
     if isinstance(dataset.images, ondisk.OnDisk):
         about["on_disk"] = arrays.pop("images").shape
-    temporary = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.stem, suffix=".part")
-        with os.fdopen(handle, "wb") as file:
-            np.savez(file, about=np.array(json.dumps(about)), **arrays)
-        os.replace(temporary, path)
-    except OSError:  # a full or read-only disk costs the next load its speed, nothing else
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
+    content = io.BytesIO()
+    np.savez(content, about=np.array(json.dumps(about)), **arrays)
+    # A full or read-only disk costs the next load its speed, nothing else.
+    with contextlib.suppress(OSError):
+        runtime.write_atomically(path, content.getvalue())

@@ -138,9 +138,15 @@ class FaceDataset:
     def without(self, names: Sequence[str]) -> FaceDataset:
         """Leave out the faces of some expressions, and these from the names.
 
-        Names that the data set does not have are passed over. How many faces went is in
-        `skipped`; labels index the expressions that are left.
+        How many faces went is in `skipped`; labels index the expressions that are left. DataError
+        for a name that is not there, or when fewer than two are left.
         """
+        for name in names:
+            if name not in self.expressions:
+                expected = f"some of {', '.join(self.expressions)}"
+                refuse(self.name, f"no {name} to leave out", expected)
+        if len(set(self.expressions) - set(names)) < 2:
+            raise DataError(f"{self.name}: expected two expressions or more to be left")
         kept = [place for place, name in enumerate(self.expressions) if name not in names]
         places = np.full(len(self.expressions), -1, dtype=np.int64)
         places[kept] = np.arange(len(kept))
@@ -152,16 +158,6 @@ class FaceDataset:
             expressions=tuple(self.expressions[place] for place in kept),
             skipped=self.skipped + tuple((name, int(gone[name])) for name in gone.index),
         )
-
-    def leave_out(self, names: Sequence[str]) -> FaceDataset:
-        """Do the same as `without`; DataError for a name that is not there, or when one is left."""
-        for name in names:
-            if name not in self.expressions:
-                expected = f"some of {', '.join(self.expressions)}"
-                refuse(self.name, f"no {name} to leave out", expected)
-        if len(set(self.expressions) - set(names)) < 2:
-            raise DataError(f"{self.name}: expected two expressions or more to be left")
-        return self.without(names)
 
     def counts(self) -> pd.DataFrame:
         """Count the faces: a row an expression, a column a split, and a last column "all"."""

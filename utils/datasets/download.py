@@ -115,16 +115,16 @@ def _from_address(address: str, target: Path) -> Path:
 
 def _install_faces(origin: Path, target: Path, scratch: Path) -> None:
     _checked("fer2013", origin, cache=False)
-    table = find_csv(origin)
+    table, name = find_csv(origin), ""
     if table is not None:
         # By the form of the file, a name that the loader looks for.
-        name, ending = table.name.lower(), table.suffix.lower()
         forms = {".zip": "fer2013.zip", ".gz": "fer2013.csv.gz", ".tar": "fer2013.tar"}
-        tarred = name.endswith((".tar.gz", ".tgz"))
-        name = "fer2013.tar.gz" if tarred else forms.get(ending, "fer2013.csv")
-        others = [file for file in find_files(target, CSV_NAMES) if file.name.lower() != name]
-        if others and not others[0].samefile(table):
-            raise DataError(f"{shown(others[0])} is there too and would be read first: remove it")
+        tarred = table.name.lower().endswith((".tar.gz", ".tgz"))
+        name = "fer2013.tar.gz" if tarred else forms.get(table.suffix.lower(), "fer2013.csv")
+    others = [file for file in find_files(target, CSV_NAMES) if file.name.lower() != name]
+    if others and not (table and others[0].samefile(table)):
+        raise DataError(f"{shown(others[0])} is there too and would be read first: remove it")
+    if table is not None:
         _place(table, target / name, scratch)
         return
     for folder in sorted(find_folders(origin).iterdir()):

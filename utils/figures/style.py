@@ -20,7 +20,7 @@ from matplotlib.ticker import MaxNLocator
 from PIL import Image
 
 from utils import runtime
-from utils.expressions import COLORS
+from utils.expressions import COLORS, OTHER_COLOR
 from utils.runtime import DataError
 
 STYLE = Path(__file__).with_name("style.mplstyle")
@@ -181,7 +181,7 @@ def legend_below(figure: Figure, handles: Any, labels: Sequence[str] | None = No
 
 def color_of(expression: str) -> str:
     """Return an expression's color, or gray for what is none."""
-    return COLORS.get(expression, "#4D4D4D")
+    return COLORS.get(expression, OTHER_COLOR)
 
 
 def checked_picture(image: np.ndarray, what: str = "picture") -> np.ndarray:
