@@ -253,10 +253,7 @@ def _train(
     steps = plan["steps"] * plan["epochs"]
     warm_up = min(round(plan["warm_up"] * plan["steps"]), steps - 1)
     rate = keras.optimizers.schedules.CosineDecay(
-        0.0 if warm_up else plan["learning_rate"],
-        decay_steps=steps - warm_up,
-        warmup_target=plan["learning_rate"] if warm_up else None,
-        warmup_steps=warm_up,
+        0.0, steps - warm_up, warmup_target=plan["learning_rate"], warmup_steps=warm_up
     )
     model.compile(
         optimizer=keras.optimizers.AdamW(rate, weight_decay=plan["weight_decay"]),

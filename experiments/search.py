@@ -472,7 +472,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     add("--record", action="store_true", help="write the search to results/search-NAME/")
     for name, values in SPACE.items():
         kind, words = (float, "low high") if isinstance(values, dict) else (int, "values")
-        add(commands.option(name), type=kind, nargs="+", help=f"searched: {words}")
+        add(
+            commands.option(name),
+            type=kind,
+            nargs="*",
+            help=f"searched: {words}, or none",
+        )
     others = parser.add_argument_group("every trial's settings (8 epochs, the network's recipe)")
     commands.add_settings(others, leave_out=("model", *SPACE))
     asked = parser.parse_args(arguments)
@@ -480,7 +485,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         parser.error(f"--heartbeat: expected 1 second or more, not {asked.heartbeat}")
     space = dict(SPACE)
     for name, values in SPACE.items():
-        if given := getattr(asked, name):
+        if (given := getattr(asked, name)) is not None:
             ends = isinstance(values, dict) and len(given) == 2
             space[name] = {**values, "low": given[0], "high": given[1]} if ends else given
     named = {

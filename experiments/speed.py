@@ -173,25 +173,6 @@ def rates_table(record: dict[str, Any]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["part", "case", "way", "unit", "low", "median", "high"])
 
 
-def in_turns(
-    ways: Mapping[str, Callable[[], object]], repeats: int, *, warm_up: int = 1
-) -> dict[str, list[float]]:
-    """Let several ways take turns, A B A B, so that a busy machine hurts all of them alike.
-
-    A way returns the seconds that count as a float, or anything else: then its whole call counts.
-    The first `warm_up` turns do not: they compile. Returns each way's seconds, in order.
-    """
-    seconds: dict[str, list[float]] = {name: [] for name in ways}
-    for turn in range(-warm_up, repeats):
-        for name, way in ways.items():
-            start = time.perf_counter()
-            own = way()
-            spent = own if isinstance(own, float) else time.perf_counter() - start
-            if turn >= 0:
-                seconds[name].append(float(f"{spent:.7g}"))
-    return seconds
-
-
 def timed(
     case: str,
     ways: Mapping[str, tuple[float, Callable[[], object]]],
@@ -202,20 +183,26 @@ def timed(
     warm_up: int = 1,
     **settings: Any,
 ) -> dict[str, Any]:
-    """Time ways of (amount, call) in turns, for the record.
+    """Time ways of (amount, call), for the record; `compared` holds (name, fast way, slow way).
 
-    `compared` holds (name, fast way, slow way).
+    They take turns, A B A B, so that a busy machine hurts all of them alike. A call returns the
+    seconds that count as a float, or anything else: then all of it counts. The first `warm_up`
+    turns do not: they compile.
     """
+    seconds: dict[str, list[float]] = {name: [] for name in ways}
+    for turn in range(-warm_up, repeats):
+        for name, (_, way) in ways.items():
+            start = time.perf_counter()
+            own = way()
+            spent = own if isinstance(own, float) else time.perf_counter() - start
+            if turn >= 0:
+                seconds[name].append(float(f"{spent:.7g}"))
     return {
         "case": case,
         "unit": unit,
         "amounts": {name: amount for name, (amount, _) in ways.items()},
-        "seconds": in_turns(
-            {name: way for name, (_, way) in ways.items()}, repeats, warm_up=warm_up
-        ),
-        "comparisons": [
-            {"name": name, "fast": fast, "slow": slow} for name, fast, slow in compared
-        ],
+        "seconds": seconds,
+        "comparisons": [dict(zip(("name", "fast", "slow"), one, strict=True)) for one in compared],
         "settings": settings,
     }
 
@@ -250,9 +237,10 @@ def loading(sizes: Sizes) -> list[dict]:
     """
     usual, ours, cached = "pandas, row by row", "this project's csv reader", "this project's cache"
     with tempfile.TemporaryDirectory() as folder:
-        data = "fer2013" if (runtime.RAW / "fer2013").exists() else "sample"
-        raw = runtime.RAW if data == "fer2013" else sample.write(f"{folder}/raw")
-        path = fer2013.find_csv(raw / "fer2013")
+        real = runtime.RAW / "fer2013"
+        path = fer2013.find_csv(real) if real.exists() else None
+        data = "fer2013" if path else "sample"
+        path = path or fer2013.find_csv(sample.write(f"{folder}/raw") / "fer2013")
         alone(load, "cached", path, folder)  # fills the cache
         rows = len(datasets.load("fer2013", path, cache=False))
         ways = {
@@ -313,10 +301,7 @@ def _generator(settings: training.Settings):
 
 
 def augmentation(sizes: Sizes) -> list[dict]:
-    """Time ImageDataGenerator, a face at a time, and augmentation layers; both give float32.
-
-    Processor seconds of all cores, by way, are in the settings: the layers compute on every core.
-    """
+    """Time ImageDataGenerator, a face at a time, and augmentation layers; both give float32."""
     import keras
 
     settings, rng = _settings("cnn5", sizes), np.random.default_rng(0)
@@ -327,21 +312,18 @@ def augmentation(sizes: Sizes) -> list[dict]:
     layers = [keras.Input(images.shape[1:]), *augment.layers_before(**settings.augmentation())]
     warp = compiled(keras.Sequential(layers), training=True)
     slow, fast = "ImageDataGenerator", "augmentation layers"
-    processor: dict[str, list[float]] = {slow: [], fast: []}
 
     def move(name: str) -> None:
-        start, order = time.process_time(), rng.permutation(sizes.faces)
+        order = rng.permutation(sizes.faces)
         for at in range(len(batches)):
             if name == slow:
                 batches[at]
             else:
                 warp(images[order[at * sizes.batch_size : (at + 1) * sizes.batch_size]])
-        processor[name].append(round(time.process_time() - start, 4))
 
-    ways = {name: (sizes.faces, lambda name=name: move(name)) for name in processor}
+    ways = {name: (sizes.faces, lambda name=name: move(name)) for name in (slow, fast)}
     name = f"{fast} / {slow}"
     options = {"size": settings.size, "batch_size": sizes.batch_size}
-    options["processor_seconds"] = processor
     return [timed("augmentation alone", ways, [(name, fast, slow)], sizes.repeats, **options)]
 
 

@@ -238,7 +238,6 @@ def test_reported_figures_say_what_they_may_be_compared_with():
     assert table.loc[~n, ["low", "high"]].isna().all(axis=None)
     # A figure whose epoch was chosen on the test split, and its repetition by the honest rule.
     assert table.loc["VGG19 from scratch", "chosen_on_test"]
-    assert table.loc["VGG19 from scratch", "repeated"] == 72.6
     assert not table.loc["VGG19 from scratch, epoch chosen on PublicTest", "chosen_on_test"]
     # One that its repetition contradicts is no bar.
     assert not table.loc["ResEmoteNet", "stands"]
@@ -282,7 +281,7 @@ def test_how_far_a_claim_stands_above():
         ("60", {"supports": [958, 111, 1024, 1774, 1247, 831, 1233]}, ["pooled", ""]),
         ("60", {"supports": [1_443] * 7}, ["after balancing"]),
         ("60", {"supports": [500] * 7}, ["balanced before the split"]),
-        ("60", {"supports": [491, 528, 879, 594, 416, 626]}, ["Why are disgust left out"]),
+        ("60", {"supports": [491, 528, 879, 594, 416, 626]}, ["Why leave out disgust"]),
         ("60", {"supports": [9, 8, 7]}, ["No known split"]),
         ("60", {"report": "angry 0.5 0.5 0.5 3\nsad 0.5 0.5 0.5 100"}, ["table of recalls"]),
         ("60", {"supports": PRIVATE.counts}, ["nothing to ask"]),

@@ -87,8 +87,8 @@ def test_every_committed_record_is_read(machine):
 
 def test_ways_take_turns_and_the_first_turn_does_not_count():
     calls = []
-    ways = {name: lambda name=name: calls.append(name) or float(len(calls)) for name in "ab"}
-    assert speed.in_turns(ways, 3) == {"a": [3.0, 5.0, 7.0], "b": [4.0, 6.0, 8.0]}
+    ways = {name: (1, lambda name=name: calls.append(name) or float(len(calls))) for name in "ab"}
+    assert speed.timed("", ways, [], 3)["seconds"] == {"a": [3.0, 5.0, 7.0], "b": [4.0, 6.0, 8.0]}
     assert calls == list("abababab")
 
 

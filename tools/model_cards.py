@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -233,7 +232,7 @@ def release(run: records.Run, folder: Path = runtime.MODELS) -> tuple[Path, Path
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Release the runs that the command line names."""
-    parser = argparse.ArgumentParser(prog="python -m tools.model_cards", description=__doc__)
+    parser = runtime.parser("python -m tools.model_cards", __doc__)
     parser.add_argument("runs", nargs="+", metavar="RUN", help="a folder's name below results/")
     asked = parser.parse_args(arguments)
     runtime.setup()

@@ -11,7 +11,6 @@ the badges is the one in ``pyproject.toml``. Nothing else knows either.
 
 from __future__ import annotations
 
-import argparse
 import ast
 import base64
 import json
@@ -325,12 +324,7 @@ def execute(path: Path, output: Path) -> dict[str, Any]:
     from nbclient.exceptions import CellExecutionError, DeadKernelError
 
     notebook = nbformat.read(path, as_version=4)
-    last = "?"
-
-    def remember(cell, cell_index):
-        nonlocal last
-        last = cell.get("id", "?")
-
+    started = ["?"]
     client = NotebookClient(
         notebook,
         timeout=None,
@@ -340,14 +334,18 @@ def execute(path: Path, output: Path) -> dict[str, Any]:
         # The kernel's own warnings, as of its transport, would stand between progress lines.
         extra_arguments=["--log-level=ERROR"],
         coalesce_streams=True,
-        on_cell_start=remember,
+        on_cell_start=lambda cell, cell_index: started.append(cell.get("id", "?")),
     )
     try:
         client.execute()
     except CellExecutionError as error:
-        raise DataError(f"{path.name}, cell {last}: {error.ename}: {error.evalue}") from error
+        raise DataError(
+            f"{path.name}, cell {started[-1]}: {error.ename}: {error.evalue}"
+        ) from error
     except DeadKernelError as error:
-        raise DataError(f"{path.name}, cell {last}: the kernel died (out of memory?)") from error
+        raise DataError(
+            f"{path.name}, cell {started[-1]}: the kernel died (out of memory?)"
+        ) from error
     finally:
         notebook.metadata = nbformat.from_dict(METADATA)
         for cell in notebook.cells:
@@ -386,7 +384,7 @@ def oversized(root: Path = runtime.ROOT) -> list[str]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run ``check``, ``sync``, ``execute`` or ``sizes``; return the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m tools.notebooks", description=__doc__)
+    parser = runtime.parser("python -m tools.notebooks", __doc__)
     parser.add_argument("command", choices=("check", "sync", "execute", "sizes"))
     parser.add_argument("files", nargs="*", type=Path, help="notebooks; all by default")
     parser.add_argument("--to", type=Path, metavar="FOLDER", help="where executed copies go")

@@ -8,7 +8,6 @@ to be current. No number is typed in.
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import itertools
 import json
@@ -160,7 +159,9 @@ def best(results: Path = runtime.RESULTS) -> str:
     def preferred(run: records.Run) -> float:
         return evaluation.summary(run.validation).accuracy
 
-    ranked = sorted(_first_seeds(runs), key=preferred, reverse=True)
+    # The first seed of each setting: the highest of several would be chosen by luck.
+    first = (group[0] for group in groups([*runs.values()]))
+    ranked = sorted(first, key=preferred, reverse=True)
     chosen: dict[str, records.Run] = {}
     for run in ranked:
         chosen.setdefault(run.info["model"], run)
@@ -248,7 +249,8 @@ def minutes(results: Path = runtime.RESULTS) -> str:
         return sum(cost[name] for name in counted(members))
 
     rows, best = [("minutes", "network", "validation %", "accuracy %")], 0.0
-    single = [[run] for run in _first_seeds(runs)]
+    # The first seed of each setting: the highest of several would be chosen by luck.
+    single = [group[:1] for group in groups([*runs.values()])]
     for some in sorted([*single, together([*runs.values()])], key=total):
         validation, test = (
             evaluation.summary(evaluation.ensemble({one.name: getattr(one, split) for one in some}))
@@ -298,16 +300,6 @@ def _on_fer2013(results: Path) -> dict[str, records.Run]:
     """Load the finished runs on FER2013, by name."""
     runs = recorded(results)
     return {run.name: run for run in runs if run.info["dataset"] == "fer2013"}
-
-
-def _first_seeds(runs: Mapping[str, records.Run]) -> list[records.Run]:
-    """Keep the first seed of each setting: the highest of several would be chosen by luck."""
-    return [
-        run
-        for group in groups([*runs.values()])
-        for run in group
-        if run.info["seed"] == group[0].info["seed"]
-    ]
 
 
 def _from_scratch(results: Path) -> dict[str, records.Run]:
@@ -552,9 +544,7 @@ def draw_mistakes() -> list[Path]:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Write parts and figures."""
     runtime.setup()  # a network is built for its number of parameters; quietly
-    argparse.ArgumentParser(prog="python -m tools.readme", description=__doc__).parse_args(
-        arguments
-    )
+    runtime.parser("python -m tools.readme", __doc__).parse_args(arguments)
     drawn = [path for group in groups(recorded()) for path in draw(group[0])]
     for path in [*drawn, *draw_mistakes()]:
         print(f"{path.parent.name}/{path.name}")

@@ -45,6 +45,9 @@ COMMANDS = ("train.py", "evaluate.py")
 
 PACKAGES = ("keras", "numpy", "scikit-learn", "imbalanced-learn")
 
+#: The arrays of `Predictions`, and the types that they are recorded in.
+ARRAYS = {"probabilities": np.float16, "labels": np.int64, "rows": np.int64, "copies": bool}
+
 
 @dataclass(frozen=True)
 class Predictions:
@@ -80,13 +83,7 @@ class Predictions:
 
     def where(self, keep: np.ndarray) -> Predictions:
         """Return the rows where the mask ``keep`` (n,) is true."""
-        return Predictions(
-            self.probabilities[keep],
-            self.labels[keep],
-            self.rows[keep],
-            self.copies[keep],
-            self.expressions,
-        )
+        return dataclasses.replace(self, **{name: getattr(self, name)[keep] for name in ARRAYS})
 
 
 def as_recorded(predictions: Predictions) -> Predictions:
@@ -275,13 +272,8 @@ def write_info(folder: Path, info: Mapping[str, Any]) -> None:
 
 def write_predictions(path: Path, predictions: Predictions) -> None:
     """Write predictions as a compressed ``.npz`` of plain arrays, probabilities as float16."""
-    runtime.write_npz(
-        path,
-        probabilities=predictions.probabilities.astype(np.float16),
-        labels=predictions.labels.astype(np.int64),
-        rows=predictions.rows.astype(np.int64),
-        copies=predictions.copies.astype(bool),
-    )
+    arrays = {name: getattr(predictions, name).astype(kind) for name, kind in ARRAYS.items()}
+    runtime.write_npz(path, **arrays)
 
 
 def evaluation_name(dataset: str, split: str, without: Sequence[str] = ()) -> str:
@@ -497,24 +489,16 @@ def _processor_name() -> str:
 
 def _commit() -> str:
     """Name the checked-out commit; a trailing "+" says that its code had been changed."""
+
+    def git(*words: str) -> str:
+        how = {"cwd": runtime.ROOT, "text": True, "stderr": subprocess.DEVNULL}
+        return subprocess.check_output(["git", *words], **how).strip()
+
     try:
-        commit = subprocess.run(
-            ["git", "rev-parse", "--short=12", "HEAD"],
-            cwd=runtime.ROOT,
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout.strip()
-        changed = subprocess.run(
-            ["git", "status", "--porcelain", "--", "utils", "experiments", *COMMANDS],
-            cwd=runtime.ROOT,
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout.strip()
+        changed = git("status", "--porcelain", "--", "utils", "experiments", *COMMANDS)
+        return git("rev-parse", "--short=12", "HEAD") + "+" * bool(changed)
     except (OSError, subprocess.SubprocessError):
         return ""
-    return commit + ("+" if changed else "")
 
 
 def _read_predictions(path: Path, expressions: tuple[str, ...]) -> Predictions | None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from utils.evaluation.metrics import EPSILON, Checked, accuracy_interval, check, require_share
+from utils.evaluation.metrics import EPSILON, Checked, accuracy_interval, check
 from utils.records import Predictions
 from utils.runtime import DataError
 
@@ -122,12 +122,13 @@ def threshold_for(
     """
     from scipy.stats import binomtest
 
-    require_share(accuracy, "accuracy")
+    for name, share in (("accuracy", accuracy), ("certainty", certainty)):
+        if share is not None and not 0 < share < 1:
+            raise DataError(f"expected {name} between 0 and 1, got {share}")
     curve = coverage_curve(validation)
     if certainty is None:
         enough = curve["threshold"][curve["accuracy"] >= accuracy]
         return float(enough.min()) if len(enough) else math.inf
-    require_share(certainty, "certainty")
     # Geifman and El-Yaniv's algorithm 1: each look is paid for with a part of 1 - certainty.
     level = 1 - (1 - certainty) / len(curve).bit_length()  # so many looks find any row by halving
     chosen, first, last = math.inf, 0, len(curve) - 1

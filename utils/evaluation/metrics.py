@@ -80,19 +80,13 @@ def in_one_order(runs: Iterable[Predictions], least: int = 1) -> list[Checked]:
     checked = [check(run) for run in runs]
     if len(checked) < least:
         raise DataError(f"expected {least} or more runs to compare, got {len(checked)}")
-    checked = [Checked(**vars(run.where(run.rows.argsort(kind="stable")))) for run in checked]
+    checked = [run.where(run.rows.argsort(kind="stable")) for run in checked]
     first = checked[0]
     for run in checked[1:]:
         same = np.array_equal(run.rows, first.rows) and np.array_equal(run.labels, first.labels)
         if not same or run.expressions != first.expressions:
             raise DataError("runs can only be compared on the same rows with the same labels")
     return checked
-
-
-def require_share(value: float, what: str) -> None:
-    """Refuse what does not lie between 0 and 1."""
-    if not 0 < value < 1:
-        raise DataError(f"expected {what} between 0 and 1, got {value}")
 
 
 def accuracy_interval(

@@ -126,17 +126,11 @@ class Audit:
 
     def problems(self) -> pd.DataFrame:
         """Count the pictures with each problem: a column each split that has some, and "all"."""
-        splits = [split for split in SPLITS if (self.dataset.split == split).any()]
-        inside = {split: self.dataset.split == split for split in splits if len(splits) > 1}
-        inside["all"] = np.ones(len(self.dataset), dtype=bool)
-        masks = self.masks()
-        return pd.DataFrame(
-            {
-                name: [int((mask & rows).sum()) for mask in masks.values()]
-                for name, rows in inside.items()
-            },
-            index=pd.Index(masks, name="problem"),
+        table = (
+            pd.DataFrame(self.masks()).groupby(self.dataset.split).sum().T.rename_axis("problem")
         )
+        table = table[[split for split in SPLITS if split in table]].assign(all=table.sum(axis=1))
+        return table if len(table.columns) > 2 else table[["all"]]
 
     def describe(self, key: str) -> str:
         """Say what a key of `PROBLEMS` counts here."""
@@ -272,10 +266,15 @@ def examine(dataset: FaceDataset, *, threshold: float = THRESHOLD, within: bool 
     if not count:
         raise DataError(f"{dataset.name}: found no pictures, expected at least one")
     # All at once: every picture is compared with every other.
-    training, images = dataset.split == "training", np.asarray(dataset.images)
+    dataset = dataset.with_images(np.asarray(dataset.images))
+    training, images = dataset.split == "training", dataset.images
     across = bool(training.any() and not training.all() and not within)
     first = first_copies(dataset)
-    place = _first_copy(first, training if across else None)
+    at = np.arange(count)
+    chosen = training if across else first != at  # of the same pixels: in training, or repeats
+    known = pd.Series(np.where(chosen, at, count)).groupby(first).transform("min").to_numpy()
+    place = np.where(chosen, count if across else first, known)
+    place[place == count] = -1
     exact = place >= 0
     correlation, mirrored = np.where(exact, 1, np.nan), np.zeros(count, dtype=bool)
     # Of pictures with the same pixels the first stands for all.
@@ -292,15 +291,6 @@ def examine(dataset: FaceDataset, *, threshold: float = THRESHOLD, within: bool 
         aligned[at] = copies.aligned(copies.mirrored(images[at], mirrored[at]), images[place[at]])
     arrays = first, exact, place, correlation.astype(np.float32), aligned, mirrored
     return Audit(dataset, across, float(threshold), *arrays)
-
-
-def _first_copy(first: np.ndarray, training: np.ndarray | None) -> np.ndarray:
-    """Find the first training picture (with None: any other) with the same pixels, or -1."""
-    count, positions = len(first), np.arange(len(first))
-    known, chosen = np.full(count, count), first != positions if training is None else training
-    np.minimum.at(known, first[chosen], positions[chosen])
-    place = np.where(chosen, first if training is None else count, known[first])
-    return np.where(place < count, place, -1)
 
 
 @dataclass(frozen=True, eq=False)

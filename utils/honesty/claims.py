@@ -381,7 +381,7 @@ def questions(claim: pd.Series) -> list[str]:
             if match.split and match.split.n == known.TEST_FACES.get(match.split.dataset)
             else [f"These are not the official test faces{place}: what chose the epoch?"],
             "to rounding": [f"Is this a split of your own{place}? What came before it?"],
-            "classes left out": [f"Why are {', '.join(match.changed)} left out?"],
+            "classes left out": [f"Why leave out {', '.join(match.changed)}?"],
             "classes merged": [f"Why are {' and '.join(match.changed)} one class?"],
             "balanced": ["Were the classes balanced before the split?"],
             "none": ["Which faces are these? No known split has such counts."],

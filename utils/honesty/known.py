@@ -206,7 +206,7 @@ def reported_table(dataset: str | None = None) -> pd.DataFrame:
         the network had learned from other pictures; nullable); ``stands`` (False where a repetition
         came out more than `CONTRADICTED` standard errors lower); ``n`` (nullable), ``note``,
         ``source``; ``chosen_on_test`` (whether the epoch was chosen on the split that is reported;
-        nullable); ``repeated`` (the highest accuracy that others measured or reproduced, or NaN).
+        nullable).
     """
     table = pd.DataFrame([(*row, "")[:10] for row in _REPORTED], columns=list(_COLUMNS))
     repeats = table[table["repeats"] != ""].groupby("repeats")["accuracy"]
@@ -216,9 +216,7 @@ def reported_table(dataset: str | None = None) -> pd.DataFrame:
     ends = [accuracy_interval(*row) for row in zip(table["accuracy"], table["n"], strict=True)]
     table[["low", "high"]] = ends
     table["stands"] = ~(repeats.min().reindex(table.index) < lowest)
-    table["repeated"] = repeats.max().reindex(table.index)
-    names = ["dataset", "accuracy", "low", "high", "kind", "outside_data", "stands", "n", "note"]
-    table = table[[*names, "source", "chosen_on_test", "repeated"]].astype(_NULLABLE)
+    table = table.astype(_NULLABLE)
     return table if dataset is None else table[table["dataset"] == known_dataset(dataset)]
 
 

@@ -64,40 +64,34 @@ class Mistake:
     kind: str
     variant: str
     reading: str
-    base: str
-    control: str
     title: str
+    base: str = HONEST
+    control: str = ""
 
 
 # fmt: off
 MISTAKES: tuple[Mistake, ...] = tuple(
     Mistake(*row)
     for row in (
-        ("copies_kept", "leak", HONEST, "all_rows", HONEST, "",
-         "copies of training pictures kept in test"),
-        ("best_epoch_on_test", "choice", HONEST, "best_on_test", HONEST, "",
+        ("copies_kept", "leak", HONEST, "all_rows", "copies of training pictures kept in test"),
+        ("best_epoch_on_test", "choice", HONEST, "best_on_test",
          "best epoch chosen on the test set"),
-        ("pooled", "choice", HONEST, "pooled", HONEST, "",
+        ("pooled", "choice", HONEST, "pooled",
          "validation and test pooled, the epoch chosen on them"),
-        ("resplit", "leak", "resplit", "chosen", HONEST, "", "all rows split anew, at random"),
-        ("augmented_first", "leak", "augmented_first", "chosen", HONEST, "augmented_after",
-         "augmentation before the split"),
-        ("smote_first", "leak", "smote_first", "chosen", HONEST, "smote_after",
-         "SMOTE before the split"),
-        ("training_accuracy", "measure", HONEST, "training", HONEST, "",
-         "training accuracy reported"),
-        ("training_accuracy_last", "measure", HONEST, "training_last", HONEST, "",
+        ("resplit", "leak", "resplit", "chosen", "all rows split anew, at random"),
+        ("augmented_first", "leak", "augmented_first", "chosen", "augmentation before the split",
+         HONEST, "augmented_after"),
+        ("smote_first", "leak", "smote_first", "chosen", "SMOTE before the split",
+         HONEST, "smote_after"),
+        ("training_accuracy", "measure", HONEST, "training", "training accuracy reported"),
+        ("training_accuracy_last", "measure", HONEST, "training_last",
          "training accuracy of the last epoch"),
-        ("five_classes", "measure", "five_classes", "chosen", HONEST, "",
-         "disgust and fear left out"),
-        ("four_classes", "measure", "four_classes", "chosen", HONEST, "",
-         "disgust, fear and sad left out"),
-        ("binary_accuracy", "measure", HONEST, "binary", HONEST, "",
-         "“binary” accuracy over the classes"),
-        ("top2", "measure", HONEST, "top2", HONEST, "", "among the two most probable (top-2)"),
-        ("by_face", "leak", "by_face", "chosen", "by_photo", "",
-         "faces of one photo on both sides"),
-        ("combined", "combined", "combined", "best_on_test", HONEST, "",
+        ("five_classes", "measure", "five_classes", "chosen", "disgust and fear left out"),
+        ("four_classes", "measure", "four_classes", "chosen", "disgust, fear and sad left out"),
+        ("binary_accuracy", "measure", HONEST, "binary", "“binary” accuracy over the classes"),
+        ("top2", "measure", HONEST, "top2", "among the two most probable (top-2)"),
+        ("by_face", "leak", "by_face", "chosen", "faces of one photo on both sides", "by_photo"),
+        ("combined", "combined", "combined", "best_on_test",
          "SMOTE and augmentation before the split, best epoch on the test set"),
     )
 )
@@ -197,9 +191,7 @@ def table(found: Mistakes) -> pd.DataFrame:
         When no honest variant is recorded yet.
     """
     rows = {}
-    bases = [
-        Mistake(base, HONEST, base, "chosen", base, "", title) for base, title in BASES.items()
-    ]
+    bases = [Mistake(base, HONEST, base, "chosen", title, base) for base, title in BASES.items()]
     for one in (*bases, *MISTAKES):
         both = _paired(found, one.variant, one.reading, one.base)
         if both.empty:

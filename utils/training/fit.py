@@ -109,10 +109,7 @@ def train(
 
 @contextlib.contextmanager
 def _hold(folder: Path, devices: Devices) -> Iterator[Path]:
-    """Keep a run's folder for this process; all machines but the first work in a copy of it.
-
-    The engines let every machine do the same steps, saving included.
-    """
+    """Keep a run's folder for this process; all machines but the first work in a copy of it."""
     import filelock
 
     if devices.process:
@@ -151,12 +148,14 @@ def _begin(
     for split in datasets.SPLITS if test else datasets.SPLITS[:2]:
         if not (dataset.split == split).any():
             raise DataError(f"{dataset.name}: a run needs {split} rows, and there are none")
-    starts = settings.initial_weights
-    # Records of earlier versions hold the hash of a single start, not a list.
-    named = {
-        "initial_weights": starts[0] if len(starts) == 1 else starts,
-        "teachers": settings.teachers,
+    # Files may change later: a network is named by its content, and so are votes.
+    contents = {
+        f"{what}_sha256": [runtime.sha256(models.find(one, results)) for one in names]
+        for what in ("initial_weights", "teachers")
+        if (names := getattr(settings, what))
     }
+    if len(settings.initial_weights) == 1:  # records of earlier versions hold no list of one
+        (contents["initial_weights_sha256"],) = contents["initial_weights_sha256"]
     asked = {
         "model": settings.model,
         "dataset": dataset.name,
@@ -164,8 +163,7 @@ def _begin(
         "seed": settings.seed,
         "epochs": settings.epochs,
         "settings": json.loads(json.dumps(dataclasses.asdict(settings))),
-        # Files may change later: a network is named by its content, and so are votes.
-        **{f"{what}_sha256": _contents(names, results) for what, names in named.items() if names},
+        **contents,
         **_votes(dataset, settings),
     }
     done = len(records.read_history(folder))
@@ -225,13 +223,6 @@ def _require_same(name: str, info: dict[str, Any], asked: dict[str, Any]) -> Non
             f"{name}: that run was begun with {'; '.join(different)}: take another --name, or "
             "delete that run's folder"
         )
-
-
-def _contents(names: str | Sequence[str], results: Path) -> str | list[str]:
-    """Return the SHA-256 of a network's file, or of several networks' files."""
-    if isinstance(names, str):
-        return runtime.sha256(models.find(names, results))
-    return [runtime.sha256(models.find(name, results)) for name in names]
 
 
 def _votes(dataset: datasets.FaceDataset, settings: Settings) -> dict[str, Any]:
@@ -301,7 +292,8 @@ def _fit(
     records.write_info(folder, info)
 
     recorder = _epoch_recorder(folder, settings, batches)
-    for first, last in _phases(settings):
+    # One optimizer trains the frozen epochs, another the others.
+    for first, last in itertools.pairwise(sorted({0, settings.frozen_epochs, settings.epochs})):
         history = records.read_history(folder)
         if len(history) >= last and last < settings.epochs:
             continue
@@ -329,7 +321,7 @@ def _fit(
         )
 
     best = records.best_epoch(records.read_history(folder))
-    network.load_weights(_network_file(folder, best))
+    network.load_weights(_checkpoint(folder, "network", best))
     devices.synchronize(network, False)
     return models.with_dtype(network, "float32")
 
@@ -340,22 +332,13 @@ def _finish(network, dataset: datasets.FaceDataset, folder: Path, info: dict[str
     history = records.read_history(folder)
     seconds = float(history["seconds"].sum())
     seen = info["rows"]["training_balanced"] * len(history)
-    records.write_info(
-        folder,
-        {
-            **info,
-            "finished": runtime.now(),
-            "best_epoch": records.best_epoch(history),
-            "seconds": round(seconds, 1),
-            "images_per_second": round(seen / max(seconds, 0.01), 1),
-        },
-    )
-
-
-def _phases(settings: Settings) -> list[tuple[int, int]]:
-    """Return the epochs (first, last] that one optimizer trains: the frozen ones, the others."""
-    ends = [0, *([settings.frozen_epochs] if settings.frozen_epochs else []), settings.epochs]
-    return list(itertools.pairwise(ends))
+    info |= {
+        "finished": runtime.now(),
+        "best_epoch": records.best_epoch(history),
+        "seconds": round(seconds, 1),
+        "images_per_second": round(seen / max(seconds, 0.01), 1),
+    }
+    records.write_info(folder, info)
 
 
 def compile_model(model, settings: Settings, steps: int, *, epochs: int, fine_tuning: bool) -> None:
@@ -367,10 +350,7 @@ def compile_model(model, settings: Settings, steps: int, *, epochs: int, fine_tu
     peak = settings.learning_rate * (settings.fine_tuning_factor if fine_tuning else 1.0)
     # A function of the optimizer's step alone, so that a resumed run finds its place.
     schedule = keras.optimizers.schedules.CosineDecay(
-        initial_learning_rate=0.0 if warmup else peak,
-        decay_steps=total - warmup,
-        warmup_target=peak if warmup else None,
-        warmup_steps=warmup,
+        0.0, total - warmup, warmup_target=peak, warmup_steps=warmup
     )
     options: dict[str, Any] = {"weight_decay": settings.weight_decay}
     if settings.ema_momentum:
@@ -441,7 +421,7 @@ def _epoch_recorder(folder: Path, settings: Settings, batches):
 
         def on_test_end(self, logs=None):
             # Before `SwapEMAWeights` takes the averaged weights out again.
-            save(self.model.network.save_weights, _network_file(folder, self.epoch))
+            save(self.model.network.save_weights, _checkpoint(folder, "network", self.epoch))
 
         def on_epoch_end(self, epoch, logs=None):
             row = {
@@ -451,13 +431,13 @@ def _epoch_recorder(folder: Path, settings: Settings, batches):
                 "seconds": round(time.perf_counter() - self.start, 2),
             }
             self.refuse_divergence(row.values())
-            save(self.model.save_weights, _weights_file(folder, epoch + 1))
+            save(self.model.save_weights, _checkpoint(folder, "epoch", epoch + 1))
             history = records.read_history(folder).to_dict("records")
             history.append({key: row[key] for key in records.HISTORY_COLUMNS})
             records.write_history(folder, pd.DataFrame(history))
             # As written, not as computed: rounding to six digits can make two epochs equal.
             best = records.best_epoch(records.read_history(folder))
-            keep = {_weights_file(folder, epoch + 1), _network_file(folder, best)}
+            keep = {_checkpoint(folder, "epoch", epoch + 1), _checkpoint(folder, "network", best)}
             for other in set((folder / "checkpoints").iterdir()) - keep:
                 other.unlink()
 
@@ -469,7 +449,7 @@ def _restore(model, folder: Path) -> None:
     done = len(records.read_history(folder))
     if not done:
         return
-    file = _weights_file(folder, done)
+    file = _checkpoint(folder, "epoch", done)
     again = "delete the folder, or take another name"
     if not file.is_file():
         raise ModelError(f"{folder.name}: {done} epochs are recorded, and {file} is gone: {again}")
@@ -479,14 +459,9 @@ def _restore(model, folder: Path) -> None:
         raise ModelError(f"{file}: cannot be read ({error}): {again}") from error
 
 
-def _weights_file(folder: Path, epoch: int) -> Path:
-    """Name the checkpoint of an epoch (counted from 1)."""
-    return folder / "checkpoints" / f"epoch-{epoch:03d}.weights.h5"
-
-
-def _network_file(folder: Path, epoch: int) -> Path:
-    """Name the network of an epoch as it was validated."""
-    return folder / "checkpoints" / f"network-{epoch:03d}.weights.h5"
+def _checkpoint(folder: Path, what: str, epoch: int) -> Path:
+    """Name what is kept of an epoch (from 1): all weights ("epoch") or the validated "network"."""
+    return folder / "checkpoints" / f"{what}-{epoch:03d}.weights.h5"
 
 
 def course_run(

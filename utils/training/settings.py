@@ -13,16 +13,12 @@ from pydantic.dataclasses import dataclass
 
 from utils import models
 
-_CONFIG = pydantic.ConfigDict(extra="forbid", strict=False, allow_inf_nan=False)
-
 
 def _field(default: Any, description: str, **bounds: Any) -> Any:
-    if isinstance(default, dict):
-        return Field(default_factory=dict, description=description, **bounds)
     return Field(default=default, description=description, **bounds)
 
 
-@dataclass(frozen=True, config=_CONFIG)
+@dataclass(frozen=True, config=pydantic.ConfigDict(extra="forbid", allow_inf_nan=False))
 class Settings:
     """Everything that a training can be told. Values out of range are refused.
 
@@ -36,7 +32,7 @@ class Settings:
     """
 
     model: str = _field("cnn5", "network to train")
-    network: dict[str, Any] = _field({}, "the network's own settings")
+    network: dict[str, Any] = Field(default_factory=dict, description="the network's own settings")
     size: int = _field(64, "side of the faces in pixels; they are resized to it", ge=1, le=1024)
     balance: Literal["smote", "weights", "none"] = _field(
         "none", "what is done about rare classes: SMOTE, class weights, or nothing"
@@ -118,17 +114,9 @@ class Settings:
 
 
 #: Settings that leave every training face as it is.
-NO_AUGMENTATION: dict[str, Any] = {
-    "rotation": 0.0,
-    "zoom": 0.0,
-    "shift": 0.0,
-    "flip": False,
-    "brightness": 0.0,
-    "contrast": 0.0,
-    "erasing": 0.0,
-    "mixup": 0.0,
-    "cutmix": 0.0,
-}
+NO_AUGMENTATION: dict[str, Any] = {"flip": False} | dict.fromkeys(
+    ("rotation", "zoom", "shift", "brightness", "contrast", "erasing", "mixup", "cutmix"), 0.0
+)
 
 
 def fields() -> dict[str, tuple[Any, str]]:
