@@ -273,6 +273,8 @@ def test_writing_again_leaves_nothing_of_the_first_time_and_other_files_alone(tm
     for seed in (1, 2):
         folder = sample.write(tmp_path / "faces", rows=SMALL, photos=1, seed=seed)
     assert len(list((folder / "fer2013").glob("t*/*/*.png"))) == SMALL
+    again = datasets.load("fer2013", folder / "fer2013", cache=False).images[..., 0]
+    assert np.array_equal(again, sample.render_rows(SMALL, seed=2).images)
     precious = tmp_path / "fer2013.csv"
     precious.write_text("real data")
     with pytest.raises(DataError, match="other files"):

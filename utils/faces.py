@@ -314,7 +314,7 @@ def read_photo(
                 width, height = image.size
                 if width * height > MAX_PIXELS:
                     raise DataError(f"{width:,} × {height:,} pixels")
-                return np.array(eight_bits(image).convert("RGB"), dtype=np.uint8)
+                return np.array(_eight_bits(image).convert("RGB"), dtype=np.uint8)
     except DataError as error:
         raise DataError(f"{title}: {error}; {expected}") from None
     except Image.DecompressionBombError:
@@ -417,11 +417,8 @@ def _require(pixels: np.ndarray, fits: bool, expected: str, *, stack: bool = Fal
         raise DataError(f"{found}: expected {expected} of uint8")
 
 
-def eight_bits(image: Any) -> Any:
-    """Decode an opened Pillow picture: upright, at most 8 bits a channel, transparency on white.
-
-    Raises ValueError where its pixels have no known range.
-    """
+def _eight_bits(image: Any) -> Any:
+    """Decode an opened picture: upright, 8 bits a channel, on white; ValueError: unknown range."""
     from PIL import Image, ImageOps
 
     image.load()

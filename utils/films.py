@@ -265,7 +265,7 @@ class Film:
 
         # A rate of 1,000 is the clock of a file whose frames vary in length, not theirs.
         rate = self.rate if self.rate < 1000 else 60.0
-        marked = Marked(save, self.stem, rate) if save else None
+        marked = _Marked(save, self.stem, rate) if save else None
         name = photos.shown(Path(self.name).name)
         bar = tqdm(total=self.expected or None, desc=name, unit=" frames", disable=None)
         try:
@@ -326,11 +326,8 @@ class Film:
         return [*lines, *(f"  written: {photos.shown(path)}" for path in self.written)]
 
 
-class Marked:
-    """A film with boxes and captions: ``STEM-faces.mp4``, or another name where that is taken.
-
-    It has a constant ``rate`` of frames a second: frames are repeated to keep their times.
-    """
+class _Marked:
+    """A film with boxes and captions, ``STEM-faces.mp4``: frames repeat to keep their times."""
 
     def __init__(self, folder: Path, stem: str, rate: float) -> None:
         self.path, file = photos.new_file(folder, f"{stem}-faces", ".mp4")

@@ -37,18 +37,8 @@ OFFICIAL_COUNTS = {
 }
 
 
-def fetch(source: str = "kaggle-csv", copy: str | os.PathLike | None = None) -> None:
-    """Get a data set, check it, and put it into ``data/raw/fer2013``.
-
-    `source` is "kaggle-csv", "kaggle-folders" or "ferplus"; `copy` is a file or folder on this
-    machine to take it from, instead of the network.
-
-    Raises
-    ------
-    DataError
-        When the download fails, or what came is not the whole data set; nothing is put in place
-        then.
-    """
+def _fetch(source: str = "kaggle-csv", copy: str | os.PathLike | None = None) -> None:
+    """Get FER2013 or FER+'s votes, from the network or a copy here; check it; put it in place."""
     if copy is not None and not Path(copy).expanduser().exists():
         raise DataError(f"{copy}: no such file or folder, expected a copy of the data")
     target = runtime.RAW / "fer2013"
@@ -166,7 +156,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             raise DataError("it is wanted anew")
         dataset = _checked(name)
     except DataError:
-        fetch(chosen.source, chosen.copy)
+        _fetch(chosen.source, chosen.copy)
         dataset = _checked(name)
     print(dataset.describe())
 

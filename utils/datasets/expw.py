@@ -60,7 +60,7 @@ def load(
     path = sources.named_or_default(path, "expw", "ExpW", hint)
     folder, listing = sources.folder_and_file(path, LIST_NAME, "ExpW's list")
     table = read_list(listing)
-    photos = locate_photos(table, folder, title=sources.shown(listing))
+    photos = _locate_photos(table, folder, sources.shown(listing))
     return caching.remember(
         f"expw {listing.absolute()} size={faces.SIZE} seed={seed}",
         [listing, *photos.values()],
@@ -111,17 +111,8 @@ def _record(line: str, where: str) -> tuple:
     return photo, face, top, left, right, bottom, float(confidence), _LABELS[label]
 
 
-def locate_photos(table: pd.DataFrame, folder: Path, *, title: str = LIST_NAME) -> dict[str, Path]:
-    """Find the file of each photo that a list (`read_list`), called `title` in messages, names.
-
-    The folder is searched with the folders inside. For a folder named ``label`` the one above is
-    searched: the release keeps ``label/label.lst`` beside ``image/origin/*.jpg``.
-
-    Raises
-    ------
-    DataError
-        When a photo is missing, or two files have its name.
-    """
+def _locate_photos(table: pd.DataFrame, folder: Path, title: str) -> dict[str, Path]:
+    """Find the file of each photo of a list; the folders inside, and above ``label``, count."""
     wanted = set(table["photo"])
     files: dict[str, list[Path]] = {}
     folder = Path(folder).absolute()

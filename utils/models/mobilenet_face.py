@@ -97,19 +97,8 @@ def mobilenet_face(
     return model
 
 
-def read_weights(path: Path | str) -> dict[str, np.ndarray]:
-    """Read the tensors of a graph model of TensorFlow.js whose numbers lie in one file beside it.
-
-    Returns
-    -------
-    dict of str to numpy.ndarray
-        Each tensor of float32 by its name.
-
-    Raises
-    ------
-    ModelError
-        When there are no such files, or they hold something else.
-    """
+def _read_weights(path: Path | str) -> dict[str, np.ndarray]:
+    """Read the float32 tensors, by name, of a TensorFlow.js graph with one file of numbers."""
     path = Path(path)
     described, numbers = (
         read_weights_file(one, "faceres-deep") for one in (path, path.with_suffix(".bin"))
@@ -131,11 +120,8 @@ def read_weights(path: Path | str) -> dict[str, np.ndarray]:
 
 
 def _set_weights(model, path: Path | str) -> None:
-    """Give convolutions their kernels, and batch normalizations their constants as ``beta``.
-
-    A depthwise convolution's factors are multiplied into its kernel; the others' already are.
-    """
-    tensors = read_weights(path)
+    """Give convolutions their kernels, times a depthwise one's factors; constants are ``beta``."""
+    tensors = _read_weights(path)
     try:
         for layer in model.layers:
             name, kind = layer.name, type(layer).__name__
