@@ -9,7 +9,6 @@ import sqlite3
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -74,6 +73,11 @@ def run(folder, *, name="found", space=SMALL, data=None, settings=None, heartbea
     return search.run_search(study, seen, settings or base(), space, **more)
 
 
+def without_networks(patch):
+    patch.setattr(training, "train", stand_in)
+    patch.setattr("keras.backend.clear_session", lambda: None)
+
+
 def begun(folder) -> list[tuple[str, int]]:
     """List the calls of the stand-in: a trial's folder, and the epoch that it began at."""
     lines = [line.split() for line in (folder / "found/begun.txt").read_text().splitlines()]
@@ -87,16 +91,14 @@ def studies(monkeypatch, tmp_path):
 
 @pytest.fixture
 def quick(monkeypatch):
-    monkeypatch.setattr(training, "train", stand_in)
-    monkeypatch.setattr("keras.backend.clear_session", lambda: None)
+    without_networks(monkeypatch)
 
 
 @pytest.fixture(scope="module")
 def found(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(search, "STUDIES", None)
-        patch.setattr(training, "train", stand_in)
-        patch.setattr("keras.backend.clear_session", lambda: None)
+        without_networks(patch)
         return run(tmp_path_factory.mktemp("found"), trials=20)
 
 
@@ -175,12 +177,11 @@ def test_an_ended_trial_is_queued_and_goes_on_from_its_last_epoch(
         callbacks[0].on_epoch_end = stop
         return stand_in(*words, callbacks=callbacks, **more)
 
-    asked = {"trials": 3}
     with monkeypatch.context() as patch:
         patch.setattr(training, "train", ended)
         with pytest.raises(error):
-            run(tmp_path, **asked)
-    done = run(tmp_path, **asked)
+            run(tmp_path, trials=3)
+    done = run(tmp_path, trials=3)
     lost = done.trials[done.trials["state"] == "failed"]
     assert len(done.trials) - len(lost) == 3
     assert set(done.trials.merge(lost[list(SMALL)])["epochs"]) == {0, 4}
@@ -195,26 +196,29 @@ def test_a_trial_that_diverges_is_pruned(tmp_path):
     assert not list((tmp_path / "found").iterdir())
 
 
-# ------------------------------------------------------------------------------ several processes
+# ---- several processes
 
 WORKER = """
 import sys
 from pathlib import Path
 import test_search as here
-import keras
-keras.backend.clear_session = lambda: None
-here.training.train = here.stand_in
-here.run(Path({folder!r}), trials={trials}, heartbeat=1)
+here.without_networks(here.pytest.MonkeyPatch())
+here.run(Path(sys.argv[1]), trials=int(sys.argv[2]), heartbeat=1)
 """
 
 
 def worker(folder, trials, seconds) -> subprocess.Popen:
-    tests = Path(__file__).parent
-    paths = [str(tests), str(tests.parent), os.environ.get("PYTHONPATH", "")]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     environment |= {"EPOCH_SECONDS": seconds, "KERAS_BACKEND": "numpy"}
-    text = WORKER.format(folder=str(folder), trials=trials)
-    return subprocess.Popen([sys.executable, "-c", text], env=environment)
+    words = [sys.executable, "-c", WORKER, str(folder), str(trials)]
+    return subprocess.Popen(words, env=environment)
+
+
+def wait_for_an_epoch(folder):
+    deadline = time.monotonic() + 120
+    while not any(len(pd.read_csv(file)) for file in folder.rglob("history.csv")):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 def test_two_processes_share_a_study_and_do_nothing_twice(quick, tmp_path):
@@ -231,10 +235,7 @@ def test_two_processes_share_a_study_and_do_nothing_twice(quick, tmp_path):
 @pytest.mark.slow
 def test_a_killed_process_leaves_its_trial_to_another(quick, tmp_path):
     dies = worker(tmp_path, 3, "0.5")
-    deadline = time.monotonic() + 120
-    while not any(len(pd.read_csv(file)) for file in tmp_path.rglob("history.csv")):
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    wait_for_an_epoch(tmp_path)
     dies.send_signal(signal.SIGKILL)
     dies.wait()
     done = run(tmp_path, trials=3, heartbeat=1)
@@ -242,8 +243,7 @@ def test_a_killed_process_leaves_its_trial_to_another(quick, tmp_path):
     lost = done.trials[done.trials["state"] == "failed"]
     assert lost["worker"].tolist() == [str(dies.pid)]
     # Another one may begin before the heartbeat is missed, so the repeated one need not be last.
-    same = (done.complete[list(SMALL)] == lost.iloc[0][list(SMALL)]).all(axis=1)
-    again = done.complete[same]
+    again = done.complete.merge(lost[list(SMALL)])
     assert again["worker"].tolist() == [str(os.getpid())]
     assert again["epochs"].tolist() == [4]
     calls = begun(tmp_path)
@@ -253,15 +253,12 @@ def test_a_killed_process_leaves_its_trial_to_another(quick, tmp_path):
 @pytest.mark.slow
 def test_a_process_that_slept_too_long_leaves_its_trial_and_goes_on(quick, tmp_path):
     sleeps = worker(tmp_path, 2, "1")
-    deadline, database = time.monotonic() + 120, tmp_path / "found.db"
-    while not any(len(pd.read_csv(file)) for file in tmp_path.rglob("history.csv")):
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    wait_for_an_epoch(tmp_path)
     locked = True
     while locked:  # it must not take a lock of the database into its sleep, nor a reader's
         sleeps.send_signal(signal.SIGSTOP)
         os.waitid(os.P_PID, sleeps.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
-        with contextlib.closing(sqlite3.connect(database, timeout=0)) as connection:
+        with contextlib.closing(sqlite3.connect(tmp_path / "found.db", timeout=0)) as connection:
             try:
                 connection.execute("BEGIN EXCLUSIVE")
                 locked = False
@@ -275,9 +272,7 @@ def test_a_process_that_slept_too_long_leaves_its_trial_and_goes_on(quick, tmp_p
     pd.testing.assert_frame_equal(again.trials, done.trials)
 
 
-# ---------------------------------------------------------------------------- records and figures
-
-
+# ---- records and figures
 def test_a_record_reads_back(found, tmp_path):
     place = search.record(found, folder=tmp_path, command="python -m experiments.search")
     again = search.load("found", folder=tmp_path)
@@ -314,9 +309,7 @@ def test_the_best_of_equals_is_flattered_and_the_best_of_unequals_is_not(found):
     assert search.price_of_choosing(equal).excess == expected
 
 
-# ----------------------------------------------------------------------------------- command line
-
-
+# ---- command line
 def test_the_command_searches_and_is_recorded(quick, capsys, tmp_path, monkeypatch):
     kept = []
     monkeypatch.setattr(search, "record", lambda _, command: kept.append(command) or tmp_path)
