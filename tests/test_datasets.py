@@ -937,6 +937,8 @@ def test_the_folders_come_from_kaggle(tmp_path, monkeypatch):
     download.main(["--source", "kaggle-folders", "--force"])
     assert asked == ["msambare/fer2013"] * 2
     assert len(list((runtime.RAW / "fer2013").glob("*/*/*.png"))) == 98
+    put(runtime.RAW / "fer2013" / "fer2013.csv", "what the loader reads first")
+    refused("is there too", ["--source", "kaggle-folders", "--force"], by=download.main)
 
 
 @pytest.mark.parametrize("name", archives())
