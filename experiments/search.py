@@ -215,8 +215,9 @@ def run_search(
     """
     space = {one: space[one] for one in _distributions(space)}
     intervals = [one for one, values in space.items() if isinstance(values, dict)]
-    if trials < 1 or not space:
-        raise ModelError(f"expected a trial and a setting or more: {trials} trials of {space}")
+    if trials < 1 or not space or not settings.epochs:
+        asked = f"{trials} trials of {settings.epochs} epochs, {space}"
+        raise ModelError(f"expected a trial, an epoch and a setting or more: {asked}")
     try:
         for one, values in space.items():  # what does not fit fails here, not in a trial
             for value in (values["low"],) if one in intervals else values:

@@ -937,8 +937,10 @@ def test_the_folders_come_from_kaggle(tmp_path, monkeypatch):
     download.main(["--source", "kaggle-folders", "--force"])
     assert asked == ["msambare/fer2013"] * 2
     assert len(list((runtime.RAW / "fer2013").glob("*/*/*.png"))) == 98
-    put(runtime.RAW / "fer2013" / "fer2013.csv", "what the loader reads first")
-    refused("is there too", ["--source", "kaggle-folders", "--force"], by=download.main)
+    for name in ("fer2013.csv", "fer2013.zip"):
+        first = put(runtime.RAW / "fer2013" / name, "what the loader reads first")
+        refused(f"{name} is there too", ["--source", "kaggle-folders", "--force"], by=download.main)
+        first.unlink()
 
 
 @pytest.mark.parametrize("name", archives())

@@ -13,6 +13,7 @@ from utils import balance, datasets, runtime, training
 from utils.datasets import ondisk, sources
 from utils.datasets.ondisk import OnDisk
 from utils.expressions import EXPRESSIONS
+from utils.honesty import audit
 from utils.runtime import DataError
 
 FIELDS = ("labels", "split", "rows", "files")
@@ -56,6 +57,12 @@ def assert_same(dataset, expected):
         np.testing.assert_array_equal(getattr(dataset, field), getattr(expected, field))
     assert dataset.fingerprint() == expected.fingerprint()
     assert dataset.describe() == expected.describe()
+
+
+def test_an_audit_finds_what_it_finds_of_an_array(root, monkeypatch):
+    found = audit.examine(datasets.load("folder", root)).problems()
+    expected = audit.examine(in_memory(root, monkeypatch)).problems()
+    pd.testing.assert_frame_equal(found, expected)
 
 
 def test_the_data_set_is_the_same_and_is_read_once(root, monkeypatch):

@@ -128,6 +128,7 @@ def test_options_are_written_as_the_command_line_takes_them():
         ({"learning_rate": {"low": 0, "high": 0.1, "log": True}}, {}, "search space"),
         ({name: [] for name in SMALL}, {}, "a setting or more"),
         (SMALL, {"trials": 0}, "a trial"),
+        (SMALL, {"settings": training.recipe("cnn3", epochs=0)}, "an epoch"),
         (SMALL, {"settings": training.recipe("vgg16", size=16)}, "vgg16 has no setting called"),
         (SMALL, {"name": "a/b"}, "a name without a folder"),
     ],
@@ -312,14 +313,17 @@ def test_the_best_of_equals_is_flattered_and_the_best_of_unequals_is_not(found):
 # ---- command line
 def test_the_command_searches_and_is_recorded(quick, capsys, tmp_path, monkeypatch):
     kept = []
-    monkeypatch.setattr(search, "record", lambda _, command: kept.append(command) or tmp_path)
-    words = "--rows 70 --trials 5 --record --learning-rate 1e-3 1e-2 --filters 4 --epochs 3"
+    monkeypatch.setattr(search, "record", lambda *found: kept.append(found) or tmp_path)
+    words = (
+        "--rows 70 --trials 5 --record --learning-rate 1e-3 1e-2 --filters 4 --dropout --epochs 3"
+    )
     monkeypatch.setattr(search.datasets, "load", lambda *_, **__: faces())
     search.main([*words.split(), f"--storage=sqlite:///{tmp_path / 'x.db'}"])
     shown = capsys.readouterr().out
     assert "of 35 validation faces" in shown
     assert "python train.py --model cnn3 --data sample --network" in shown
-    assert len(kept) == 1
+    ((found, _),) = kept
+    assert list(found.info["space"]) == ["learning_rate", "batch_size", "filters"]
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from experiments import speed
-from utils import runtime
+from utils import runtime, sample
 from utils.runtime import DataError
 
 SECONDS = st.floats(1e-6, 1e6)
@@ -33,7 +33,7 @@ def ratio(a, b, **options):
     return row[["low", "median", "high"]].tolist()
 
 
-def test_a_ratio_is_of_neighbours_in_time_and_counts_what_each_way_did():
+def test_a_ratio_is_of_neighbors_in_time_and_counts_what_each_way_did():
     assert ratio([2.0, 40.0, 6.0], [1.0, 10.0, 1.0]) == [2.0, 4.0, 6.0]
     assert ratio([2.0], [2.0], amounts=(10, 30)) == [3.0] * 3
     table = speed.rates_table(record_of(timing([2.0, 4.0], [1.0, 1.0]))).set_index("way")
@@ -106,6 +106,15 @@ def here(monkeypatch, tmp_path):
     monkeypatch.setattr(runtime, "RAW", tmp_path)
     monkeypatch.setattr(speed, "alone", alone)
     return tmp_path
+
+
+def test_the_sample_is_read_where_there_is_only_the_release_in_folders(here):
+    sample.write(here / "sample", rows=100, photos=1)
+    (here / "fer2013").mkdir()
+    for split in ("train", "test"):
+        shutil.copytree(here / "sample" / "fer2013" / split, here / "fer2013" / split)
+    run(here, "loading")
+    assert "sample" in str(speed.read(here / "benchmarks" / "speed-x.json")["parts"]["loading"])
 
 
 def run(folder, *names):

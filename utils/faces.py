@@ -376,8 +376,8 @@ def detect(
     DataError
         When the photo is not a uint8 picture, or the detector unknown.
     ModelError
-        When the detector's package or file is missing or an OpenCV without cascades, or Keras runs
-        on another backend than mtcnn's, TensorFlow.
+        When the detector's file is missing, or Keras runs on another backend than mtcnn's,
+        TensorFlow.
     """
     if detector not in DETECTORS:
         *others, last = DETECTORS

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from utils import datasets, runtime
 from utils.datasets import ferplus, splits
-from utils.datasets.fer2013 import CSV_NAMES, find_csv, find_folders
+from utils.datasets.fer2013 import ARCHIVE_NAMES, CSV_NAMES, find_csv, find_folders
 from utils.datasets.sources import find_files, folder_and_file, refuse, shown
 from utils.runtime import DataError
 
@@ -111,7 +111,8 @@ def _install_faces(origin: Path, target: Path, scratch: Path) -> None:
         forms = {".zip": "fer2013.zip", ".gz": "fer2013.csv.gz", ".tar": "fer2013.tar"}
         tarred = table.name.lower().endswith((".tar.gz", ".tgz"))
         name = "fer2013.tar.gz" if tarred else forms.get(table.suffix.lower(), "fer2013.csv")
-    others = [file for file in find_files(target, CSV_NAMES) if file.name.lower() != name]
+    first = CSV_NAMES if table else (*CSV_NAMES, *ARCHIVE_NAMES)
+    others = [file for file in find_files(target, first) if file.name.lower() != name]
     if others and not (table and others[0].samefile(table)):
         raise DataError(f"{shown(others[0])} is there too and would be read first: remove it")
     if table is not None:

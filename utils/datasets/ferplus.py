@@ -1,4 +1,4 @@
-"""FER+ (Barsoum et al. 2016): FER2013's pictures, labelled again by ten people each."""
+"""FER+ (Barsoum et al. 2016): FER2013's pictures, labeled again by ten people each."""
 
 from __future__ import annotations
 

@@ -202,11 +202,10 @@ def reported_table(dataset: str | None = None) -> pd.DataFrame:
     DataFrame
         Those of one ``dataset``, or all. Index ``figure``; ``dataset``; ``accuracy``, ``low`` and
         ``high`` (percent; the 95 % interval, NaN where n is not known); ``kind`` (one of `KINDS`);
-        ``outside_data`` (whether
-        the network had learned from other pictures; nullable); ``stands`` (False where a repetition
-        came out more than `CONTRADICTED` standard errors lower); ``n`` (nullable), ``note``,
-        ``source``; ``chosen_on_test`` (whether the epoch was chosen on the split that is reported;
-        nullable).
+        ``outside_data`` (whether the network had learned from other pictures; nullable); ``stands``
+        (False where a repetition came out more than `CONTRADICTED` standard errors lower); ``n``
+        (nullable), ``note``, ``source``; ``chosen_on_test`` (whether the epoch was chosen on the
+        split that is reported; nullable).
     """
     table = pd.DataFrame([(*row, "")[:10] for row in _REPORTED], columns=list(_COLUMNS))
     repeats = table[table["repeats"] != ""].groupby("repeats")["accuracy"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import zipfile
 from collections.abc import Sequence
@@ -247,8 +248,8 @@ def load(path: Path | str) -> Classifier:
 
     path = Path(path)
     expressions = _read_card(path)
+    _require_own_weights(path)
     try:
-        # Since 3.12.1 Keras also refuses weights that link to another file (CVE-2026-1669).
         model = keras.saving.load_model(path, compile=False, safe_mode=True)
         exact = with_dtype(model, "float32")
     except Exception as error:  # a foreign file makes Keras raise anything
@@ -291,6 +292,32 @@ def _read_card(path: Path) -> tuple[str, ...]:
     if not isinstance(expressions, list) or not all(isinstance(name, str) for name in expressions):
         raise ModelError(f"{path.name}: {CARD} holds no list of names")
     return tuple(expressions)
+
+
+def _require_own_weights(path: Path) -> None:
+    """Refuse weights that lie in another file: HDF5 would read any file of the user's."""
+    import h5py
+
+    def check(group) -> None:
+        for name in group:
+            link = group.get(name, getlink=True)
+            if not isinstance(link, h5py.HardLink):
+                raise ModelError(f"{path.name}: its weights link to another place ({name})")
+            item = group[name]
+            if isinstance(item, h5py.Group):
+                check(item)
+            elif item.external or item.is_virtual:
+                raise ModelError(f"{path.name}: its weights lie in another file ({name})")
+
+    try:
+        with zipfile.ZipFile(path) as archive:
+            content = io.BytesIO(archive.read("model.weights.h5"))
+        with h5py.File(content, "r") as file:
+            check(file)
+    except ModelError:
+        raise
+    except Exception as error:  # a foreign file makes HDF5 raise anything
+        raise ModelError(f"{path.name}: its weights cannot be read: {error}") from error
 
 
 def with_dtype(model, dtype: str, *, fused: bool = False):

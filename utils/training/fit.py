@@ -68,7 +68,8 @@ def train(
     Returns
     -------
     Run
-        With validation and test predictions of the epoch that was best on validation.
+        With validation and test predictions of the epoch that was best on validation; without an
+        epoch, of the network as it was built or started.
 
     Raises
     ------
@@ -79,6 +80,9 @@ def train(
     DataError
         When a split is missing, or the data cannot be balanced as asked.
     """
+    if not settings.epochs:  # what only a training has is no part of the record
+        nothing = {"balance": "none", "targets": "labels", "teachers": (), "ema_momentum": 0.0}
+        settings = dataclasses.replace(settings, **nothing)
     folder = Path(folder)
     results = folder.parent
     if folder.exists() and not folder.is_dir():

@@ -80,7 +80,7 @@ def faces_for(classifier: models.Classifier, images: np.ndarray) -> np.ndarray:
     -------
     numpy.ndarray
         (n, height, width, channels) uint8: resized; gray repeated for a network of three
-        channels, colour turned to gray (Pillow's "L") for one of a single channel.
+        channels, color turned to gray (Pillow's "L") for one of a single channel.
     """
     height, width, channels = classifier.input_shape
     if channels == 1 and images.shape[-1] == 3:

@@ -98,7 +98,7 @@ class Settings:
             raise ValueError("SMOTE makes faces that nobody has voted on: balance none or weights")
         if self.mixup and self.cutmix:
             raise ValueError("mixup and cutmix: one of them, not both")
-        if self.frozen_epochs and self.frozen_epochs >= self.epochs:
+        if 0 < self.epochs <= self.frozen_epochs:
             raise ValueError("frozen_epochs is less than epochs")
         models.find_network(self.model)
         return self
@@ -155,8 +155,8 @@ def course_settings(name: str) -> Settings:
     Parameters
     ----------
     name : str
-        "sample" takes the same network through eight epochs of small batches, about a minute on
-        two cores: with so few steps batch normalization needs a shorter memory, and the dropout
+        "sample" takes the same network through eight epochs of small batches, one or two minutes
+        on two cores: with so few steps batch normalization needs a shorter memory, and the dropout
         of a long training would be in the way. Real data take the recipe.
     """
     if name != "sample":
