@@ -356,7 +356,8 @@ def findings() -> str:
 
 def _again(shares: Sequence[str]) -> str:
     """Say what the other seeds reached, or that there is none."""
-    return f"other seeds {', '.join(shares[1:])}" if shares[1:] else "one seed"
+    several = "another seed" if len(shares) == 2 else "other seeds"
+    return f"{several} {', '.join(shares[1:])}" if shares[1:] else "one seed"
 
 
 def judges() -> str:
