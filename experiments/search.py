@@ -473,12 +473,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     add("--record", action="store_true", help="write the search to results/search-NAME/")
     for name, values in SPACE.items():
         kind, words = (float, "low high") if isinstance(values, dict) else (int, "values")
-        add(
-            commands.option(name),
-            type=kind,
-            nargs="*",
-            help=f"searched: {words}, or none",
-        )
+        add(commands.option(name), type=kind, nargs="*", help=f"searched: {words}, or none")
     others = parser.add_argument_group("every trial's settings (8 epochs, the network's recipe)")
     commands.add_settings(others, leave_out=("model", *SPACE))
     asked = parser.parse_args(arguments)

@@ -159,9 +159,7 @@ def best(results: Path = runtime.RESULTS) -> str:
     def preferred(run: records.Run) -> float:
         return evaluation.summary(run.validation).accuracy
 
-    # The first seed of each setting: the highest of several would be chosen by luck.
-    first = (group[0] for group in groups([*runs.values()]))
-    ranked = sorted(first, key=preferred, reverse=True)
+    ranked = sorted(_first_seeds(runs), key=preferred, reverse=True)
     chosen: dict[str, records.Run] = {}
     for run in ranked:
         chosen.setdefault(run.info["model"], run)
@@ -249,8 +247,7 @@ def minutes(results: Path = runtime.RESULTS) -> str:
         return sum(cost[name] for name in counted(members))
 
     rows, best = [("minutes", "network", "validation %", "accuracy %")], 0.0
-    # The first seed of each setting: the highest of several would be chosen by luck.
-    single = [group[:1] for group in groups([*runs.values()])]
+    single = [[run] for run in _first_seeds(runs)]
     for some in sorted([*single, together([*runs.values()])], key=total):
         validation, test = (
             evaluation.summary(evaluation.ensemble({one.name: getattr(one, split) for one in some}))
@@ -300,6 +297,11 @@ def _on_fer2013(results: Path) -> dict[str, records.Run]:
     """Load the finished runs on FER2013, by name."""
     runs = recorded(results)
     return {run.name: run for run in runs if run.info["dataset"] == "fer2013"}
+
+
+def _first_seeds(runs: Mapping[str, records.Run]) -> list[records.Run]:
+    """Keep the first seed of each setting: the highest of several would be chosen by luck."""
+    return [group[0] for group in groups([*runs.values()])]
 
 
 def _from_scratch(results: Path) -> dict[str, records.Run]:
