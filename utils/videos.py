@@ -1,10 +1,10 @@
-"""A film or a camera in, each frame's faces with their expressions out: what ``predict.py`` calls.
+"""Faces and their expressions in each frame of a video or camera: what ``predict.py`` calls.
 
-Frames are read one at a time and forgotten, so a film may be of any length. A face keeps its track
-from frame to frame by overlap: of all ways to give the boxes of a frame to the tracks, the one that
-shares most (`scipy.optimize.linear_sum_assignment`), and none that shares less than `SHARED`. A
-track that is not seen for `LOST` seconds ends. Probabilities are smoothed along a track by an
-exponential moving average: what was seen t seconds ago weighs exp(-t / smooth).
+Frames are read one at a time and discarded, so a video may be of any length. A face keeps its track
+from frame to frame by overlap: boxes are assigned to tracks so that their total overlap is largest
+(`scipy.optimize.linear_sum_assignment`), and never where a box overlaps by less than `SHARED`. A
+track not seen for `LOST` seconds ends. Probabilities are smoothed along a track by an exponential
+moving average: the weight of a frame falls with its age t in seconds as exp(-t / smooth).
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ import numpy as np
 from utils import faces, photos
 from utils.runtime import DataError
 
-#: The least intersection over union of a face's boxes in two frames.
+#: The smallest intersection over union of a face's boxes in two frames.
 SHARED = 0.3
-#: Seconds after which a track that is not seen ends.
+#: A track not seen for this many seconds ends.
 LOST = 1.0
-#: Points of a timeline; a longer one is thinned to half.
+#: The most points of a timeline; a longer one is thinned to half.
 POINTS = 600
-#: Timelines that are drawn: those of the longest tracks.
+#: The most timelines drawn: those of the longest tracks.
 DRAWN = 12
-#: Frames a second where a film does not say.
+#: Frames per second where a video does not say.
 RATE = 25.0
 
 
 @dataclass
 class Track:
-    """A face followed through a film.
+    """A face followed through a video.
 
     Attributes
     ----------
@@ -45,7 +45,7 @@ class Track:
     box : faces.Box
         Where it was last seen.
     first, last : float
-        Seconds from the film's start.
+        Seconds from the video's start.
     probabilities : (k,) float array
         Smoothed.
     """
@@ -61,7 +61,7 @@ class Track:
     every: int = 1
 
     def add(self, when: float, face: photos.Face, smooth: float) -> photos.Face:
-        """Take a frame's face; return it with the track's probabilities."""
+        """Add a frame's face; return it with the track's smoothed probabilities."""
         passed = when - self.last
         fresh = 1.0 if not self.seen or smooth <= 0 else 1 - math.exp(-passed / smooth)
         mean = self.probabilities + fresh * (face.probabilities - self.probabilities)
@@ -75,12 +75,12 @@ class Track:
 
 
 class Tracker:
-    """Give the faces of one frame after another to tracks.
+    """Assign faces to tracks, frame by frame.
 
     Parameters
     ----------
     smooth : float
-        Seconds, the time constant of the moving average; 0 leaves each frame's answer as it is.
+        Time constant of the moving average, in seconds; 0 leaves each frame as it is.
     """
 
     def __init__(self, smooth: float = 0.5) -> None:
@@ -111,7 +111,7 @@ class Tracker:
         return answers
 
     def tracks(self) -> list[Track]:
-        """List the longest tracks, at most `DRAWN`, in the order in which they began."""
+        """List the longest tracks, at most `DRAWN`, in the order they began."""
         for track in self.active:
             self._keep(track)
         self.active = []
@@ -123,21 +123,21 @@ class Tracker:
         del self.longest[DRAWN:]
 
 
-class Film:
-    """A film's or a camera's faces, frame by frame.
+class Video:
+    """The faces in a video or camera, frame by frame.
 
     Parameters
     ----------
     source : path or int
-        A film that FFmpeg reads, or a camera's number.
+        A video that FFmpeg can read, or a camera's number.
     classifier : inference.Classifier or models.Classifier
         The network.
     table : photos.Table
-        Where each face of each frame becomes a row.
+        Where each face in each frame becomes a row.
     smooth : float
-        As `Tracker` takes it.
+        As for `Tracker`.
     detector, margin, side
-        As `photos.find` takes them; quarter turns are not tried frame by frame.
+        As for `photos.find`; quarter turns are not tried on frames.
 
     Raises
     ------
@@ -169,7 +169,7 @@ class Film:
         self._capture, self.rate, self.expected = self._open()
 
     def _open(self) -> tuple[Any, float, int]:
-        # Before OpenCV's first film: no chatter on stderr, and a file leads to no other.
+        # Before OpenCV's first video: silences stderr, and lets no file open another.
         os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
         formats = "mov,avi,matroska,mpeg,mpegvideo,mpegts,asf"
         options = f"protocol_whitelist;file|format_whitelist;{formats}"
@@ -181,11 +181,11 @@ class Film:
             capture = cv2.VideoCapture(self.source)
             if not capture.isOpened():
                 raise DataError(
-                    f"{self.name}: cannot be opened; expected a camera that is there, that this "
-                    "user may use, and that no other program holds"
+                    f"{self.name}: cannot be opened; expected a camera that is connected, that "
+                    "this user may use, and that no other program is using"
                 )
             return capture, RATE, 0
-        expected = f"expected a film ({', '.join(photos.FILMS)})"
+        expected = f"expected a video ({', '.join(photos.VIDEOS)})"
         path = Path(self.source)
         if not path.is_file():
             found = "not a file" if path.exists() else "no such file"
@@ -194,11 +194,11 @@ class Film:
             raise DataError(f"{self.name}: the file is empty; {expected}")
         capture = cv2.VideoCapture(os.path.abspath(path), cv2.CAP_FFMPEG)
         if not capture.isOpened():
-            raise DataError(f"{self.name}: no film, or one that is cut off or damaged; {expected}")
+            raise DataError(f"{self.name}: not a video, or cut off or damaged; {expected}")
         size = [capture.get(one) for one in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT)]
         if size[0] * size[1] > faces.MAX_PIXELS:
             raise DataError(
-                f"{self.name}: {size[0]:,.0f} × {size[1]:,.0f} pixels a frame; {expected} of at "
+                f"{self.name}: {size[0]:,.0f} × {size[1]:,.0f} pixels per frame; {expected} of at "
                 f"most {faces.MAX_PIXELS:,} pixels"
             )
         rate = capture.get(cv2.CAP_PROP_FPS)
@@ -210,21 +210,21 @@ class Film:
         )
 
     def read(self) -> Iterator[tuple[float, np.ndarray]]:
-        """Read one frame after another: seconds from the start, upright RGB pixels.
+        """Yield one frame after another: seconds from the start, upright RGB pixels.
 
-        The time is the frame's own, so a varying rate is kept; where the file has none, frames
-        count. A camera's frames are timed by the clock.
+        The time is the frame's own, so a variable rate is kept; where the file has none, it follows
+        from the frame rate. A camera's frames are timed by the clock.
 
         Raises
         ------
         DataError
-            When a camera gives no more pictures, or a film ends before its time.
+            When a camera gives no more frames, or a video ends early.
         """
         import cv2
 
         start, last = time.monotonic(), -1.0
         while True:
-            whole, frame = self._capture.read()  # upright: OpenCV minds the rotation flag
+            whole, frame = self._capture.read()  # upright: OpenCV applies the rotation flag
             if not whole:
                 break
             when = time.monotonic() - start
@@ -235,10 +235,10 @@ class Film:
             self.frames, self.seconds, last = self.frames + 1, when, when
             yield when, cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
         if isinstance(self.source, int):
-            raise DataError(f"{self.name}: gives no more pictures; expected it to stay connected")
+            raise DataError(f"{self.name}: gives no more frames; expected it to stay connected")
         if not self.frames:
-            raise DataError(f"{self.name}: not one frame can be read; expected a film")
-        # Some formats only estimate how many frames there are; badly, where they vary in length.
+            raise DataError(f"{self.name}: no frame can be read; expected a video")
+        # Some formats only estimate the number of frames, and badly where frames vary in length.
         least = 0.95 * self.expected - 2
         if self.frames < least and self.seconds < least / self.rate:
             raise DataError(
@@ -247,23 +247,23 @@ class Film:
             )
 
     def follow(self, save: Path | None = None) -> None:
-        """Read the film to its end, a row of the table a face.
+        """Read the video to its end; write one row per face and frame to the table.
 
         Parameters
         ----------
         save : Path, optional
-            A folder for the film with its faces marked, and a figure of each long track.
+            A folder for the video with its faces marked, and one figure per long track.
 
         Raises
         ------
         DataError
-            As `read`; and what was read until then is kept.
+            As for `read`; what was read until then is kept.
         OSError
             When a file cannot be written.
         """
         from tqdm import tqdm
 
-        # A rate of 1,000 is the clock of a file whose frames vary in length, not theirs.
+        # A rate of 1,000 is not the frames': it is the clock of a file whose frames vary in length.
         rate = self.rate if self.rate < 1000 else 60.0
         marked = _Marked(save, self.stem, rate) if save else None
         name = photos.shown(Path(self.name).name)
@@ -301,13 +301,11 @@ class Film:
                 times, shares = map(np.array, zip(*track.points, strict=True))
                 title = f"Track {track.number}: probabilities, smoothed"
                 drawn = figures.timeline(times, shares, self.classifier.expressions, title=title)
-                path, file = photos.new_file(folder, f"{self.stem}-track-{track.number}", ".png")
-                with file:
-                    drawn.savefig(file, format="png")
-                self.written.append(path)
+                name, write = f"{self.stem}-track-{track.number}", drawn.savefig
+                self.written.append(photos.new_file(folder, name, ".png", write))
 
     def sentences(self) -> list[str]:
-        """Say what was found: a line for the film, and one for each of its longest tracks."""
+        """Summarize: one line for the video, and one for each of its longest tracks."""
         count = self.tracker.count
         lines = [
             f"{self.name}: {self.frames:,} frames, {self.seconds:.1f} s; a face in "
@@ -327,11 +325,10 @@ class Film:
 
 
 class _Marked:
-    """A film with boxes and captions, ``STEM-faces.mp4``: frames repeat to keep their times."""
+    """A video with boxes and captions, ``STEM-faces.mp4``; frames repeat to keep their times."""
 
     def __init__(self, folder: Path, stem: str, rate: float) -> None:
-        self.path, file = photos.new_file(folder, f"{stem}-faces", ".mp4")
-        file.close()
+        self.path = photos.new_file(folder, f"{stem}-faces", ".mp4")
         self.rate, self.written = rate, 0
         self._writer: Any = None
         self._waiting: np.ndarray | None = None
@@ -348,13 +345,14 @@ class _Marked:
         self._until(when)
         if self._writer is None:
             code, size = cv2.VideoWriter_fourcc(*"mp4v"), drawn.shape[1::-1]
-            self._writer = cv2.VideoWriter(str(self.path), code, self.rate, size)
-            if not self._writer.isOpened():
-                raise OSError(f"{photos.shown(self.path)}: this OpenCV cannot write the film")
+            writer = cv2.VideoWriter(str(self.path), code, self.rate, size)
+            if not writer.isOpened():
+                raise OSError(f"{photos.shown(self.path)}: this OpenCV cannot write the video")
+            self._writer = writer
         self._waiting = cv2.cvtColor(drawn, cv2.COLOR_RGB2BGR)
 
     def _until(self, when: float) -> None:
-        """Show the last frame until the next one's time; at least once, so that none is lost."""
+        """Write the last frame until the next one's time; at least once, so that none is lost."""
         if self._waiting is not None:
             count = max(1, round(when * self.rate) - self.written)
             for _ in range(min(count, round(60 * self.rate))):
@@ -362,7 +360,7 @@ class _Marked:
                 self.written += 1
 
     def close(self) -> list[Path]:
-        """Finish the file; return it, or nothing where there was no frame."""
+        """Finish the file; return its path, or nothing if there was no frame."""
         import cv2
 
         if self._writer is None:
@@ -373,7 +371,7 @@ class _Marked:
         check = cv2.VideoCapture(str(self.path), cv2.CAP_FFMPEG)
         kept = int(check.get(cv2.CAP_PROP_FRAME_COUNT)) if check.isOpened() else 0
         check.release()
-        if kept < self.written:  # the writer itself is silent about a full disk
+        if kept < self.written:  # the writer itself does not report a full disk
             raise OSError(
                 f"{photos.shown(self.path)}: holds {kept:,} of {self.written:,} frames: "
                 "is the disk full?"
