@@ -72,7 +72,7 @@ def test_a_card_tells_what_other_seeds_came_to(run, tmp_path):
     settings = {**info["settings"], "seed": 1}
     records.write_info(again, {**info, "seed": 1, "settings": settings})
     accuracy = evaluation.summary(run.test).accuracy
-    told = f"Seed 0; the same training from other seeds: {accuracy:.1%} (seed 1)."
+    told = f"Seed 0; the same settings from other seeds: {accuracy:.1%} (seed 1)."
     assert told in model_cards.card(here, 1, (32, 32, 1))
 
 
@@ -83,7 +83,7 @@ def test_the_card_of_a_mean_of_networks_says_that_it_was_not_trained(run):
     text = model_cards.card(mean, 1, (32, 32, 1))
     started = "- Not trained. Started from the mean of the weights of `one`, `other`."
     assert f"{started} Both are released.\n- Record" in text
-    assert "read once. One seed" in text
+    assert "On the test split. One seed" in text
 
 
 def test_a_run_without_its_network_is_not_released(run, tmp_path):

@@ -1,7 +1,7 @@
 """Release a recorded run's network: its weights and its model card, into ``models/``.
 
 ``python -m tools.model_cards RUN`` does both. The card is computed from the record (Mitchell et al.
-2019, *Model cards for model reporting*), and a test holds it to be current.
+2019, *Model cards for model reporting*), and a test checks that it is current.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from utils.runtime import ModelError
 CARD = """\
 # {name}
 
-`{model}` trained on {dataset}: a face of {height}×{width} pixels in, the probability of each of
-{classes} expressions out. File: `{name}.keras`, {megabytes:.1f} MB, weights stored as float16.
+`{model}` trained on {learned}: takes a face of {height}×{width} pixels, gives the probabilities of
+{classes} expressions. File: `{name}.keras`, {megabytes:.1f} MB, weights stored as float16.
 
 ```python
 from utils import models, runtime
@@ -26,12 +26,12 @@ classifier = models.load(runtime.MODELS / "{name}.keras")
 {averaged}{predicted}
 ```
 
-Its outputs, in order: {expressions}. Scaling is part of the network. Crop a face by a box around
-it and resize the crop (`utils.faces`); gray is Pillow's "L".
+Its outputs, in order: {expressions}. Scaling is part of
+the network. Crop a face by its box and resize the crop (`utils.faces`); gray is Pillow's "L".
 
 ## How good it is
 
-On the test split, read once{chosen}. {seeds}
+On the test split{chosen}. {seeds}
 
 | | n | accuracy | 95% interval |
 |---|---|---|---|
@@ -56,16 +56,15 @@ Most often confused: {confused}.{elsewhere}
 
 ## What it is for, and what not
 
-For teaching, as a baseline, and where a wrong answer costs nothing. It names what a few labelers
+For teaching, as a baseline, and where a wrong answer costs nothing. It predicts what a few labelers
 saw in pictures from a web search, posed and out of context; {agreement}. \
 It does **not** tell what a person feels, thinks
 or intends, and it must not be used to judge anyone: in hiring, schooling, policing, medicine, or
 anywhere under the European Union's ban on emotion recognition at work and in education (Regulation
 2024/1689, article 5).
 
-The training pictures come without age, gender or skin color, so nobody can say from them on whom
-it fails more often; expect that it does so unevenly. Of the expressions, *{worst}* is recognized
-worst.
+The training pictures come without age, gender, or skin color, so they cannot show on whom it fails
+more often; expect that it fails unevenly. The expression recognized worst is *{worst}*.
 
 ## License
 
@@ -75,13 +74,13 @@ pictures have terms of their own ([data sheet](../data/README.md)).
 
 
 TRAINED = """\
-- Balancing: {balance}; {rows[training_balanced]:,} faces an epoch from {rows[training]:,} \
+- Balancing: {balance}; {rows[training_balanced]:,} faces per epoch, of {rows[training]:,} \
 real ones. Augmentation:
   {augmentation}.
-- {epochs} epoch{plural} of batches of {batch_size}, {optimizer} with weight decay {weight_decay:g},
+- {epochs} epoch{plural} of batches of {batch_size}, {optimizer}, weight decay {weight_decay:g},
   learning rate {learning_rate:g}, {warmup}falling along a cosine; label
   smoothing {label_smoothing:g}; computed in {precision}.{more}
-- On {hardware}, {backend}, {spent}, {images_per_second:.0f} faces a second."""
+- On {hardware}, {backend}, {spent}, {images_per_second:.0f} faces per second."""
 CHOSEN = "; the epoch ({best_epoch} of {epochs}) was chosen on the validation\nsplit"
 
 #: How well people agree with a data set's labels.
@@ -89,10 +88,13 @@ AGREEMENT = {
     "fer2013": "people agree with those labels\nabout two times in three (Goodfellow et al. 2013)",
     "ferplus": "of ten people more than half\nchose that expression (Barsoum et al. 2016)",
 }
-#: What a face's target is, where it is not the label alone.
+NOT_MEASURED = "nobody has measured how well\npeople agree with those labels"
+#: Whose labels a network learned besides its data set's, by its targets.
+LEARNED = {"both": " and FER+"}
+#: A face's target, where it is not the label alone.
 TARGETS = {
-    "votes": "A face's target is the shares of people who voted for each expression (FER+).",
-    "both": "A face's target is the mean of its label and the shares of FER+'s votes.",
+    "votes": "A face's target is each expression's share of its votes (FER+).",
+    "both": "A face's target is the mean of its label and each expression's share of FER+'s votes.",
 }
 
 
@@ -109,7 +111,7 @@ def card(run: records.Run, size: int, shape: tuple[int, int, int]) -> str:
         for name, row in report.iterrows()
     ]
     confused = [
-        f"{row.true} taken for {row.predicted} ({row['count']})"
+        f"{row.true} mistaken for {row.predicted} ({row['count']})"
         for _, row in evaluation.most_confused(run.test, 3).iterrows()
     ]
     sides = f"(n, {', '.join(map(str, shape))})"
@@ -118,7 +120,7 @@ def card(run: records.Run, size: int, shape: tuple[int, int, int]) -> str:
     told |= dict(zip(("height", "width", "channels"), shape, strict=True))
     told |= {
         "name": run.name,
-        "dataset": readme.dataset_title(run.info["dataset"]),
+        "learned": readme.dataset_title(run.info["dataset"]) + LEARNED.get(settings.targets, ""),
         "optimizer": {"adamw": "AdamW", "sgd": "SGD with Nesterov momentum"}[settings.optimizer],
         "averaged": _averaged(run),
         "predicted": f"probabilities = classifier.predict(faces)  # {sides}, pixels of 0 … 255",
@@ -133,26 +135,26 @@ def card(run: records.Run, size: int, shape: tuple[int, int, int]) -> str:
         "worst": report["f1"].idxmin(),
         "confused": "; ".join(confused),
         "elsewhere": _elsewhere(run),
-        "agreement": AGREEMENT.get(run.info["dataset"], AGREEMENT["fer2013"]),
+        "agreement": AGREEMENT.get(run.info["dataset"], NOT_MEASURED),
         "augmentation": _augmentation(settings),
         "plural": "s" * (len(run.history) > 1),
-        "warmup": f"reached after {warmup:g} of them, then " if warmup else "",
+        "warmup": f"reached after epoch {warmup:g}, then " if warmup else "",
         "spent": f"{minutes / 60:.1f} hours" if minutes >= 60 else f"{max(minutes, 1):.0f} min",
     }
-    told["chosen"] = CHOSEN.format(**told) if len(run.history) else ""
+    told["chosen"] = CHOSEN.format(**told) if len(run.history) > 1 else ""
     told["made"] = TRAINED.format(**told) if len(run.history) else f"- Not trained.{told['more']}"
     return CARD.format(**told)
 
 
 def _elsewhere(run: records.Run) -> str:
-    """Say how good the network is on all of ExpW, where it was asked about it."""
+    """Say how good the network is on all of ExpW, if it was tested there."""
     for one in records.evaluations(run.folder):
         if (one.dataset, one.split) == ("expw", "all"):
             found = evaluation.summary(one.predictions)
             low, high = found.interval
             return (
-                f"\n\nOn other photos it is right less often: on {found.accuracy:.1%} "
-                f"({low:.1%} … {high:.1%}) of\n"
+                f"\n\nOn other photos it is less accurate: {found.accuracy:.1%} "
+                f"({low:.1%} … {high:.1%}) on\n"
                 f"{found.n:,} faces of ExpW, balanced over seven expressions. Most of them were "
                 "found by a search for\nanger, and many of their labels are doubtful "
                 "([data sheet](../data/README.md))."
@@ -161,13 +163,13 @@ def _elsewhere(run: records.Run) -> str:
 
 
 def _averaged(run: records.Run) -> str:
-    """Write the line by which the loaded network answers in as many views as in its test."""
+    """Write the line that makes a loaded network average as many views as in its test."""
     line = f"classifier = models.averaged(classifier, {run.views})  # views of a face, as tested\n"
     return line if run.views > 1 else ""
 
 
 def _augmentation(settings: training.Settings) -> str:
-    """Say how the training faces were changed."""
+    """Describe the augmentation."""
     parts = [f"rotation ±{settings.rotation:g}°"] if settings.rotation else []
     for name in ("zoom", "shift", "brightness", "contrast"):
         value, sign = getattr(settings, name), "+" if name == "contrast" else "±"
@@ -180,7 +182,7 @@ def _augmentation(settings: training.Settings) -> str:
 
 
 def _seeds(run: records.Run) -> str:
-    """Say what the same training came to from other seeds, or that there is one."""
+    """Say what the same settings reached from other seeds, or that there is only one."""
     shares = [
         f"{evaluation.summary(one.test).accuracy:.1%} (seed {one.info['seed']})"
         for one in readme.seeds_of(run)
@@ -188,19 +190,19 @@ def _seeds(run: records.Run) -> str:
     ]
     if not shares:
         return f"One seed ({run.info['seed']})."
-    return f"Seed {run.info['seed']}; the same training from other seeds: {', '.join(shares)}."
+    return f"Seed {run.info['seed']}; the same settings from other seeds: {', '.join(shares)}."
 
 
 def _more(settings: training.Settings) -> str:
-    """Say what else made the network and its figures another than the usual ones."""
+    """Describe what else sets the network and its figures apart from the usual ones."""
     parts = []
     if settings.targets != "labels":
         parts.append(TARGETS[settings.targets])
     if settings.ema_momentum:
         parts.append(f"The weights are an exponential moving average ({settings.ema_momentum:g}).")
     if settings.teachers:
-        share = f"{settings.distillation_weight:.0%} of each target is what"
-        parts.append(f"{share} {', '.join(f'`{name}`' for name in settings.teachers)} answered.")
+        share = f"{settings.distillation_weight:.0%} of each target is the prediction of"
+        parts.append(f"{share} {', '.join(f'`{name}`' for name in settings.teachers)}.")
     if settings.initial_weights:
         several = "the mean of the weights of " * (len(settings.initial_weights) > 1)
         starts = ", ".join(f"`{name}`" for name in settings.initial_weights)

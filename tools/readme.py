@@ -1,9 +1,9 @@
-"""What the README and the results' page say in numbers, and the recorded runs' figures.
+"""The numbers in the README and on the results page, and the recorded runs' figures.
 
-``python -m tools.readme`` (``make readme``) writes each of `PARTS` between its markers in the page
-that it belongs to, and for every recorded run on real faces, of several seeds for the first,
-``figures/RUN-confusion-matrix.png`` and ``figures/RUN-learning-curves.png``. A test holds the parts
-to be current. No number is typed in.
+``python -m tools.readme`` (``make readme``) writes each of `PARTS` between its markers in its page,
+and for every recorded run on real faces (the first of several seeds)
+``figures/RUN-confusion-matrix.png`` and ``figures/RUN-learning-curves.png``. A test checks that the
+parts are current. No number is typed in.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ README, RESULTS_PAGE = runtime.ROOT / "README.md", runtime.RESULTS / "README.md"
 TIMELESS = ("epochs", "learning_rate", "initial_weights", "mixup", "seed")
 #: What was not timed, and what costs no less: here a run with two teachers in place of one.
 AT_MOST = {"resnet8-fer2013-four-hours-distilled": "resnet8-fer2013-distilled"}
-BALANCES = {"smote": "SMOTE", "weights": "class weights", "none": "as they are"}
-#: The single networks that are right most often by FER2013's labels, and by FER+'s majority.
+BALANCES = {"smote": "SMOTE", "weights": "class weights", "none": "none"}
+#: The most accurate single networks by FER2013's labels and by FER+'s majority.
 MOST_ACCURATE, FERPLUS = "resnet8-fer2013-four-hours", "resnet8-ferplus-60-epochs"
 BOTH = "resnet8-fer2013-both-60-epochs"
 #: One architecture, and whose labels it learned from last.
@@ -40,17 +40,17 @@ LEARNED = {
     MOST_ACCURATE: "FER2013's labels",
     BOTH: "the mean of both",
     FERPLUS: "FER+'s votes",
-    models.DEFAULT: "nothing new: the soup of the first and two seeds of the second",
+    models.DEFAULT: "no further training: the mean of the first and both seeds of the second",
 }
 TARGETS = {"votes": ", on votes", "both": ", on labels and votes"}
 COLUMNS = (
-    *("network", "data", "classes", "epochs", "seeds", "test faces", "accuracy %"),
+    *("network", "data", "balancing", "epochs", "seeds", "test faces", "accuracy %"),
     *("without copies %", "macro F1", "trained on"),
 )
 
 
 def _markdown(rows: Sequence[Sequence[str]]) -> str:
-    """Write a table; the first row is its head."""
+    """Write a table; the first row is its header."""
     rows = [rows[0], ["---"] * len(rows[0]), *rows[1:]]
     return "\n".join("| " + " | ".join(cells) + " |" for cells in rows)
 
@@ -58,11 +58,11 @@ def _markdown(rows: Sequence[Sequence[str]]) -> str:
 def recorded(results: Path = runtime.RESULTS) -> list[records.Run]:
     """Load the finished runs on real faces, by name."""
     runs = [records.load(name, results) for name in records.names(results)]
-    return [run for run in runs if run.info["dataset"] != "sample" and run.test is not None]
+    return [run for run in runs if run.info["dataset"] != "sample"]
 
 
 def groups(runs: Sequence[records.Run]) -> list[list[records.Run]]:
-    """Put finished runs together that differ in nothing but their seed, each group by seed."""
+    """Group finished runs that differ only in their seed, each group sorted by seed."""
     found: dict[str, list[records.Run]] = {}
     for run in runs:
         settings = dataclasses.asdict(training.settings_from_record(run.info["settings"]))
@@ -72,7 +72,7 @@ def groups(runs: Sequence[records.Run]) -> list[list[records.Run]]:
 
 
 def seeds_of(run: records.Run) -> list[records.Run]:
-    """Load the runs beside one that differ in nothing but their seed, by seed, it included."""
+    """Load a run and those that differ from it only in their seed, sorted by seed."""
     others = [one for one in recorded(run.folder.parent) if one.name != run.name]
     return next(group for group in groups([run, *others]) if any(one is run for one in group))
 
@@ -107,23 +107,18 @@ def row(group: Sequence[records.Run], runs: Mapping[str, records.Run]) -> list[s
         network,
         dataset_title(info["dataset"]) + classes,
         BALANCES[settings.balance],
-        f"{len(group[0].history)} (no. {chosen} chosen)" if len(group[0].history) else "0",
+        f"{len(group[0].history)} (epoch {chosen} chosen)" if len(group[0].history) else "0",
         f"{len(group)} ({', '.join(str(run.info['seed']) for run in group)})",
         n,
         _share([one.accuracy for one in summaries], first.interval),
         without,
         f"{np.mean([one.macro_f1 for one in summaries]):.3f}",
-        ", ".join(dict.fromkeys(map(_computed_on, group))),
+        ", ".join(dict.fromkeys(run.info["hardware"].split(" and ")[0] for run in group)),
     ]
 
 
-def _computed_on(run: records.Run) -> str:
-    """Name what computed: the accelerator if there was one."""
-    return run.info.get("hardware", "–").split(" and ")[0].replace("|", "/").strip()
-
-
 def _outside(run: records.Run, runs: Mapping[str, records.Run]) -> bool:
-    """Whether it, or what started or taught it, began with weights that others have trained."""
+    """Whether it, or a run that started or taught it, began with weights trained by others."""
     settings = training.settings_from_record(run.info["settings"])
     before = [runs[name] for name in _before(run) if name in runs]
     return bool(settings.network.get("weights")) or any(_outside(one, runs) for one in before)
@@ -150,9 +145,9 @@ def table(results: Path = runtime.RESULTS) -> str:
 
 
 def best(results: Path = runtime.RESULTS) -> str:
-    """Write the README's table: of each network on FER2013 the run that validation faces prefer.
+    """Write the README's table: each network's best run on FER2013's validation split.
 
-    "Other photos" are ExpW's test faces, where the network has been asked about them.
+    "Other photos" are ExpW's test faces, where the network was tested on them.
     """
     runs = _on_fer2013(results)
 
@@ -188,10 +183,10 @@ def best(results: Path = runtime.RESULTS) -> str:
 
 
 def together(runs: Sequence[records.Run]) -> list[records.Run]:
-    """Choose the runs whose mean probabilities name the most validation faces rightly.
+    """Choose the ensemble whose mean probabilities get the most validation faces right.
 
-    Every set of at most four runs on the same faces is tried; of equals the one that
-    gives the true labels the higher likelihood is taken.
+    Every set of at most four runs on the same faces is tried; ties go to the set that
+    gives the true labels the higher likelihood.
     """
     faces = in_one_order([run.validation for run in runs])
     probabilities, labels = np.stack([one.probabilities for one in faces]), faces[0].labels
@@ -206,12 +201,12 @@ def together(runs: Sequence[records.Run]) -> list[records.Run]:
 
 
 def minutes(results: Path = runtime.RESULTS) -> str:
-    """List what time buys on FER2013: each choice that validation prefers to all that cost less.
+    """List what time buys on FER2013: each choice better on validation than all that cost less.
 
-    Choices are the single runs (of seeds the first), and those that `together` chooses of all.
-    Counted are minutes of two idle cores (`experiments.speed recipes`; a run that was not timed
-    costs what one with the same step does, or at most what `AT_MOST` names), those of the runs
-    that started or taught a run included.
+    The choices are the single runs (first seeds only) and the ensemble that `together` chooses.
+    Minutes are of two idle cores (`experiments.speed recipes`; a run that was not timed costs
+    what one with the same step does, or at most what `AT_MOST` names), and include those of the
+    runs that started or taught a run.
 
     Raises
     ------
@@ -263,7 +258,7 @@ def minutes(results: Path = runtime.RESULTS) -> str:
 
 
 def _memory(timed: dict[str, Any]) -> str:
-    """Say under which settings of memory the recipes were timed, and what that is worth."""
+    """Name the memory settings under which the recipes were timed, and their gain."""
     ratios = speed.ratios_table(timed).query("part == 'memory'")
     if ratios.empty:
         return ""
@@ -273,8 +268,8 @@ def _memory(timed: dict[str, Any]) -> str:
     if timed["parts"]["recipes"]["about"].get("tunables") != tunables:
         raise DataError(f"the recipes were timed without GLIBC_TUNABLES={tunables}")
     return "\n\n" + textwrap.fill(
-        f"Timed with `GLIBC_TUNABLES={tunables}` set before Python starts: Linux gives memory "
-        f"in huge pages then, and `resnet8` trains {low:.1f} to {high:.1f} times as fast.",
+        f"Timed with `GLIBC_TUNABLES={tunables}` set before Python starts: Linux then uses "
+        f"huge pages, and `resnet8` trains {low:.1f} to {high:.1f} times as fast.",
         width=100,
         break_long_words=False,
         break_on_hyphens=False,
@@ -300,12 +295,12 @@ def _on_fer2013(results: Path) -> dict[str, records.Run]:
 
 
 def _first_seeds(runs: Mapping[str, records.Run]) -> list[records.Run]:
-    """Keep the first seed of each setting: the highest of several would be chosen by luck."""
+    """Keep the first seed of each setting: the best of several would be luck."""
     return [group[0] for group in groups([*runs.values()])]
 
 
 def _from_scratch(results: Path) -> dict[str, records.Run]:
-    """Load the finished runs on FER2013 behind which no other faces stand, by name."""
+    """Load the finished runs on FER2013 that no other faces have contributed to, by name."""
     runs = _on_fer2013(results)
 
     def alone(name: str) -> bool:
@@ -315,7 +310,7 @@ def _from_scratch(results: Path) -> dict[str, records.Run]:
 
 
 def findings() -> str:
-    """Say what the recorded runs come to."""
+    """Summarize the recorded runs."""
     plain, smote, best, itself, taught = (
         records.load(name)
         for name in (
@@ -339,31 +334,26 @@ def findings() -> str:
     found = evaluation.summary(evaluation.ensemble({one.name: one.test for one in members}))
     named = [f"`{one.name}`" for one in members]
     return textwrap.fill(
-        f"SMOTE takes `cnn5` from {alone.accuracy:.1%} to {both.accuracy:.1%} (McNemar's test: "
+        f"SMOTE raises `cnn5` from {alone.accuracy:.1%} to {both.accuracy:.1%} (McNemar's test: "
         f"p = {evaluation.difference(plain.test, smote.test).p:.3f}), but without the copies "
         f"{points:.1f} points are left (p = {evaluation.difference(*unseen).p:.2f}); the recall "
         f"of *disgust*, the rarest class, goes from {recall[0]:.0%} to {recall[1]:.0%}. That is "
         f"one seed each; {len(shares)} seeds without SMOTE reach {', '.join(shares)}. "
-        f"`{best.name}`, shown {best.views} views of each face, is right on {highest[0]} "
-        f"({_again(highest)}). Trained further with itself as its teacher it comes to "
-        f"{student.accuracy:.1%} (p = {evaluation.difference(best.test, itself.test).p:.3f} before "
-        f"notebook 09 corrects for nine comparisons); a "
-        f"student of other networks reaches {', '.join(again)} ({len(again)} seeds). With "
-        f"outside data, the networks that are best together on the validation split "
-        f"({', '.join(named[:-1])} and {named[-1]}) are right on {found.accuracy:.1%}.",
+        f"`{best.name}`, shown {best.views} views of each face, reaches "
+        f"{', '.join(highest)} ({len(highest)} seeds); the first, trained further with itself as "
+        f"its teacher, falls to {student.accuracy:.1%} "
+        f"(p = {evaluation.difference(best.test, itself.test).p:.3f} before "
+        f"notebook 09 corrects for several comparisons); a student of "
+        f"other networks reaches {', '.join(again)} ({len(again)} seeds). With "
+        f"outside data, the ensemble that is best on the validation split "
+        f"({', '.join(named[:-1])} and {named[-1]}) reaches {found.accuracy:.1%}.",
         100,
         break_on_hyphens=False,
     )
 
 
-def _again(shares: Sequence[str]) -> str:
-    """Say what the other seeds reached, or that there is none."""
-    several = "another seed" if len(shares) == 2 else "other seeds"
-    return f"{several} {', '.join(shares[1:])}" if shares[1:] else "one seed"
-
-
 def judges() -> str:
-    """List what learning FER2013's labels, FER+'s or both is worth, by whose labels judge."""
+    """List what learning FER2013's labels, FER+'s, or both is worth, by each set of labels."""
     judged = {name: _judged(name) for name in LEARNED}
     home, voted, away = judged[MOST_ACCURATE]
     said = {}
@@ -387,15 +377,15 @@ def judges() -> str:
     chances = [evaluation.difference(used, judged[name][-1]).p for name in (MOST_ACCURATE, "fer")]
     gains = ["p < 0.001" if p < 0.001 else f"p = {p:.3f}" for p in chances]
     text = (
-        f"Right in percent of {len(home):,} faces of PrivateTest, of the {len(voted):,} of them "
-        f"that have a majority for one of the seven expressions, and of {len(away):,} faces of "
-        f"ExpW. On these `{models.DEFAULT}`, which `predict.py` uses, is ahead of the first "
-        f"({gains[0]}) and of the package `fer` ({gains[1]}). Its weights are the mean of those "
-        f"of the first network and of two seeds of `{BOTH}`, a compromise (notebook 11); the "
-        f"second of these seeds has {again}. None was trained on ExpW, but what we released was "
-        "chosen with an eye to it: expect a little less on other photos. More epochs may have a "
-        "part in what FER+'s votes seem to bring. With *contempt* as its "
-        f"eighth class `{FERPLUS}` is right on {_right(ferplus)}% of the {len(ferplus):,} faces "
+        f"Accuracy in percent on {len(home):,} faces of PrivateTest, on the {len(voted):,} of them "
+        f"that have a majority for one of the seven expressions, and on {len(away):,} faces of "
+        f"ExpW. On ExpW `{models.DEFAULT}`, which `predict.py` uses, beats the first network "
+        f"({gains[0]}) and the package `fer` ({gains[1]}). Its weights are the mean of those "
+        f"of the first network and of {len(seeds) + 1} seeds of `{BOTH}`, a compromise (notebook "
+        f"11). The other seed of that network has {again}. None was trained on ExpW, but the "
+        "released ones were chosen with an eye to it: expect a little less on other photos. Some "
+        "of FER+'s apparent gain may come from the extra epochs. With *contempt* as its "
+        f"eighth class `{FERPLUS}` reaches {_right(ferplus)}% on the {len(ferplus):,} faces "
         "of FER+'s test split."
     )
     return f"{_markdown(rows)}\n\n{textwrap.fill(text, 100, break_on_hyphens=False)}"
@@ -410,13 +400,14 @@ def _judged(name: str) -> list[evaluation.Predictions]:
 
 
 def _epochs(name: str) -> int:
-    """Count a run's epochs, and those of the run that started it."""
+    """Count a run's epochs, including those of the run that started it."""
     run = records.load(name)
-    return len(run.history) + sum(map(_epochs, _before(run)))
+    before = training.settings_from_record(run.info["settings"]).initial_weights
+    return len(run.history) + sum(map(_epochs, before))
 
 
 def _right(predictions: evaluation.Predictions) -> str:
-    """Write the share of right answers in percent."""
+    """Write the accuracy in percent."""
     return f"{100 * evaluation.summary(predictions).accuracy:.1f}"
 
 
@@ -427,22 +418,22 @@ def reported() -> str:
         (name, f"{one.accuracy:.2f}", one.kind, one.note)
         for name, one in found[found["stands"]].iterrows()
     ]
-    return _markdown([("", "accuracy %", "", "note"), *rows])
+    return _markdown([("result", "accuracy %", "kind", "note"), *rows])
 
 
 def speed_table() -> str:
-    """List how many times as fast this project's ways are, from the speed record."""
+    """List how many times as fast this project's methods are, from the speed record."""
     record = speed.read(speed.record_path())
     ratios = speed.ratios_table(record)
     rows = [
         (one.case, one.comparison, f"**{one.median:.1f}** ({one.low:.1f}–{one.high:.1f})")
         for one in ratios[ratios["part"].isin(speed.PARTS)].itertuples()
     ]
-    return _markdown([("", "", f"times as fast on {record['hardware']}"), *rows])
+    return _markdown([("part", "compared", f"times as fast on {record['hardware']}"), *rows])
 
 
 def mistakes_paragraph() -> str:
-    """Write the figure of FER2013's mistakes and what is to be read off it, from the record."""
+    """Write the figure of FER2013's mistakes and what it shows, from the record."""
     table = mistakes.table(mistakes.load("fer2013"))
     points, figure = table["points"], table["figure"]
     smote, training_last = f"{points['smote_first']:.0f}", points["training_accuracy_last"]
@@ -456,8 +447,8 @@ def mistakes_paragraph() -> str:
         f"{points['best_epoch_on_test']:.1f} points, leaving the copies in it "
         f"{points['copies_kept']:.1f}; SMOTE before the split {smote}, and after it "
         f'{table.loc["smote_first", "done_right"]:+.1f}. "Binary" accuracy is '
-        f"{figure['binary_accuracy']:.1f}% here, of which a network that always says no has "
-        f"{100 * 6 / 7:.1f}. The dotted lines are what older projects claimed, not all on FER2013."
+        f"{figure['binary_accuracy']:.1f}% here; a network that always says no gets "
+        f"{100 * 6 / 7:.1f}%. The dotted lines are what older projects claimed, not all on FER2013."
     )
     return f"![{alternative}](figures/mistakes-fer2013.png)\n\n{textwrap.fill(text, 100)}"
 
@@ -490,12 +481,12 @@ PARTS: dict[Path, dict[str, Callable[[], str]]] = {
 
 
 def updated(page: str, part: str, content: str, title: str = "README.md") -> str:
-    """Return a page's text with what stands between a part's markers replaced.
+    """Return a page's text with what is between a part's markers replaced.
 
     Raises
     ------
     DataError
-        When the markers do not stand there once each, in their order; names the page, ``title``.
+        When the markers are not there once each, in order; names the page, ``title``.
     """
     begin, end = f"<!-- {part}:begin -->", f"<!-- {part}:end -->"
     once = page.count(begin) == page.count(end) == 1
@@ -530,7 +521,7 @@ def draw(run: records.Run, folder: Path = runtime.FIGURES) -> list[Path]:
 
 
 def draw_mistakes() -> list[Path]:
-    """Draw what each mistake is worth, ``mistakes-DATA.png``, wherever that is recorded."""
+    """Draw what each recorded mistake adds, ``mistakes-DATA.png``."""
     from utils import figures
 
     claimed = {name: float(figure) for name, figure, *_ in claims.ANCESTORS if figure}
