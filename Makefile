@@ -5,7 +5,7 @@ SHELL := bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
-# The first of these that is a Python this project runs on makes the environment.
+# The first of these that this project supports makes the environment.
 PYTHON ?= python3 python3.13 python3.12 python3.11 python3.10 python
 VENV ?= .venv
 # Test workers; 0 runs everything in one process.
@@ -31,15 +31,15 @@ test: $(installed)  ## unit and property tests, notebook hygiene, every notebook
 	@echo "make test: all passed"
 
 .PHONY: test-slow
-test-slow: $(installed)  ## trainings that are killed, several devices, Colab's setup cell
+test-slow: $(installed)  ## training runs that are killed, several devices, Colab's setup cell
 	@$(run) -m pytest -n $(JOBS) --dist loadscope -m "slow and not real_data" tests
 
 .PHONY: test-real
-test-real: $(installed)  ## tests on the real data; they skip, and say so, where data/raw lacks them
+test-real: $(installed)  ## tests on the real data; skipped where data/raw does not have them
 	@$(run) -m pytest -m real_data tests
 
 .PHONY: data
-data: $(installed)  ## fetch FER2013 into data/raw; or take a copy: make data FROM=fer2013.csv
+data: $(installed)  ## fetch FER2013 into data/raw; or use a copy: make data FROM=fer2013.csv
 	@$(run) -m utils.datasets.download $(if $(FROM),--from "$(FROM)") $(if $(SOURCE),--source $(SOURCE))
 
 .PHONY: lab
@@ -47,7 +47,7 @@ lab: $(installed)  ## open the notebooks in JupyterLab
 	@$(VENV)/bin/jupyter lab notebooks
 
 .PHONY: app
-app: $(installed)  ## serve the page on this machine: photo, film, camera (http://127.0.0.1:5000)
+app: $(installed)  ## serve the page on this machine: photo, video, camera (http://127.0.0.1:5000)
 	@$(run) app.py
 
 .PHONY: site
@@ -55,13 +55,13 @@ site: $(installed)  ## build the page that needs no server into site/ (npm fetch
 	@$(run) -m web.site
 
 .PHONY: lint
-lint: $(installed)  ## check code, notebooks and their form
+lint: $(installed)  ## check code and notebooks
 	@$(run) -m ruff check .
 	@$(run) -m ruff format --check .
 	@$(run) -m tools.notebooks check
 
 .PHONY: format
-format: $(installed)  ## repair what can be repaired; bring shared cells up to date
+format: $(installed)  ## fix what can be fixed; update the shared cells
 	@$(run) -m ruff check --fix .
 	@$(run) -m ruff format .
 	@$(run) -m tools.notebooks sync
@@ -71,7 +71,7 @@ readme: $(installed)  ## write the README's numbers and the runs' figures from t
 	@$(run) -m tools.readme
 
 .PHONY: lock
-lock: $(installed)  ## bring requirements.lock up to date; make lock UPGRADE=--upgrade moves every pin
+lock: $(installed)  ## update requirements.lock; make lock UPGRADE=--upgrade moves every pin
 	@$(run) -m pip install --quiet uv
 	@$(VENV)/bin/uv pip compile pyproject.toml --extra dev --universal --python-version 3.10 \
 	    --no-header --no-annotate --quiet $(UPGRADE) --output-file requirements.lock
@@ -86,7 +86,7 @@ clean:  ## remove what these commands made: environment, caches, live runs; neve
 	rm -rf .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +
 
-# Touched last, so an install that was interrupted is taken up again.
+# Touched last, so an interrupted install is resumed.
 $(installed): pyproject.toml requirements.lock
 	@if [ ! -x $(run) ] || ! $(run) -c '$(fits)' 2>/dev/null; then \
 	    python=; \
@@ -104,11 +104,11 @@ $(installed): pyproject.toml requirements.lock
 	        echo "Python could not make $(VENV). On Debian and Ubuntu: apt install python3-venv" >&2; \
 	        rm -rf $(VENV); exit 1; }; \
 	fi
-	@echo "packages: installing what requirements.lock names (4 GB on disk with TensorFlow; some minutes)"
+	@echo "packages: installing what requirements.lock names (4 GB on disk with TensorFlow; a few minutes)"
 	@$(run) -m pip install --quiet --disable-pip-version-check --constraint requirements.lock \
 	    --editable '.[dev]' || { \
 	    echo "The packages could not be installed: pip says why above. No network? Disk full?" >&2; \
-	    echo "The same command takes it up again." >&2; exit 1; }
-	@# Matplotlib's first import builds a font cache and says so; not in a notebook's output.
+	    echo "Run the same command to resume." >&2; exit 1; }
+	@# Matplotlib's first import builds a font cache and says so: here, not in a notebook's output.
 	@$(run) -c 'import matplotlib.pyplot' 2>/dev/null
 	@touch $@

@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Serve the page: a photo, a film or the camera in, faces with their expressions out.
+"""Serve the page: it finds faces and their expressions in a photo, a video, or the camera.
 
     python app.py                              # then open http://127.0.0.1:5000
     python app.py --model cnn5-fer2013-smote --port 8080
 
-The page is web/; it asks this program, which runs the same detector and network as predict.py.
+The page is in web/; it asks this program, which runs the same detector and network as predict.py.
 Pictures are read in memory, never written to disk, and sent nowhere. The server listens on
-127.0.0.1, where only this machine reaches it; --host names another address. Programs may ask too:
+127.0.0.1, where only this machine reaches it; --host sets another address. Programs can use it too:
 
     curl --data-binary @photo.jpg -H "Content-Type: image/jpeg" http://127.0.0.1:5000/api/analyze
 """
@@ -42,7 +42,7 @@ SAMPLES = {
 }
 #: The largest upload in bytes: a PNG of the page's largest canvas, 4096 × 4096, fits.
 LARGEST_UPLOAD = 64 * 2**20
-#: A connection that sends nothing for so many seconds is closed.
+#: A connection that sends nothing for this many seconds is closed.
 PATIENCE = 60
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; "
@@ -59,7 +59,7 @@ HEADERS = {
 
 
 def described(expressions: Sequence[str], about: dict[str, Any]) -> dict[str, Any]:
-    """Write what the page tells of a network, of which `photos.load` knows ``about``."""
+    """Return what the page says about a network; ``about`` is from `photos.load`."""
     from utils import datasets
 
     loader = datasets.LOADERS.get(about["trained_on"])
@@ -73,9 +73,9 @@ def described(expressions: Sequence[str], about: dict[str, Any]) -> dict[str, An
 
 
 def local(header: str, host: str) -> bool:
-    """Tell whether a request's Host is this server's own, and no name that leads here by DNS.
+    """Tell whether a request's Host is this server's own, not another name that resolves to it.
 
-    A page on the internet can let its own name point to 127.0.0.1 and then ask us as if it were
+    A page on the internet can point its own name to 127.0.0.1 and then ask us as if it were
     ours (DNS rebinding). It cannot do so with an address in place of a name.
     """
     try:
@@ -91,15 +91,15 @@ def create(classifier: Any, about: dict[str, Any], *, host: str = "127.0.0.1") -
     Parameters
     ----------
     classifier, about
-        The network that answers, as `photos.load` gives it.
+        The network, as `photos.load` returns it.
     host : str
-        The address or name under which it will be reached.
+        The address or name at which it will be reached.
 
     Returns
     -------
     flask.Flask
-        ``POST /api/analyze`` takes a picture's bytes and answers `photos.Photo.as_json`, with
-        ``?frame=1`` without turning it in search of faces; every error is ``{"error": sentence}``.
+        ``POST /api/analyze`` takes a picture's bytes and returns `photos.Photo.as_json`; with
+        ``?frame=1`` it is not turned in search of faces. Every error is ``{"error": sentence}``.
     """
     import flask
     from werkzeug.exceptions import HTTPException
@@ -119,12 +119,12 @@ def create(classifier: Any, about: dict[str, Any], *, host: str = "127.0.0.1") -
     def own_pages_only() -> Any:
         request = flask.request
         if not local(request.host, host):
-            return refusal(403, "This server answers under its own address alone.")
+            return refusal(403, "This server answers only at its own address.")
         origin = request.headers.get("Origin")
         site = request.headers.get("Sec-Fetch-Site", "none")
         foreign = site not in ("same-origin", "none") and request.path.startswith("/api/")
         if foreign or (origin is not None and origin != request.host_url.rstrip("/")):
-            return refusal(403, "This server answers its own page alone, not another site's.")
+            return refusal(403, "This server answers only its own page, not another site's.")
         return None
 
     @app.after_request
@@ -139,13 +139,13 @@ def create(classifier: Any, about: dict[str, Any], *, host: str = "127.0.0.1") -
         if isinstance(error, HTTPException):
             known = {
                 404: "There is nothing at this address.",
-                405: "This address takes another method.",
-                413: f"The picture is over {LARGEST_UPLOAD // 2**20} MB, the most that is taken.",
+                405: "This address expects another method.",
+                413: f"The picture is over {LARGEST_UPLOAD // 2**20} MB, the limit.",
             }
             code = error.code or 500
             return refusal(code, known.get(code, f"The request was refused: {error.name}."))
         app.logger.error("%s: %s", type(error).__name__, error)
-        return refusal(500, "The picture could not be analyzed: an error of this program.")
+        return refusal(500, "The picture could not be analyzed: an error in this program.")
 
     @app.get("/")
     @app.get("/<name>")
@@ -166,7 +166,7 @@ def create(classifier: Any, about: dict[str, Any], *, host: str = "127.0.0.1") -
 
     @app.post("/api/analyze")
     def analyze() -> Any:
-        # A page of another site can send text or a form unasked, but no picture.
+        # Another site's page can send text or a form unasked, but not a picture.
         if not flask.request.mimetype.startswith("image/"):
             return refusal(415, "Expected the bytes of a picture, sent as image/jpeg or image/png.")
         body = flask.request.get_data(cache=False)  # before its turn: a slow upload holds up nobody
@@ -189,7 +189,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         help="a released network, a run, or an .onnx or .keras file (default: %(default)s)",
     )
     add("--host", default="127.0.0.1", help="the address to listen on (default: %(default)s)")
-    add("--port", type=int, default=5000, help="0 takes a free one (default: %(default)s)")
+    add(
+        "--port",
+        type=runtime.between(0, 65535, int),
+        default=5000,
+        help="0: any free port (default: %(default)s)",
+    )
     asked = parser.parse_args(arguments)
     from werkzeug.serving import WSGIRequestHandler, make_server
 
@@ -201,7 +206,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         timeout = PATIENCE
 
         def log_request(self, *_: Any) -> None:
-            """Keep quiet: a line a frame of the camera helps nobody."""
+            """Keep quiet: one line per camera frame helps nobody."""
 
     family = socket.AF_INET6 if ":" in asked.host else socket.AF_INET
     with socket.create_server((asked.host, asked.port), family=family) as listening:
@@ -211,9 +216,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         )
         if asked.host not in ("127.0.0.1", "localhost", "::1"):
             print(
-                f"app.py: warning: everyone who reaches {asked.host} can use this server, without "
-                "a password or encryption; browsers give the camera to this machine's own page "
-                "alone",
+                f"app.py: warning: anyone who can reach {asked.host} can use this server, without "
+                "a password or encryption; browsers allow the camera only on this machine's own "
+                "page",
                 file=sys.stderr,
             )
         shown = f"[{asked.host}]" if ":" in asked.host else asked.host

@@ -4,10 +4,10 @@
     python evaluate.py cnn5-fer2013-smote --data fer2013
     python evaluate.py cnn5-fer2013-smote --data folder --path my-faces --split all --record
 
-The network is a released one (models/), a run (results/), or a .keras file of this project; it
-need not have been trained on that data set: it is evaluated on the classes that both know. With
---record the predictions are kept in results/NETWORK/on-DATA-SPLIT.npz and .json. Exit code 0:
-done; 1: the data or the network are not what they should be; 2: the command line is wrong.
+The network is a released one (models/), a run (results/), or a .keras file from this project; it
+need not have been trained on that data set: it is evaluated on the classes that both have. With
+--record, the predictions are saved in results/NETWORK/on-DATA-SPLIT.npz and .json. Exit code 0:
+done; 1: something is wrong with the data or the network; 2: with the command line.
 """
 
 import argparse
@@ -31,17 +31,17 @@ def parser() -> argparse.ArgumentParser:
         "--split",
         default="test",
         choices=("test", "validation", "all"),
-        help="all: every face, of a data set that the network never saw (default: test)",
+        help="all: every face, for a data set that the network never saw (default: test)",
     )
     described.add_argument(
-        "--record", action="store_true", help="keep the predictions beside the run"
+        "--record", action="store_true", help="save the predictions with the run"
     )
     described.add_argument(
         "--results",
         type=Path,
         default=runtime.RESULTS,
         metavar="FOLDER",
-        help="where runs are, and where --record makes NETWORK/ (default: results/)",
+        help="where runs are, and where --record creates NETWORK/ (default: results/)",
     )
     described.add_argument("--json", action="store_true", help="print one JSON object instead")
     return described

@@ -1,19 +1,19 @@
 #!/usr/bin/env python3
-"""Train a network on a data set and record the run; the same command goes on after a kill.
+"""Train a network on a data set and record the run; if interrupted, the same command resumes.
 
-    python train.py --model cnn4 --data fer2013 --epochs 50
+    python train.py --model cnn4 --data fer2013 --epochs 50 --name mine
     python train.py --model cnn5 --data folder --path my-faces --initial-weights cnn5-fer2013-smote
 
-Settings that are not named are the network's own recipe. The record (settings, history,
-validation and test probabilities) lies in results/NAME/. Exit code 0: done; 1: the data or the
-model are not what they should be; 2: the command line is wrong.
+Settings not given come from the network's own recipe. The record (settings, history, validation
+and test probabilities) is in results/NAME/. Exit code 0: done; 1: something is wrong with the data
+or the model; 2: with the command line.
 """
 
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from utils import commands, datasets, models, runtime, training
+from utils import commands, models, runtime, training
 from utils.datasets import sources
 from utils.training import devices
 
@@ -21,24 +21,24 @@ from utils.training import devices
 def parser() -> argparse.ArgumentParser:
     """Describe the command line."""
     described = runtime.parser(None, __doc__, allow_abbrev=False)
-    what = described.add_argument_group("what to train on what")
+    what = described.add_argument_group("network and data")
     what.add_argument("--model", default="cnn5", choices=models.NETWORKS, help="default: cnn5")
     commands.add_data(what, default="sample")
     record = described.add_argument_group("the record")
-    record.add_argument("--name", help="default: MODEL-DATA-BALANCE and what else is unusual")
-    record.add_argument("--results", type=Path, default=runtime.RESULTS, help="where runs are kept")
-    record.add_argument("--verbose", type=int, default=1, help="0, 1 (bar) or 2 (a line an epoch)")
+    record.add_argument("--name", help="default: MODEL-DATA-BALANCE[-…][-seed-N]")
+    record.add_argument("--results", type=Path, default=runtime.RESULTS, help="where to keep runs")
+    record.add_argument("--verbose", type=int, default=1, help="0, 1 (bar), 2 (one line per epoch)")
     record.add_argument(
-        "--devices", default=1, metavar="N|all", help="share each batch among so many devices"
+        "--devices", default=1, metavar="N|all", help="share each batch among N devices"
     )
     how = described.add_argument_group("settings (default: the network's recipe)")
     commands.add_settings(how, leave_out=("model",))
-    how.add_argument("--no-augmentation", action="store_true", help="leave the faces as they are")
+    how.add_argument("--no-augmentation", action="store_true", help="do not augment the faces")
     return described
 
 
 def default_name(asked: argparse.Namespace, settings: training.Settings) -> str:
-    """Name a run after what makes it another than the usual one, but for its numbers."""
+    """Name a run after its model, data, and whatever is unusual about it but numbers."""
     parts = [settings.model, asked.data, settings.balance]
     parts += [f"without-{expression}" for expression in sorted(set(asked.without))]
     parts += [settings.targets] if settings.targets != "labels" else []
@@ -48,7 +48,7 @@ def default_name(asked: argparse.Namespace, settings: training.Settings) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Load, train, record, and print what came out."""
+    """Load, train, record, and print the result."""
     described = parser()
     asked = described.parse_args(arguments)
     try:
@@ -59,14 +59,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except ValueError as error:
         described.error(commands.complaint(error))
     if asked.distillation_weight is not None and not settings.teachers:
-        described.error("--distillation-weight is the share of what --teachers say: name them")
+        described.error("--distillation-weight weighs the predictions of --teachers: name them")
     name = asked.name or default_name(asked, settings)
     folder = asked.results / name
-    if asked.data == "fer2013" and settings.targets != "labels" and not asked.classes:
-        dataset = datasets.beside_fer2013(asked.path)
-    else:
-        dataset = commands.load_data(asked, size=settings.size)
-    dataset = dataset.without(asked.without)
+    votes = settings.targets != "labels"
+    dataset = commands.load_data(asked, size=settings.size, votes=votes).without(asked.without)
     print(dataset.describe(), flush=True)
 
     from utils import evaluation

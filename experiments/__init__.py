@@ -1,1 +1,1 @@
-"""What made the records that are not plain runs: search, mistakes, robustness, speed."""
+"""What produced the records that are not plain runs: search, mistakes, robustness, speed."""

@@ -3,7 +3,7 @@
 They follow Hendrycks and Dietterich (2019, ICLR, Benchmarking neural network robustness to common
 corruptions and perturbations), but a level is an amount in a unit (pixels, gray levels, degrees,
 percent), a draw belongs to a face and not to a batch, and there is no overall score, which would
-depend on the levels that one happened to choose.
+depend on the choice of levels.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def _turn(image: np.ndarray, level: float, draw: Draw) -> np.ndarray:
     height, width = image.shape[:2]
     angle = level if draw.random() < 0.5 else -level
     matrix = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), angle, 1.0)
-    # The edge goes on outside, as in augmentation: black corners would be a second corruption.
+    # The edge is repeated outside, as in augmentation: black corners would be a second corruption.
     return cv2.warpAffine(image, matrix, (width, height), borderMode=cv2.BORDER_REPLICATE)
 
 
@@ -67,7 +67,7 @@ def _coarse(image: np.ndarray, level: float, draw: Draw) -> np.ndarray:
 def _jpeg(image: np.ndarray, level: float, draw: Draw) -> np.ndarray:
     import cv2
 
-    # Our channels are red, green, blue and OpenCV's the reverse: JPEG treats them unlike.
+    # Our channels are red, green, blue and OpenCV's the reverse: JPEG treats them differently.
     turned = np.ascontiguousarray(image[:, :, ::-1])
     written = cv2.imencode(".jpg", turned, [cv2.IMWRITE_JPEG_QUALITY, int(level)])[1]
     return cv2.imdecode(written, cv2.IMREAD_UNCHANGED).reshape(image.shape)[:, :, ::-1]
@@ -77,8 +77,8 @@ def _jpeg(image: np.ndarray, level: float, draw: Draw) -> np.ndarray:
 class Corruption:
     """A way to corrupt a picture, and how far to go: each of the `levels` counts `unit`.
 
-    At the level ``clean`` every picture is exactly as it was; None stands for the picture's own
-    shorter side (low resolution). ``function`` takes a picture, a level and random numbers; a
+    At the level ``clean``, every picture is exactly as it was; None stands for the picture's own
+    shorter side (low resolution). ``function`` takes a picture, a level, and random numbers; a
     record has none.
     """
 
@@ -89,7 +89,7 @@ class Corruption:
     function: Callable[..., np.ndarray] | None = field(default=None, repr=False, compare=False)
 
     def fitted(self, size: Sequence[int]) -> Corruption:
-        """Return it for pictures of a height and width: ``clean`` a number, and not a level."""
+        """Return it for pictures of a given size: ``clean`` a number, and not among the levels."""
         clean = float(min(size[:2]) if self.clean is None else self.clean)
         # More pixels than there are cannot be taken from a picture.
         kept = [one < clean if self.clean is None else one != clean for one in self.levels]
@@ -101,7 +101,7 @@ def _mean(image: np.ndarray) -> np.ndarray:
 
 
 # fmt: off
-#: Levels for faces of 48×48: from what one would hardly mind to what leaves little to go by.
+#: Levels for faces of 48×48: from barely noticeable to leaving little to go by.
 CORRUPTIONS: dict[str, Corruption] = {
     row[0]: Corruption(*row)
     for row in (
@@ -138,19 +138,19 @@ def corrupt(
     Parameters
     ----------
     images : (n, height, width, 1 or 3) uint8 array
-        At their own size: pixels and shares are of this one.
+        At their own size, which pixels and shares refer to.
     corruption : str
         One of `CORRUPTIONS`.
     level : float
         In the corruption's unit, and not its clean level.
-    rows : (n,) array of whole numbers of 0 or more, optional
-        What each face is called, as `FaceDataset.rows`; by default 0 … n-1. Noise, side and place
-        depend on the corruption, the face's row and the seed: not on the level or other faces.
+    rows : (n,) array of integers of 0 or more, optional
+        Each face's number, as in `FaceDataset.rows`; by default 0 … n-1. Noise, side, and place
+        depend on the corruption, the face's row, and the seed: not on the level or other faces.
 
     Returns
     -------
     (n, height, width, 1 or 3) uint8 array
-        Rounded, and cut off at 0 and 255; always a new array.
+        Rounded, and clipped at 0 and 255; always a new array.
     """
     rows = np.arange(len(images)) if rows is None else rows
     function = CORRUPTIONS[corruption].function

@@ -1,11 +1,11 @@
-"""Train one small network with one usual mistake at a time, record it, and print the table.
+"""Train one small network with one common mistake at a time, record it, and print the table.
 
     python -m experiments.mistakes --data fer2013 --seeds 5
 
-Killed at any moment, the same command goes on with the training that was not finished; with more
---seeds or --variants it adds to the record, results/mistakes-DATA/. The catalogue and the table
-are `utils.honesty.mistakes`'. Elsewhere SMOTE and augmentation take training rows only; here rows
-are split wrongly on purpose, and their sources tell what each split gives away.
+If interrupted, the same command resumes with the unfinished run; with more --seeds or --variants it
+adds to the record, results/mistakes-DATA/. `utils.honesty.mistakes` has the catalog and the table.
+Elsewhere SMOTE and augmentation are given training rows only; here rows are split wrongly on
+purpose, and shared sources show what each split leaks.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from utils.honesty import mistakes
 from utils.honesty.mistakes import DROPPED, HONEST
 from utils.runtime import DataError, ModelError
 
-#: Trained on data with an official split; and on faces out of photos, split anew for each seed.
+#: Trained on data with an official split; and on faces from photos, split again for each seed.
 OFFICIAL = (
     *(HONEST, "resplit", "smote_first", "smote_after", "augmented_first", "augmented_after"),
     *(*DROPPED, "combined"),
@@ -36,10 +36,10 @@ PHOTOS = ("by_photo", "by_face")
 _RIGHT = (HONEST, "smote_after", "augmented_after", "by_photo", *DROPPED)
 
 #: The protocol of FER2013's record, the same for every variant. An "epoch" is a number of gradient
-#: steps, not a pass: a variant with more rows is not trained for longer. AdamW's rate rises for
+#: steps, not a pass: a variant with more rows is not trained longer. AdamW's rate rises for
 #: ``warm_up`` epochs, then falls to zero as half a cosine. ``versions`` and ``moves``: of pictures
-#: that are augmented before the split; nothing is augmented while training, and no label smoothed:
-#: what a network remembers of a picture is to be measured, and both make it remember less.
+#: augmented before the split; nothing is augmented during training, and no label smoothed: the
+#: goal is to measure what a network remembers of a picture, and both make it remember less.
 PLAN: dict[str, Any] = {
     "model": "cnn3",
     "network": {"filters": [16, 32, 64], "dense": 512, "momentum": 0.9},
@@ -70,17 +70,17 @@ _SMALLER: dict[str, dict[str, Any]] = {
 
 
 def plan_for(name: str) -> dict[str, Any]:
-    """Return the protocol of a data set: `PLAN`, but less for "sample" and "expw"."""
+    """Return the protocol for a data set: `PLAN`, or less for "sample" and "expw"."""
     return {**PLAN, **_SMALLER.get(name, {})}
 
 
 def rows_of(
     variant: str, dataset: FaceDataset, plan: Mapping[str, Any]
 ) -> tuple[np.ndarray, pd.DataFrame]:
-    """Make a variant's rows; those of "_after" make faces out of training rows only.
+    """Make a variant's rows; those of "_after" make faces from training rows only.
 
-    They are made once for all seeds: it is where a row falls that decides what leaks, not how it
-    is moved or blended.
+    They are made once for all seeds: what leaks depends on where a row falls, not on how it is
+    moved or blended.
 
     Returns
     -------
@@ -88,14 +88,14 @@ def rows_of(
     rows : DataFrame
         ``label``; ``row`` in the source file, -1 for a face that was made; ``split``, the data
         set's own; ``source`` and ``other``, what the row shares with others: the picture that it
-        is or was moved from, twice; a blend's two parents; or, where faces come out of photos, the
+        is or was moved from, twice; a blend's two parents; or, where faces come from photos, the
         photo, twice. Exact copies of a picture count as one.
     """
     dataset = dataset.without(DROPPED[variant]) if variant in DROPPED else dataset
     source = datasets.first_copies(dataset)
     if variant in PHOTOS:
         if dataset.photos is None:
-            raise DataError(f"{dataset.name}: found no photos, expected faces cut from some")
+            raise DataError(f"{dataset.name}: found no photos, expected faces cut from photos")
         source = np.unique(dataset.photos, return_inverse=True)[1]
     columns = {"label": dataset.labels, "row": dataset.rows, "split": dataset.split}
     rows = pd.DataFrame({**columns, "source": source, "other": source})
@@ -112,7 +112,7 @@ def rows_of(
 
 
 def split_of(rows: pd.DataFrame, variant: str, seed: int) -> np.ndarray:
-    """Split a variant's rows: its own split, or one that is drawn by the seed; (n,) str."""
+    """Split a variant's rows: its own split, or one drawn from the seed; (n,) str."""
     labels = rows["label"].to_numpy()
     if variant in PHOTOS:
         groups = rows["source"] if variant == "by_photo" else rows.index
@@ -141,18 +141,18 @@ def run(
     plan: Mapping[str, Any] | None = None,
     command: str = "",
 ) -> mistakes.Mistakes:
-    """Train every variant with every seed; what is recorded already is not done again.
+    """Train every variant with every seed; what is already recorded is not done again.
 
     Parameters
     ----------
     dataset : FaceDataset
         With its official split; or, for the variants "by_photo" and "by_face", with photos.
     seeds : sequence of int
-        Each seeds a variant's weights, its order, and its split where that is drawn.
+        Each seeds a variant's weights, its order, and its split if that is drawn.
     folder : path
-        The record's. A training is written there once it is finished.
+        The record's. A run is written there once it is finished.
     variants : sequence of str, optional
-        Of `OFFICIAL` and `PHOTOS`; by default the former, or of faces out of photos the latter.
+        From `OFFICIAL` and `PHOTOS`; by default the former, or for faces from photos the latter.
     plan : mapping, optional
         The protocol, as `PLAN`; by default `plan_for` the data set.
     command : str
@@ -161,7 +161,7 @@ def run(
     Raises
     ------
     ModelError, DataError
-        When the folder was begun with another plan or other data, or a training diverges; when the
+        When the folder was started with another plan or other data, or a run diverges; when the
         data set lacks what a variant needs.
     """
     plan = dict(plan or plan_for(dataset.name))
@@ -175,8 +175,8 @@ def run(
     for key, value in asked.items():
         if found.info.get(key) != value:
             raise ModelError(
-                f"{folder.name}: was begun with {key} {found.info.get(key)!r}, and is asked to go "
-                f"on with {value!r}: take another folder, or delete this one"
+                f"{folder.name}: was started with {key} {found.info.get(key)!r}, and cannot "
+                f"continue with {value!r}: use another folder, or delete this one"
             )
     missing = {name: [seed for seed in seeds if seed not in found.seeds(name)] for name in variants}
     if any(missing.values()):
@@ -197,7 +197,7 @@ def run(
 def _with_blends(
     images: np.ndarray, rows: pd.DataFrame, expressions: tuple[str, ...]
 ) -> tuple[np.ndarray, pd.DataFrame]:
-    """Put SMOTE's synthetic faces behind the real ones; their sources are their parents'."""
+    """Put SMOTE's synthetic faces after the real ones; their sources are their parents'."""
     # `balance.smote` refuses test rows; this is the mistake, so all are called training rows.
     facts = (rows["label"].to_numpy(), np.full(len(rows), "training"), rows["row"].to_numpy())
     real = FaceDataset(images, *facts, name="", expressions=expressions)
@@ -209,7 +209,7 @@ def _with_blends(
 
 
 def _moved(images: np.ndarray, moves: Mapping[str, Any], seed: int) -> np.ndarray:
-    """Move every picture its own way."""
+    """Move every picture in its own way."""
     import keras
 
     shift, zoom, edge = moves["shift"], moves["zoom"], {"fill_mode": "nearest"}
@@ -235,7 +235,7 @@ def _train(
     variant: str,
     seed: int,
 ) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
-    """Train one variant with one seed; return a row an epoch, and the answers of each."""
+    """Train one variant with one seed; return one row per epoch, and each epoch's predictions."""
     import keras
 
     split, labels = split_of(rows, variant, seed), rows["label"].to_numpy()
@@ -259,7 +259,7 @@ def _train(
         optimizer=keras.optimizers.AdamW(rate, weight_decay=plan["weight_decay"]),
         loss="sparse_categorical_crossentropy",
         metrics=["accuracy"],
-        # XLA's convolutions are several times slower than TensorFlow's on a processor.
+        # XLA's convolutions are several times slower than TensorFlow's on a CPU.
         jit_compile=False if keras.backend.backend() == "tensorflow" else "auto",
     )
     said, epochs, clock = [], [], [perf_counter()]
@@ -304,7 +304,7 @@ def _train(
 def _batches(
     images: np.ndarray, labels: np.ndarray, learned: np.ndarray, size: int, seed: int
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Serve batches without end: no row comes again before all have come."""
+    """Yield batches without end: no row comes again before all have come."""
     draw, order = np.random.default_rng(seed), learned[:0]
     while True:
         while len(order) < size:
@@ -314,7 +314,7 @@ def _batches(
 
 
 def _write(folder: Path, rows: pd.DataFrame, answers: dict[str, np.ndarray]) -> None:
-    """Add a finished training to the record; its rows come last, as they make it finished."""
+    """Add a finished run to the record; its rows come last, as they mark it finished."""
     variant, seed = rows.loc[0, ["variant", "seed"]]
     if variant == HONEST:
         runtime.write_npz(folder / f"{HONEST}-{seed}.npz", **answers)
@@ -328,7 +328,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = runtime.parser("python -m experiments.mistakes", __doc__)
     names = (*OFFICIAL, *PHOTOS)
     parser.add_argument("--data", default="sample", choices=tuple(datasets.LOADERS))
-    parser.add_argument("--path", help="where the data lie, if not in data/raw/")
+    parser.add_argument("--path", help="where the data is, if not in data/raw/")
     parser.add_argument("--seeds", type=int, default=2, help="seeds 0 … N-1 (default: 2)")
     parser.add_argument("--variants", nargs="+", choices=names, help="by default the data set's")
     parser.add_argument("--results", type=Path, default=runtime.RESULTS, help="default: results/")

@@ -1,8 +1,8 @@
-"""Ask trained networks about corrupted faces, and print what each corruption costs.
+"""Test trained networks on corrupted faces, and print what each corruption costs.
 
     python -m experiments.robustness cnn5-fer2013-smote --data fer2013 --record
 
-With --record the answers are kept in results/robustness/NETWORK-on-DATASET-SPLIT.json and .npz.
+With --record, predictions are saved as results/robustness/NETWORK-on-DATASET-SPLIT.json and .npz.
 `table` computes accuracy from them.
 """
 
@@ -25,13 +25,13 @@ from utils.runtime import DataError, ModelError
 
 @dataclass(frozen=True)
 class Answers:
-    """What a network answers to the same n faces under each of c conditions.
+    """What a network predicts for the same n faces under each of c conditions.
 
     ``corruptions`` are `Corruption.fitted`. ``predicted``, (c, n) int64, holds the most probable
     classes: row 0 for the faces as they are, then each level of each corruption, in order.
     ``confidence``, (c,) float64, is the mean probability of the predicted class, ``copies``, (n,)
-    bool, says whether the same picture is in the training split too. ``info`` is what a record
-    says besides: network, data, seed, versions, command …
+    bool, says whether the same picture is in the training split too. ``info`` is what else a
+    record says: network, data, seed, versions, command …
     """
 
     corruptions: tuple[Corruption, ...]
@@ -50,50 +50,55 @@ def ask(
     split: str = "test",
     *,
     seed: int = 0,
+    views: int = 1,
 ) -> Answers:
-    """Ask a network about the same faces under every condition of `CORRUPTIONS`.
+    """Test a network on the same faces under every condition in `CORRUPTIONS`.
 
     Parameters
     ----------
     classifier : Classifier
     dataset : FaceDataset
         All of it: the training split tells which faces are copies of training pictures. Faces are
-        corrupted at their own size, and only then brought to the network's.
+        corrupted at their own size, and only then resized to the network's.
     split : {"test", "validation"}
     seed : int
         As `corrupt` takes it.
+    views : {1, 2, 10}
+        Views of each face to average over, as in `training.predict`.
 
     Raises
     ------
     ModelError, DataError
-        When the network's classes are others than the data set's, or its answers no probabilities;
-        when the split has no face.
+        When the network's classes differ from the data set's, or its outputs are not
+        probabilities; when the split has no faces.
     """
     from tqdm import tqdm
 
     part = dataset.part(split)
     if len(part) == 0:
-        raise DataError(f"{dataset.name}: found no face in its {split} split, expected some")
+        raise DataError(f"{dataset.name}: found no faces in its {split} split, expected some")
     asked = [one.fitted(part.images.shape[1:]) for one in CORRUPTIONS.values()]
     conditions = [(one.name, level) for one in asked for level in one.levels]
-    clean = training.predict(classifier, dataset, split)
+    how = {"test_time_augmentation": views}
+    clean = training.predict(classifier, dataset, split, **how)
     probabilities = [clean.probabilities]
     for name, level in tqdm(conditions, unit=" conditions", disable=None):
         images = corrupt(part.images, name, level, rows=part.rows, seed=seed)
-        answer = training.predict(classifier, part.with_images(images), split)
+        answer = training.predict(classifier, part.with_images(images), split, **how)
         probabilities.append(answer.probabilities)
     predicted = np.stack([one.argmax(axis=1) for one in probabilities])
     confidence = np.array([float(one.max(axis=1).mean()) for one in probabilities])
     faces_asked = (clean.labels, clean.rows, clean.copies, tuple(clean.expressions))
-    return Answers(tuple(asked), predicted, confidence, *faces_asked, {"seed": seed})
+    info = {"seed": seed, "views": views}
+    return Answers(tuple(asked), predicted, confidence, *faces_asked, info)
 
 
 def table(answers: Answers) -> pd.DataFrame:
-    """Compute accuracy under every condition, and what it has lost against the clean faces.
+    """Compute accuracy under every condition, and its difference from the clean faces.
 
-    Returned is a row a condition, the clean one repeated in each corruption's curve, levels rising:
+    Returns one row per condition, the clean one repeated in each corruption's curve, levels rising:
     ``corruption``, ``level``, ``unit``, ``clean`` (whether it is the clean level), ``accuracy`` and
-    ``confidence`` (0 … 1), ``difference`` (accuracy less that of the same faces as they are).
+    ``confidence`` (0 … 1), ``difference`` (accuracy minus that of the same faces as they are).
     """
     accuracy, found, start = (answers.predicted == answers.labels).mean(axis=1), [], 1
     for one in answers.corruptions:
@@ -110,7 +115,7 @@ def write(answers: Answers, folder: Path) -> Path:
     """Record answers in a folder, as ``NETWORK-on-DATASET-SPLIT.json`` and ``.npz``.
 
     ``answers.info`` has at least "network", "dataset", "split" and "seed". Returns the ``.json``
-    file, which is written last: a record without it does not exist.
+    file, which is written last: without it, there is no record.
     """
     info = answers.info
     path = folder / f"{info['network']}-on-{info['dataset']}-{info['split']}.json"
@@ -131,7 +136,7 @@ def write(answers: Answers, folder: Path) -> Path:
 
 
 def load(path: Path) -> Answers:
-    """Read answers back, by their ``.json`` file; `ModelError` when they are not what they were."""
+    """Read answers by their ``.json`` file; `ModelError` when they are not as they were written."""
     info, title = runtime.read_json(path), f"{path.parent.name}/{path.stem}"
     try:
         corruptions = tuple(
@@ -153,7 +158,7 @@ def load(path: Path) -> Answers:
                 f"answers of shape {predicted.shape} on {len(labels)} faces; expected "
                 f"{expected}, classes below {len(expressions)}"
             )
-    except Exception as error:  # NumPy, zipfile and zlib raise a dozen kinds at a damaged archive
+    except Exception as error:  # NumPy, zipfile and zlib raise a dozen kinds on a damaged archive
         raise ModelError(f"{title}: cannot be read: {type(error).__name__}: {error}") from error
     return Answers(corruptions, predicted, confidence, labels, rows, copies, expressions, info)
 
@@ -167,21 +172,23 @@ def recorded(
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Ask the networks, print a table of each, and record it where that was asked."""
+    """Test the networks, print a table for each, and record it if asked to."""
     parser = runtime.parser("python -m experiments.robustness", __doc__)
     parser.add_argument("networks", metavar="NETWORK", nargs="+", help="released, a run, or .keras")
     parser.add_argument("--data", required=True, choices=tuple(datasets.LOADERS))
-    parser.add_argument("--path", help="where the data lie, if not in data/raw/")
+    parser.add_argument("--path", help="where the data is, if not in data/raw/")
     parser.add_argument("--split", default="test", choices=("test", "validation"))
-    parser.add_argument("--seed", type=int, default=0, help="draws noise, sides and places")
-    parser.add_argument("--record", action="store_true", help="keep the answers")
+    parser.add_argument("--seed", type=int, default=0, help="seeds noise, sides, and places")
+    parser.add_argument("--record", action="store_true", help="save the predictions")
     parser.add_argument("--results", type=Path, default=runtime.RESULTS, help="default: results/")
     asked = parser.parse_args(arguments)
     runtime.setup(asked.seed)
     dataset = datasets.load(asked.data, asked.path)
     for network in asked.networks:
         file, start = models.find(network).resolve(), time.perf_counter()
-        answers = ask(models.load(file), dataset, asked.split, seed=asked.seed)
+        run = records.run_of(file)
+        how = {"seed": asked.seed, "views": run.views if run else 1}
+        answers = ask(models.load(file), dataset, asked.split, **how)
         found = table(answers).assign(level=lambda rows: rows["level"].map("{:g}".format))
         shown = found.assign(accuracy=100 * found["accuracy"], points=100 * found["difference"])
         columns = ["corruption", "level", "unit", "accuracy", "points"]

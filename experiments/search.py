@@ -2,11 +2,11 @@
 
     python -m experiments.search --model cnn3 --data fer2013 --rows 6000 --epochs 8 --trials 20
 
-The validation split chooses; the test split is taken out of the data before the first trial. The
-same command started twice, or on machines with one --storage postgresql://USER@HOST/NAME (password
-in PGPASSWORD or ~/.pgpass: a command line is public), works on one study; later, it goes on. A
-killed process's trial is taken over when its heartbeat stops, from its last epoch where its folder
-in runs/ can be seen; one that Ctrl-C or an error ended waits for the next start.
+The validation split chooses; the test split is removed before the first trial. Copies of the
+command, on one machine or on several with one --storage postgresql://USER@HOST/NAME (password in
+PGPASSWORD or ~/.pgpass: other users can see command lines), share one study; run again, it resumes.
+A killed process's trial is taken over when its heartbeat stops, from its last epoch if its folder
+in runs/ can be seen; one stopped by Ctrl-C or an error waits for the next start.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ import inspect
 import json
 import math
 import os
-import shlex
 import shutil
 import time
 import warnings
@@ -41,8 +40,8 @@ SPACE: dict[str, Any] = {
     "dropout": {"low": 0.0, "high": 0.5, "log": False},
 }
 STUDIES = runtime.RUNS / "search"
-RANDOM_TRIALS = 6  # before TPE models where the good ones lie
-UNPRUNED_TRIALS = 4  # complete ones, before another one can be pruned
+RANDOM_TRIALS = 6  # before TPE models where the good ones are
+UNPRUNED_TRIALS = 4  # complete ones, before another can be pruned
 RETRIES = 3  # of a trial whose process was killed or ended by an error
 TABLE = ["trial", "state", "val_accuracy", "epochs", "seconds", "worker"]
 
@@ -71,7 +70,7 @@ class Search:
 
     @property
     def best(self) -> pd.Series:
-        """The complete trial of the highest validation accuracy, the first of equals."""
+        """The complete trial with the highest validation accuracy, the first among ties."""
         if self.complete.empty:
             raise ModelError(f"{self.name}: no trial is complete, so none can be the best")
         return self.complete.loc[self.complete["val_accuracy"].idxmax()]
@@ -93,7 +92,7 @@ def _optuna() -> Iterator[Any]:
 
 
 def draw_rows(dataset: datasets.FaceDataset, rows: int | None = None, *, seed: int = 0):
-    """Return all validation rows, and a stratified draw of some ``rows`` (or all) training rows."""
+    """Return all validation rows, and a stratified sample of ``rows`` (or all) training rows."""
     seen = dataset.without_test()
     there = pd.Series(np.flatnonzero(seen.split == "training"))
     if rows is not None:
@@ -107,7 +106,7 @@ def draw_rows(dataset: datasets.FaceDataset, rows: int | None = None, *, seed: i
 
 
 def settings_with(settings: training.Settings, chosen: Mapping[str, Any]) -> training.Settings:
-    """Return the settings with what a trial chose; `ModelError` where the network lacks one."""
+    """Return the settings with what a trial chose; `ModelError` if the network lacks one."""
     known = inspect.signature(models.find_network(settings.model).build).parameters
     chosen, network = dict(chosen), dict(settings.network)
     for name in [one for one in ("filters", "dropout") if one in chosen]:
@@ -136,11 +135,11 @@ def _distributions(space: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def open_study(name: str, url: str = "", *, heartbeat: int = 20):
-    """Open the `optuna.Study` of a name, or begin it, in a database (``runs/search/NAME.db``).
+    """Open the `optuna.Study` of a name, or create it, in a database (``runs/search/NAME.db``).
 
-    A worker that gives no sign of life for three ``heartbeat`` (seconds) is taken for dead.
-    A `ModelError` says what cannot be opened. An address with a password is refused: a command line
-    is public, and is recorded.
+    A worker that misses three heartbeats (each ``heartbeat`` seconds) is considered dead.
+    A `ModelError` says what cannot be opened. An address with a password is refused: command lines
+    are public, and are recorded.
     """
     from sqlalchemy import event, exc, make_url
 
@@ -154,7 +153,7 @@ def open_study(name: str, url: str = "", *, heartbeat: int = 20):
         raise ModelError("--storage: expected postgresql://USER@HOST/NAME") from None
     if address.password or "password" in address.query or "@" in (address.host or ""):
         raise ModelError("--storage: found a password, expected it in PGPASSWORD or ~/.pgpass")
-    engine: dict[str, Any] = {"pool_pre_ping": True}  # a network drops connections that idle
+    engine: dict[str, Any] = {"pool_pre_ping": True}  # a network drops idle connections
     if sqlite := url.startswith("sqlite"):
         engine = {"connect_args": {"timeout": 120}, "isolation_level": "AUTOCOMMIT"}
     if url.startswith("postgresql://"):  # SQLAlchemy 2.0 would look for Psycopg 2
@@ -168,7 +167,7 @@ def open_study(name: str, url: str = "", *, heartbeat: int = 20):
         while True:
             try:
                 database = optuna.storages.RDBStorage(url, engine, **heart)
-                if sqlite:  # without its lock two processes both read that a trial is waiting
+                if sqlite:  # without its lock, two processes both see that a trial is waiting
                     event.listen(database.engine, "begin", lambda one: one.exec_driver_sql(begin))
                 how = {"direction": "maximize", "load_if_exists": True}
                 return optuna.create_study(study_name=name, storage=database, **how)
@@ -179,11 +178,11 @@ def open_study(name: str, url: str = "", *, heartbeat: int = 20):
                 if not race or time.monotonic() > end:
                     reason = f"cannot be opened: {' '.join(reason.split())}"
                     raise ModelError(f"the database {address} {reason}") from None
-                time.sleep(1)  # another process makes the same tables at this moment
+                time.sleep(1)  # another process is creating the same tables
 
 
 def _trials(study) -> list:
-    """List the trials, without one that was begun when there were enough (it has no settings)."""
+    """List the trials, without one started when there were enough (it has no settings)."""
     trials = study.get_trials(deepcopy=False)
     return [one for one in trials if one.params or one.state.name != "PRUNED"]
 
@@ -202,7 +201,7 @@ def run_search(
     Parameters
     ----------
     study : optuna.Study
-        From `open_study`. A `ModelError` says when it was begun with other settings.
+        From `open_study`. A `ModelError` says if it was started with other settings.
     dataset : FaceDataset
         From `draw_rows`, without test rows.
     settings : Settings
@@ -211,13 +210,13 @@ def run_search(
         What may be chosen, like `SPACE`, by the tree-structured Parzen estimator (Bergstra et al.
         2011) with the median pruner.
     trials, minutes : int, float
-        How many, which may be raised later; after so long none is begun.
+        How many, which may be raised later; after this long, none is started.
     """
     space = {one: space[one] for one in _distributions(space)}
     intervals = [one for one, values in space.items() if isinstance(values, dict)]
     if trials < 1 or not space or not settings.epochs:
         asked = f"{trials} trials of {settings.epochs} epochs, {space}"
-        raise ModelError(f"expected a trial, an epoch and a setting or more: {asked}")
+        raise ModelError(f"expected at least a trial, an epoch, and a setting: {asked}")
     try:
         for one, values in space.items():  # what does not fit fails here, not in a trial
             for value in (values["low"],) if one in intervals else values:
@@ -241,22 +240,22 @@ def run_search(
     begun = study.user_attrs.get("plan", plan)
     for key in plan:
         if begun.get(key) != plan[key]:
-            found = f"was begun with {key} {begun.get(key)}, not {plan[key]}"
-            raise ModelError(f"study {study.study_name} {found}: take another name")
+            found = f"was started with {key} {begun.get(key)}, not {plan[key]}"
+            raise ModelError(f"study {study.study_name} {found}: choose another name")
     study.set_user_attr("plan", plan)
 
     with _optuna() as optuna:
         study.pruner = optuna.pruners.MedianPruner(UNPRUNED_TRIALS, first_judged)
         retry = optuna.storages.RetryHeartbeatStaleTrialCallback(RETRIES)
 
-        def counted() -> list[int]:  # without repetitions
+        def counted() -> list[int]:  # without retries
             return [one.number for one in _trials(study) if retry.retried_trial_number(one) is None]
 
         def objective(trial) -> float:
-            if trial.number in counted()[trials:]:  # two processes began the last one
+            if trial.number in counted()[trials:]:  # two processes started the last one
                 raise optuna.TrialPruned
             trial.set_user_attr("worker", str(os.getpid()))
-            # With one seed a process, two processes would draw the same.
+            # With one seed per process, two processes would draw the same.
             seed = (settings.seed + trial.number) % 2**32
             how = {"n_startup_trials": RANDOM_TRIALS, "multivariate": False}
             study.sampler = optuna.samplers.TPESampler(**how, seed=seed)
@@ -274,11 +273,11 @@ def run_search(
             if "WAITING" in states or len(counted()) < trials:
                 try:
                     study.optimize(objective, n_trials=1)
-                except ValueError as error:  # after a laptop's sleep another process has the trial
+                except ValueError as error:  # after a laptop's sleep, another process has the trial
                     if not str(error).startswith("Cannot tell a FAIL trial"):
                         raise
             elif "RUNNING" in states:
-                time.sleep(1)  # another process is at it; if it dies, its trial comes back
+                time.sleep(1)  # another process is working; if it dies, its trial comes back
             else:
                 break
     return read(study)
@@ -292,7 +291,7 @@ def _train(study, trial, retry, dataset, settings: training.Settings) -> float:
     everyone = study.get_trials(deepcopy=False)
     number = retry.retried_trial_number(everyone[trial.number])
     number = trial.number if number is None else number
-    # With the time, because a study that is deleted and begun again has the same numbers.
+    # With the time, because a study deleted and started again has the same numbers.
     begun = f"{number:03d}-{everyone[number].datetime_start:%Y%m%d%H%M%S}"
     folder = STUDIES / study.study_name / begun / "run"
     for row in records.read_history(folder).itertuples():  # of a worker that died
@@ -326,7 +325,7 @@ def _train(study, trial, retry, dataset, settings: training.Settings) -> float:
 
 
 def read(study) -> Search:
-    """Read a study out of its database."""
+    """Read a study from its database."""
     plan, table, epochs, right = study.user_attrs["plan"], [], [], {}
     for one in _trials(study):
         values, ended = one.intermediate_values, one.datetime_complete
@@ -347,10 +346,10 @@ def read(study) -> Search:
 def importance(search: Search) -> pd.Series:
     """Say which settings explain the accuracy's spread: the main effects of functional ANOVA.
 
-    A random forest learns the accuracy after the last epoch before a trial was pruned from the
-    settings; a main effect is the variance that a setting explains by itself (Hutter et al. 2014).
-    Returned are their shares of all main effects, which sum to 1, by setting, the largest first. A
-    `ModelError` says when there are fewer than four trials.
+    A random forest learns to predict, from the settings, the accuracy after the last epoch before
+    a trial was pruned; a main effect is the variance that a setting explains by itself (Hutter et
+    al. 2014). Returns each setting's share of all main effects, which sum to 1, the largest first.
+    A `ModelError` says when there are fewer than four trials.
     """
     trials = search.trials
     ended = trials[trials["state"].isin(["complete", "pruned"]) & (trials["epochs"] > 0)]
@@ -372,10 +371,10 @@ def importance(search: Search) -> pd.Series:
 def price_of_choosing(search: Search) -> pd.Series:
     """Measure by how much the accuracy that a trial was chosen by is too high.
 
-    The validation rows are cut into halves at random, 2,000 times: the first chooses the
-    best of the complete trials, the second says how good it is. Returned are ``chosen`` and
-    ``unseen`` (that trial's mean accuracy on either half, 0 … 1), ``excess`` (their difference),
-    ``trials`` (to choose from) and ``rows`` (faces in a half).
+    The validation rows are split into halves at random, 2,000 times: the first half chooses the
+    best of the complete trials, the second tells how good it is. Returns ``chosen`` and ``unseen``
+    (that trial's mean accuracy on either half, 0 … 1), ``excess`` (their difference), ``trials``
+    (to choose from), and ``rows`` (faces in a half).
     """
     right = search.right.to_numpy(dtype=float)
     rows, trials = right.shape
@@ -391,7 +390,7 @@ def price_of_choosing(search: Search) -> pd.Series:
 
 def winner(search: Search) -> training.Settings:
     """Return the best trial's settings for `training.train`."""
-    searched = [one for one, values in search.info["space"].items() if values]
+    searched = search.info["space"]
     whole = ("batch_size", "filters")
     chosen = {one: (int if one in whole else float)(search.best[one]) for one in searched}
     settings = training.settings_from_record(search.info["settings"])
@@ -399,7 +398,7 @@ def winner(search: Search) -> training.Settings:
 
 
 def record(search: Search, command: str = "", *, folder: Path = runtime.RESULTS) -> Path:
-    """Write a search to ``folder``/search-NAME/; waiting trials are counted and left out."""
+    """Write a search to ``folder``/search-NAME/; waiting trials are counted, but left out."""
     counts = search.trials["state"].value_counts().sort_index().to_dict()
     trials = search.trials[search.trials["state"] != "waiting"]
     if "running" in counts or trials.empty:
@@ -421,7 +420,7 @@ def record(search: Search, command: str = "", *, folder: Path = runtime.RESULTS)
     numbers = search.right.columns.to_numpy(dtype=np.int64)
     right = search.right.to_numpy(dtype=bool)
     runtime.write_npz(place / "right.npz", trials=numbers, right=right)
-    runtime.write_json(place / "search.json", info)  # last: with it, a record is a whole one
+    runtime.write_json(place / "search.json", info)  # last: with it, the record is complete
     return place
 
 
@@ -430,50 +429,31 @@ def load(name: str, *, folder: Path = runtime.RESULTS) -> Search:
     place = folder / f"search-{name}"
     info = runtime.read_json(place / "search.json")
     try:
-        searched = [one for one, values in info["space"].items() if values]
         trials = pd.read_csv(place / "trials.csv", dtype={"worker": str}).fillna({"worker": ""})
         epochs = pd.read_csv(place / "epochs.csv")[["trial", "epoch", "val_accuracy"]]
         with np.load(place / "right.npz", allow_pickle=False) as arrays:
             right = pd.DataFrame(arrays["right"], columns=arrays["trials"])
-        return Search(name, info, trials[[*TABLE, *searched]], epochs, right)
-    except Exception as error:  # NumPy, zipfile and zlib raise a dozen kinds at a damaged archive
+        return Search(name, info, trials[[*TABLE, *info["space"]]], epochs, right)
+    except Exception as error:  # NumPy, zipfile and zlib raise a dozen kinds on a damaged archive
         raise ModelError(f"{place.name}: its record cannot be read: {error}") from error
 
 
-def _options(values: Mapping[str, Any]) -> str:
-    """Write options as a command line has them."""
-    words = []
-    for name, value in values.items():
-        option = commands.option(name)
-        if isinstance(value, bool):
-            words.append(option if value else option.replace("--", "--no-"))
-        else:
-            value = json.dumps(value) if isinstance(value, dict) else value
-            value = ",".join(value) if name == "classes" else value
-            several = value if isinstance(value, list | tuple) else [value]
-            if name == "without":  # an option for each
-                words += [word for one in several for word in (option, one)]
-            else:
-                words += [option, *map(str, several)]
-    return shlex.join(words)
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Search, print what came out, and record it where asked to."""
+    """Search, print the result, and record it if asked to."""
     parser = runtime.parser("python -m experiments.search", __doc__)
     add = parser.add_argument
     add("--model", default="cnn3", choices=models.NETWORKS, help="default: cnn3")
     commands.add_data(parser, default="sample")
-    add("--rows", type=int, help="train on a stratified draw of so many rows")
+    add("--rows", type=int, help="train on a stratified sample of this many rows")
     add("--trials", type=int, default=20, help="how many (default: 20)")
-    add("--minutes", type=float, default=math.inf, help="after so long, begin no further trial")
-    add("--study", help="its name (default: MODEL-DATA); one of this name goes on")
-    add("--storage", metavar="URL", default="", help="a database that several machines reach")
-    add("--heartbeat", type=int, default=20, help="seconds; silent for three, a worker is dead")
+    add("--minutes", type=float, default=math.inf, help="start no new trial after this long")
+    add("--study", help="name (default: MODEL-DATA); resumed if it exists")
+    add("--storage", metavar="URL", default="", help="a database that several machines can reach")
+    add("--heartbeat", type=int, default=20, help="seconds; a worker that misses three is dead")
     add("--record", action="store_true", help="write the search to results/search-NAME/")
     for name, values in SPACE.items():
-        kind, words = (float, "low high") if isinstance(values, dict) else (int, "values")
-        add(commands.option(name), type=kind, nargs="*", help=f"searched: {words}, or none")
+        kind, words = (float, "bounds") if isinstance(values, dict) else (int, "values")
+        add(commands.option(name), type=kind, nargs="*", help=f"search these {words}; empty: none")
     others = parser.add_argument_group("every trial's settings (8 epochs, the network's recipe)")
     commands.add_settings(others, leave_out=("model", *SPACE))
     asked = parser.parse_args(arguments)
@@ -492,7 +472,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except ValueError as error:
         parser.error(commands.complaint(error))
     runtime.setup(settings.seed)
-    dataset = commands.load_data(asked, size=settings.size).without(asked.without)
+    votes = settings.targets != "labels"
+    dataset = commands.load_data(asked, size=settings.size, votes=votes).without(asked.without)
     seen = draw_rows(dataset, asked.rows, seed=settings.seed)
     name = asked.study or f"{asked.model}-{asked.data}"
     study = open_study(name, asked.storage, heartbeat=asked.heartbeat)
@@ -506,7 +487,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     other = {one: value for one, value in wanted.items() if value != getattr(usual, one)}
     data = {one: getattr(asked, one) for one in ("data", "path", "classes", "without")}
     other = {"model": asked.model, **{k: v for k, v in data.items() if v}, **other}
-    print("in full: python train.py", _options({k: v for k, v in other.items() if k != "epochs"}))
+    other.pop("epochs", None)
+    print("in full: python train.py", commands.written(other))
     if asked.record:
         place = record(search, runtime.command_line())
         print(f"recorded in {place.parent.name}/{place.name}")

@@ -1,12 +1,12 @@
-"""Measure, as ratios in one run, what this project's ways are worth against the usual ones.
+"""Measure, as ratios within one run, how fast this project's methods are against the usual ones.
 
     python -m experiments.speed                          # all but recipes
     python -m experiments.speed recipes --record NAME    # for the table of minutes
     KERAS_BACKEND=jax python -m experiments.speed --record h100
 
-Ways that do the same take turns, so that a busy machine hurts all of them alike; yet a number that
-is to be cited wants an idle one. Start-up and compiling are in no time. Seconds are recorded; every
-number that is shown is computed from them.
+Methods that do the same work take turns, so that a busy machine slows all of them alike; but use an
+idle one for any number you cite. Start-up and compiling are not timed. Seconds are recorded; every
+number shown is computed from them.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ import numpy as np
 import pandas as pd
 
 from utils import augment, datasets, models, records, runtime, sample, training
-from utils.datasets import fer2013
+from utils.datasets import fer2013, sources
 from utils.expressions import EXPRESSIONS
 from utils.runtime import DataError
 
@@ -36,21 +36,21 @@ HUGE_PAGES = "glibc.malloc.hugetlb=1:glibc.malloc.top_pad=268435456"
 
 @dataclasses.dataclass(frozen=True)
 class Sizes:
-    """How much is measured."""
+    """How much to measure."""
 
     repeats: int = 7  # turns that are counted
-    loads: int = 3  # the same of loading, recipes and memory
+    loads: int = 3  # the same for loading, recipes, and memory
     precision: str = "mixed_bfloat16"  # of training
     batch_size: int = 128
-    faces: int = 4096  # a repetition of augmentation and of training
+    faces: int = 4096  # per repetition of augmentation and of training
     cnn5: dict[str, Any] = dataclasses.field(default_factory=dict)  # its settings
     pages: str = "resnet8"  # the network whose memory is timed
     recipe: dict[str, Any] = dataclasses.field(default_factory=dict)  # changes to each
-    calls: int = 50  # single faces a repetition of inference
-    batches: tuple[int, ...] = (32, 256)  # faces a call
+    calls: int = 50  # single faces per repetition of inference
+    batches: tuple[int, ...] = (32, 256)  # faces per call
 
 
-#: As small as everything still runs; the times say nothing.
+#: As small as everything still runs; the times mean nothing.
 QUICK = Sizes(
     repeats=1,
     loads=1,
@@ -62,12 +62,12 @@ QUICK = Sizes(
     calls=2,
     batches=(4,),
 )
-#: There a repetition must be larger, or it measures how long a call takes.
+#: On these, a repetition must be larger, or it measures how long a call takes.
 ACCELERATOR = Sizes(faces=65_536)
 
 
 def record_path(name: str = "", results: Path | None = None) -> Path:
-    """Say where a record lies: ``speed.json``, or ``speed-NAME.json`` of another machine."""
+    """Return a record's path: ``speed.json``, or ``speed-NAME.json`` for another machine."""
     file = f"speed-{name}.json" if name else "speed.json"
     return (results or runtime.RESULTS) / "benchmarks" / file
 
@@ -84,7 +84,7 @@ def read(path: Path) -> dict[str, Any]:
     Raises
     ------
     ModelError
-        When there is none, or it is no JSON.
+        When there is none, or it is not JSON.
     DataError
         When no tables can be computed from it.
     """
@@ -99,24 +99,24 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def write(path: Path, record: dict[str, Any]) -> None:
-    """Write a record, whole; parts that the file has and the record has not are kept.
+    """Write a record atomically; parts that only the file has are kept.
 
     Raises
     ------
     DataError
-        When the file is of another machine or backend, or is damaged.
+        When the file is from another machine or backend, or is damaged.
     """
     if path.is_file():
         before = read(path)
         old, new = (f"{one['hardware']}, {one['backend']}" for one in (before, record))
         if old != new:
-            raise DataError(f"{path.name} is of {old}, and this is {new}: name another record")
+            raise DataError(f"{path.name} is from {old}, but this is {new}: name another record")
         record = {**record, "parts": {**before["parts"], **record["parts"]}}
     runtime.write_json(path, record)
 
 
 def _timings(record: dict[str, Any]) -> list[tuple[str, dict[str, Any], dict[str, np.ndarray]]]:
-    """Return part, timing, and by way how much was done a second, a number a repetition."""
+    """Return part, timing, and, by way, how much was done per second in each repetition."""
     found = []
     for part, measured in record["parts"].items():
         for timing in measured["timings"]:
@@ -142,9 +142,9 @@ def ratios_table(record: dict[str, Any]) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        A row a comparison: "part", "case", "comparison", "low", "median", "high", "repeats". A
-        ratio is of repetitions that were neighbors in time, so whatever else the machine did fell
-        on both; the median is that of the ratios.
+        One row per comparison: "part", "case", "comparison", "low", "median", "high", "repeats". A
+        ratio is of repetitions next to each other in time, so that whatever else the machine did
+        affected both; the median is that of the ratios.
     """
     rows = [
         {"part": part, "case": timing["case"], "comparison": one["name"]}
@@ -158,12 +158,12 @@ def ratios_table(record: dict[str, Any]) -> pd.DataFrame:
 
 
 def rates_table(record: dict[str, Any]) -> pd.DataFrame:
-    """List how much every way does in a second.
+    """List how much every way does per second.
 
     Returns
     -------
     DataFrame
-        A row a way: "part", "case", "way", "unit", "low", "median", "high" (units a second).
+        One row per way: "part", "case", "way", "unit", "low", "median", "high" (units per second).
     """
     rows = [
         {"part": part, "case": timing["case"], "way": way, "unit": timing["unit"]} | _spread(values)
@@ -185,9 +185,9 @@ def timed(
 ) -> dict[str, Any]:
     """Time ways of (amount, call), for the record; `compared` holds (name, fast way, slow way).
 
-    They take turns, A B A B, so that a busy machine hurts all of them alike. A call returns the
-    seconds that count as a float, or anything else: then all of it counts. The first `warm_up`
-    turns do not: they compile.
+    They take turns, A B A B, so that a busy machine slows all of them alike. If a call returns a
+    float, those are the seconds that count; otherwise, the entire call counts. The first `warm_up`
+    turns do not count: they compile.
     """
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     for turn in range(-warm_up, repeats):
@@ -208,22 +208,24 @@ def timed(
 
 
 def alone(task: Callable[..., Any], *arguments: Any) -> Any:
-    """Call a function of this module in a fresh process, whose memory is nobody else's."""
+    """Call a function of this module in a fresh process, with memory of its own."""
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=spawn) as pool:
         return pool.submit(task, *arguments).result()
 
 
 def load(how: str, path: Path, cache: str = "") -> float:
-    """Read a csv by "pandas" as most notebooks do, row by row; by our "csv" reader; "cached".
+    """Read a csv with "pandas" as most notebooks do, row by row; our "csv" reader; or "cached".
 
-    Returns the seconds. Ours checks every pixel, which pandas' lines do not; the cache holds what
-    was checked.
+    Returns the seconds. Ours checks every pixel, which the pandas code does not; the cache holds
+    checked pixels.
     """
     runtime.CACHE = Path(cache or runtime.CACHE)
     start = time.perf_counter()
     if how == "pandas":
-        rows = [np.array(row.split(" "), dtype="float32") for row in pd.read_csv(path)["pixels"]]
+        with sources.open_csv(path, fer2013.CSV_NAMES) as (file, _):
+            pixels = pd.read_csv(file, skipinitialspace=True)["pixels"]
+        rows = [np.array(row.split(" "), dtype="float32") for row in pixels]
         np.array(rows).reshape(-1, 48, 48, 1)
     else:
         datasets.load("fer2013", path, cache=how == "cached")
@@ -231,9 +233,9 @@ def load(how: str, path: Path, cache: str = "") -> float:
 
 
 def loading(sizes: Sizes) -> list[dict]:
-    """Time three ways to FER2013's pictures, or the sample's where `data/raw` has none.
+    """Time three ways to load FER2013's pictures, or the sample's if `data/raw` has none.
 
-    The file is one that the system still has in memory.
+    The system still has the file in memory.
     """
     usual, ours, cached = "pandas, row by row", "this project's csv reader", "this project's cache"
     with tempfile.TemporaryDirectory() as folder:
@@ -253,13 +255,13 @@ def loading(sizes: Sizes) -> list[dict]:
 
 
 def compiled(model, *, training: bool = False) -> Callable[[np.ndarray], np.ndarray]:
-    """Compile a model's answer to a batch with whatever the backend compiles with."""
+    """Compile a model's prediction for a batch with the backend's own compiler."""
     import keras
 
     if keras.backend.backend() == "jax":
         import jax
 
-        # Copies: ``predict`` gives the arrays of the model's own variables away to the device.
+        # Copies: ``predict`` donates the arrays of the model's own variables to the device.
         kinds = (model.trainable_variables, model.non_trainable_variables)
         held = [[jax.numpy.copy(one.value) for one in some] for some in kinds]
         answer = jax.jit(lambda some: model.stateless_call(*held, some, training=training)[0])
@@ -288,7 +290,7 @@ def _about(settings: training.Settings) -> dict[str, Any]:
 
 
 def _generator(settings: training.Settings):
-    """Make the ImageDataGenerator of these settings."""
+    """Make the ImageDataGenerator for these settings."""
     from tensorflow.keras.preprocessing.image import ImageDataGenerator
 
     return ImageDataGenerator(
@@ -301,7 +303,7 @@ def _generator(settings: training.Settings):
 
 
 def augmentation(sizes: Sizes) -> list[dict]:
-    """Time ImageDataGenerator, a face at a time, and augmentation layers; both give float32."""
+    """Time ImageDataGenerator, one face at a time, and augmentation layers; both give float32."""
     import keras
 
     settings, rng = _settings("cnn5", sizes), np.random.default_rng(0)
@@ -328,7 +330,7 @@ def augmentation(sizes: Sizes) -> list[dict]:
 
 
 def inference(sizes: Sizes) -> list[dict]:
-    """Time `cnn5`'s answers in float32: `model.predict` face by face, and quicker calls.
+    """Time `cnn5`'s predictions in float32: `model.predict` face by face, and faster calls.
 
     A network's time does not depend on its weights.
     """
@@ -366,14 +368,16 @@ def inference(sizes: Sizes) -> list[dict]:
 
 
 def _network(settings: training.Settings, *, fused: bool = True):
-    """Build a network of random numbers with the layers of `utils.layers`, or with Keras's own."""
+    """Build a network with random weights and the layers of `utils.layers`, or Keras's own."""
+    from utils.training.fit import on_a_processor
+
     shape = (settings.size, settings.size, 1)
     network = models.build(settings.model, shape, **settings.without_weights())
-    return models.with_dtype(network, settings.precision, fused=fused)
+    return models.with_dtype(network, settings.precision, fused=fused and on_a_processor())
 
 
 def _trained(model, settings: training.Settings, *inputs: Any, **options: Any) -> Callable:
-    """Compile a model; return a call that trains an epoch and returns its seconds."""
+    """Compile a model; return a function that trains an epoch and returns its seconds."""
     import keras
 
     model.compile(
@@ -385,7 +389,7 @@ def _trained(model, settings: training.Settings, *inputs: Any, **options: Any) -
 
 
 def _epoch(model, *inputs: Any, **options: Any) -> Callable[[], float]:
-    """Return a call that trains a compiled model for an epoch and returns its seconds."""
+    """Return a function that trains a compiled model for an epoch and returns its seconds."""
     import keras
 
     class Clock(keras.callbacks.Callback):
@@ -411,9 +415,9 @@ def settings_of(run: str) -> training.Settings:
 
 
 def trainer(settings: training.Settings, count: int) -> Callable[[], float]:
-    """Put together what `training.train` fits, on noise; an epoch a call, without validation.
+    """Set up what `training.train` fits, on noise; one epoch per call, without validation.
 
-    Networks that teach are recorded runs', of random numbers too.
+    Teachers have the networks of recorded runs, with random weights too.
     """
     from utils.training.fit import compile_model
     from utils.training.model import Batches, TrainingModel
@@ -432,12 +436,12 @@ def trainer(settings: training.Settings, count: int) -> Callable[[], float]:
 
 
 def training_steps(sizes: Sizes) -> list[dict]:
-    """Time training `cnn5` in four ways, as many steps of each.
+    """Time training `cnn5` in four ways, with equally many steps.
 
     "training.train" is this project's: batches of uint8, augmentation inside the step, the layers
     of `utils.layers`. "arrays in memory" gives ``fit`` the same faces as arrays.
     "ImageDataGenerator" hands it augmented float32 faces, with Keras's layers. "as found in the
-    wild" is the same with what such projects leave as it comes: float32, batches of 32, rescale.
+    wild" is the same with the usual defaults of such projects: float32, batches of 32, rescale.
     """
     import keras
 
@@ -470,9 +474,9 @@ def training_steps(sizes: Sizes) -> list[dict]:
 
 
 def recipes(sizes: Sizes) -> list[dict]:
-    """Time the training step of each run recorded on FER2013, as its own settings have it.
+    """Time the training step of each run recorded on FER2013, with its own settings.
 
-    A record's seconds hold whatever else its machine did; these, on one machine at one time, say
+    A record's seconds include whatever else its machine did; these, on one machine at one time, say
     what an epoch costs. Each is timed in a process of its own, as it was trained: none computes in
     memory that another left behind.
     """
@@ -491,7 +495,7 @@ def recorded_recipe(name: str, sizes: Sizes) -> dict[str, Any]:
 
 
 def sixteen_steps(sizes: Sizes) -> float:
-    """Train 16 steps of the network whose memory is timed, compiled before; return the seconds."""
+    """Train 16 steps of the network whose memory is timed, already compiled; return the seconds."""
     runtime.setup()
     told = _settings(sizes.pages, sizes)
     epoch = trainer(told, 16 * told.batch_size)
@@ -503,7 +507,7 @@ def memory(sizes: Sizes) -> list[dict]:
     """Time training steps with memory as glibc gives it, and with memory in huge pages.
 
     glibc reads ``GLIBC_TUNABLES`` when a process starts: every turn is a process of its own. On a
-    system without glibc both ways are one.
+    system without glibc, both ways are the same.
     """
     told = _settings(sizes.pages, sizes)
 
@@ -534,9 +538,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = runtime.parser("python -m experiments.speed", __doc__)
     add = parser.add_argument
     add("part", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}")
-    add("--quick", action="store_true", help="tiny: to see that everything runs")
+    add("--quick", action="store_true", help="tiny: to check that everything runs")
     add("--record", nargs="?", const="", metavar="MACHINE", help="write speed[-MACHINE].json")
-    add("--note", default="", help="what else the machine did, for the record")
+    add("--note", default="", help="what else the machine was doing, for the record")
     add("--results", type=Path, default=runtime.RESULTS, metavar="FOLDER")
     asked = parser.parse_args(arguments)
     if unknown := set(asked.part) - set(PARTS):
@@ -545,7 +549,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if asked.quick and recording and asked.results == runtime.RESULTS:
         parser.error("--quick measures nothing worth recording; to try it, name --results")
     path = record_path(asked.record or "", asked.results)
-    # Both backends would take the whole of an accelerator's memory, and leave none to a child.
+    # Both backends would take all of an accelerator's memory, and leave none to a child process.
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
     runtime.setup(seed=0)

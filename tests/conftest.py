@@ -61,9 +61,3 @@ def ask(capsys, monkeypatch):
 def root() -> Path:
     """Folder of the repository."""
     return ROOT
-
-
-@pytest.fixture(scope="session")
-def raw() -> Path:
-    """Folder of the real data."""
-    return RAW

@@ -1,4 +1,4 @@
-"""``predict.py --engine``: each photo of an archive once in a table, whatever is killed."""
+"""``predict.py --engine``: each photo of an archive is in a table once, whatever is killed."""
 
 import contextlib
 import os
@@ -20,7 +20,7 @@ from utils import inference, photos
 
 @pytest.fixture(scope="module")
 def shot(root, tmp_path_factory):
-    """Twelve files in two folders: nine portraits, two empty pictures, one that is broken."""
+    """Twelve files in two folders: nine portraits, two empty pictures, a broken one."""
     folder = tmp_path_factory.mktemp("photos") / "archive"
     for at, name in enumerate(["astronaut", "hopper", "tesla-older"] * 3):
         with Image.open(root / "data" / "photos" / f"{name}.jpg") as portrait:
@@ -34,15 +34,9 @@ def shot(root, tmp_path_factory):
 
 
 @pytest.fixture
-def ask(capsys):
-    """Run the command line; return its exit code, stdout and stderr."""
-
-    def run(*arguments, engine="processes"):
-        code = predict.main([*map(str, arguments), f"--engine={engine}", "--workers=2"])
-        said = capsys.readouterr()
-        return code, said.out, said.err
-
-    return run
+def ask(ask):
+    """Run the command line on an archive with two processes."""
+    return lambda *words: ask(*words, "--engine=processes", "--workers=2")
 
 
 def rows(table):
@@ -54,7 +48,7 @@ def rows(table):
 
 
 def expected(folder):
-    """Write what a table of `shot` holds, as a photo alone is read."""
+    """Return what a table of `shot` should hold, from reading each photo alone."""
     classifier, _ = photos.load(inference.DEFAULT)
     wanted = []
     for path in sorted(folder.rglob("*.*")):
@@ -65,11 +59,11 @@ def expected(folder):
 
 
 def assert_each_photo_once(table, folder):
-    """Nothing is lost, nothing is there twice, and each row is what one process says."""
+    """Check that nothing is lost or there twice, and that each row is what one process says."""
     found = sorted(rows(table), key=str)
     errors = [row for row in found if row[-1]]
     assert [Path(row[0]).name for row in errors] == ["broken.jpg"]
-    assert "no picture" in errors[0][-1]
+    assert "not a picture" in errors[0][-1]
     assert set(errors[0][1:-1]) == {None}
     assert sorted((row for row in found if not row[-1]), key=str) == sorted(
         expected(folder), key=str
@@ -83,25 +77,25 @@ def test_a_row_a_face_and_one_for_a_photo_without(ask, shot, tmp_path):
     table = tmp_path / "new" / "faces"
     code, out, err = ask(shot, shot / "wall.png", "--table", table)
     assert (code, err.count("\n")) == (1, 1)
-    assert "broken.jpg: no picture" in err
-    assert out == f"{table}: photos read: 11, there before: 0\n"
+    assert "broken.jpg: not a picture" in err
+    assert out == f"{table}: photos read: 11, already there: 0\n"
     assert_each_photo_once(table, shot)
-    # the same command again: what could not be read is tried again, the rest is there
+    # the same command again: unreadable photos are tried again, the rest is there
     before = sorted(path.name for path in table.glob("photos-*.parquet"))
     code, out, err = ask(shot, "--table", table)
     assert (code, err.count("\n")) == (1, 1)
-    assert out == f"{table}: photos read: 0, there before: 11\n"
+    assert out == f"{table}: photos read: 0, already there: 11\n"
     assert_each_photo_once(table, shot)
     assert sorted(path.name for path in table.glob("photos-*.parquet")) == before
-    # and when its reason is gone it is read, once
+    # and when the reason is gone it is read, once
     mended = table.parent / "mended.png"
     Image.new("RGB", (90, 70), "gray").save(mended)
     assert ask(mended, "--table", table)[:2] == (
         0,
-        f"{table}: photos read: 1, there before: 11\n",
+        f"{table}: photos read: 1, already there: 11\n",
     )
     assert [row[0] for row in rows(table)].count(str(mended)) == 1
-    assert not any(row[-1] for row in rows(table))  # of broken.jpg, which nobody asked for now
+    assert not any(row[-1] for row in rows(table))  # of broken.jpg, which was not asked for now
 
 
 def test_duckdb_reads_the_table_back_as_documented(ask, root, shot, tmp_path, monkeypatch):
@@ -118,7 +112,7 @@ def test_duckdb_reads_the_table_back_as_documented(ask, root, shot, tmp_path, mo
     assert {row[0] for row in said} == set(wanted)
     count = "SELECT count(DISTINCT file), count(error) FROM 'faces/*.parquet'"
     assert duckdb.connect().execute(count).fetchall() == [(12, 1)]
-    assert parquet.read_table("faces").num_rows == 12  # Arrow passes over the other files
+    assert parquet.read_table("faces").num_rows == 12  # Arrow skips the other files
 
 
 def test_names_that_are_no_text(ask, tmp_path, monkeypatch):
@@ -132,20 +126,20 @@ def test_names_that_are_no_text(ask, tmp_path, monkeypatch):
         pytest.skip("this file system takes no such name")
     code, _, err = ask("--table", "faces", ".")
     assert (code, err.count("\n")) == (1, 1)
-    assert r"bro\xffken.png: no picture" in err
+    assert r"bro\xffken.png: not a picture" in err
     assert sorted(row[0] for row in rows(Path("faces"))) == sorted(
         [r"bro\xffken.png", *map(photos.shown, names)]
     )
-    assert "there before: 3" in ask("--table", "faces", ".")[1]
+    assert "already there: 3" in ask("--table", "faces", ".")[1]
 
 
-def test_a_film_and_an_empty_folder_are_named(ask, shot, tmp_path):
+def test_a_video_and_an_empty_folder_are_named(ask, shot, tmp_path):
     (tmp_path / "empty").mkdir()
-    film = tmp_path / "film.mp4"
-    code, out, err = ask(tmp_path / "empty", film, shot / "wall.png", "--table", tmp_path / "t")
+    video = tmp_path / "video.mp4"
+    code, out, err = ask(tmp_path / "empty", video, shot / "wall.png", "--table", tmp_path / "t")
     assert code == 1
     assert "no photo in that folder" in err.splitlines()[0]
-    assert f"{film}: a film" in err.splitlines()[1]
+    assert f"{video}: a video" in err.splitlines()[1]
     assert "photos read: 1" in out
     code, out, err = ask(tmp_path / "empty", "--table", tmp_path / "none")
     assert (code, out, err.count("\n")) == (1, "", 1)
@@ -153,7 +147,7 @@ def test_a_film_and_an_empty_folder_are_named(ask, shot, tmp_path):
 
 
 def run(folder, table, *more, engine="processes", cwd=None, **environment):
-    """Start the command in a process of its own."""
+    """Start the command in its own process."""
     command = [sys.executable, predict.__file__, folder, "--table", table, "--workers", "2", *more]
     return subprocess.Popen(
         [*command, "--engine", engine],
@@ -162,7 +156,7 @@ def run(folder, table, *more, engine="processes", cwd=None, **environment):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        # A shell's background job ignores Ctrl-C, and hands that on to its children.
+        # A shell's background job ignores Ctrl-C, and passes that on to its children.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
 
@@ -200,7 +194,7 @@ def test_without_ray_one_sentence_says_what_to_install(shot, tmp_path):
 
 @pytest.fixture(scope="module")
 def many(shot, tmp_path_factory):
-    """A hundred photos, read long enough to be killed in the middle of."""
+    """A hundred photos: enough for a run to be killed midway."""
     folder = tmp_path_factory.mktemp("many") / "archive"
     folder.mkdir()
     with Image.open(shot / "younger" / "0.png") as portrait:
@@ -210,7 +204,7 @@ def many(shot, tmp_path_factory):
 
 
 def children(process, named=""):
-    """List the processes below one, of a certain name: Linux tells."""
+    """List the processes below one that have a certain name (Linux only)."""
     found = []
     for task in Path(f"/proc/{process}/task").glob("*/children"):
         for child in task.read_text().split():
@@ -221,7 +215,7 @@ def children(process, named=""):
 
 
 def wait_for(what, process=None, minutes=5):
-    """Wait until something holds, as long as a process lives."""
+    """Wait until something is true, while a process is alive."""
     end = time.monotonic() + 60 * minutes
     while not (found := what()):
         assert time.monotonic() < end, "waited in vain"
@@ -237,12 +231,12 @@ def begun(table, process):
 linux = pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="needs Linux's /proc")
 
 
-def assert_goes_on(folder, table, **how):
-    """Go on, and hold what is then there against the photos."""
+def assert_resumes(folder, table, **how):
+    """Resume, and check what is then there against the photos."""
     again = run(folder, table, **how)
     out, err = again.communicate()
     assert again.returncode == 0, err
-    read, before = map(int, re.search(r"read: (\d+), there before: (\d+)", out).groups())
+    read, before = map(int, re.search(r"read: (\d+), already there: (\d+)", out).groups())
     assert (before > 0, read + before) == (True, 100)
     names = [row[0] for row in rows(table)]
     assert len(names) == 100  # each has one face
@@ -262,7 +256,7 @@ def test_processes_that_are_killed_lose_nothing(many, tmp_path, victim):
     if victim == "worker":
         os.kill(workers[0], signal.SIGKILL)
         assert first.communicate()[1] == (
-            "predict.py: a worker was killed: the same command goes on\n"
+            "predict.py: a worker was killed: run the same command to resume\n"
         )
         assert first.returncode == 1
     elif victim == "driver":
@@ -273,7 +267,7 @@ def test_processes_that_are_killed_lose_nothing(many, tmp_path, victim):
         assert first.communicate()[1] == "predict.py: stopped\n"
         assert first.returncode == 130
     wait_for(lambda: not any(Path(f"/proc/{worker}").exists() for worker in workers))
-    assert assert_goes_on(many, table) > 0
+    assert assert_resumes(many, table) > 0
 
 
 # Ray
@@ -281,11 +275,11 @@ def test_processes_that_are_killed_lose_nothing(many, tmp_path, victim):
 
 @pytest.fixture(scope="module")
 def cluster():
-    """Start a cluster of this machine, once; return the address for RAY_ADDRESS."""
+    """Start a cluster on this machine, once; return the address for RAY_ADDRESS."""
     ray = pytest.importorskip("ray", reason="Ray is not installed: pip install '.[cluster]'")
     pytest.importorskip("ray.data", reason="Ray Data is not installed")
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    for _ in range(5):  # on a busy machine Ray gives itself up after 30 seconds
+    for _ in range(5):  # on a busy machine Ray gives up after 30 seconds
         with contextlib.suppress(Exception):
             ray.init(
                 "local", num_cpus=2, _node_ip_address="127.0.0.1", include_dashboard=False,
@@ -303,9 +297,9 @@ def test_ray_says_what_processes_say(cluster, shot, tmp_path):
                RAY_ADDRESS=cluster)  # fmt: skip
     out, err = done.communicate()
     assert done.returncode == 1, err
-    assert "broken.jpg: no picture" in err
+    assert "broken.jpg: not a picture" in err
     assert "Traceback" not in err
-    assert out == "faces: photos read: 11, there before: 0\n"
+    assert out == "faces: photos read: 11, already there: 0\n"
     found = [(str((tmp_path / row[0]).resolve()), *row[1:]) for row in rows(tmp_path / "faces")]
     wanted = expected(shot)
     assert sorted((row for row in found if not row[-1]), key=str) == sorted(wanted, key=str)
@@ -324,16 +318,16 @@ def test_actors_that_are_killed_lose_nothing(cluster, many, tmp_path, victim):
         os.kill(actors[0], signal.SIGKILL)
         err = first.communicate()[1]
         assert first.returncode == 0, err
-        assert assert_goes_on(many, table) == 0
+        assert assert_resumes(many, table) == 0
         return
     first.kill()
     first.wait()
-    assert assert_goes_on(many, table, engine="ray", RAY_ADDRESS=cluster) > 0
+    assert assert_resumes(many, table, engine="ray", RAY_ADDRESS=cluster) > 0
 
 
 @pytest.mark.slow
 def test_ray_needs_no_cluster(shot, tmp_path):
-    """Another engine goes on with what Ray began, on a Ray of its own."""
+    """Another engine resumes what Ray, without a cluster, began."""
     pytest.importorskip("ray.data", reason="Ray is not installed: pip install '.[cluster]'")
     table = tmp_path / "faces"
     for _ in range(5):
@@ -344,5 +338,5 @@ def test_ray_needs_no_cluster(shot, tmp_path):
     assert done.returncode == 1, err
     assert "read: 11" in out
     again = run(shot, table)
-    assert "read: 0, there before: 11" in again.communicate()[0]
+    assert "read: 0, already there: 11" in again.communicate()[0]
     assert_each_photo_once(table, shot)

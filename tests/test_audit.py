@@ -261,7 +261,7 @@ def test_command_reads_a_csv_and_prints_json_alone(tmp_path, capsys):
         audit.main([str(place), "--json", "-"])
         told = json.loads(capsys.readouterr().out)
         assert told["name"] == ("expw" if place.name == "expw" else "fer2013")
-        assert ("no_face" in told["problems"]) == (place.name == "fer2013")  # the votes beside it
+        assert ("no_face" in told["problems"]) == (place.name == "fer2013")  # the votes next to it
     with pytest.raises(DataError, match="no such file or folder"):
         audit.main([str(tmp_path / "nowhere")])
     with pytest.raises(DataError, match="classes"):
@@ -328,8 +328,8 @@ def test_the_record_of_fer2013_agrees_with_the_data_sheet_and_the_runs(root):
 
 
 @pytest.mark.real_data
-def test_recorded_pairs_of_fer2013_correlate_as_recorded(raw):
-    if not (raw / "fer2013").is_dir():
+def test_recorded_pairs_of_fer2013_correlate_as_recorded():
+    if not (runtime.RAW / "fer2013").is_dir():
         pytest.skip("FER2013 is not in data/raw (make data)")
     leaks, faces = audit.recorded("fer2013"), datasets.load("fer2013")
     if faces.fingerprint() != leaks.info["fingerprint"]:

@@ -22,7 +22,7 @@ def faces(labels, *, images=None, split="training", shape=(4, 4, 1), seed=0):
 
 @st.composite
 def small_sets(draw):
-    """One to four classes of 2 … 12 faces; pixels of 0 and 255 as often as all others."""
+    """One to four classes of 2 … 12 faces; pixels of 0 and 255 as often as all other values."""
     sizes = draw(st.lists(st.integers(2, 12), min_size=1, max_size=4))
     side, channels = draw(st.integers(1, 4)), draw(st.sampled_from([1, 3]))
     random = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
@@ -38,7 +38,7 @@ def small_sets(draw):
     [
         ([0, 0, 1, 1, 1], ["training"] * 4 + ["validation"], r"validation.*part\('training'\)"),
         ([0, 0, 1, 1, 1], ["test"] + ["training"] * 4, r"test.*part\('training'\)"),
-        ([], "training", "rows of none"),
+        ([], "training", "rows from none"),
     ],
 )
 def test_rows_that_are_no_training_rows_are_refused_by_name(labels, split, words):
@@ -66,11 +66,11 @@ def test_smote_on_any_training_set(dataset, seed):
     before = np.bincount(dataset.labels, minlength=7)
     after = np.bincount(balanced.labels, minlength=7)
 
-    # Each class that is there has the size of the largest; a class that is not there stays away.
+    # Each class present has the size of the largest; a class that is absent stays absent.
     np.testing.assert_array_equal(after, np.where(before > 0, before.max(), 0))
     assert len(balanced) == len(balanced.images) == len(balanced.labels) == after.sum()
 
-    # The real faces stand first, untouched.
+    # The real faces come first, untouched.
     np.testing.assert_array_equal(balanced.images[:real], images)
     np.testing.assert_array_equal(dataset.images, images)
     np.testing.assert_array_equal(balanced.labels[:real], dataset.labels)

@@ -1,4 +1,4 @@
-"""Several runs beside each other: which differ, where they agree, what their mean says."""
+"""Several runs side by side: which differ, where they agree, what their mean predicts."""
 
 import itertools
 
@@ -33,12 +33,12 @@ def test_difference_counts_the_pictures_that_tell():
     turned, itself = evaluation.difference(second, first), evaluation.difference(first, first)
     assert (turned.difference, turned.p) == (-found.difference, found.p)
     assert (itself.difference, itself.interval, itself.p) == (0, (0, 0), 1)
-    # Ten coins, nine heads or more on either side.
+    # Ten coins, nine or more on one side.
     assert found.p == pytest.approx(2 * 11 / 2**10)
 
 
 def with_p(*losses):
-    """Runs of 400 pictures: the first is all right, the others lose so many of them."""
+    """Runs on 400 pictures: the first has all of them right, the others lose this many."""
     lost = {f"{count} lost": of_classes([1] * count + [0] * (400 - count), [0] * 400)
             for count in losses}  # fmt: skip
     return {"first": of_classes([0] * 400, [0] * 400), **lost}
@@ -54,7 +54,7 @@ def test_holm_by_hand():
     assert (row["difference"], row["low"], row["high"]) == (found.difference, *found.interval)
     assert (row["n"], row["only_first"], row["only_second"]) == (400, 8, 0)
     assert table["p"].tolist() == pytest.approx([2 / 2**6, 2 / 2**14, 2 / 2**8])
-    # 3 times the smallest, 2 times the next, 1 times the last.
+    # 3 times the smallest, 2 times the next, once the last.
     assert table["p_holm"].tolist() == pytest.approx([2 / 2**6, 3 * 2 / 2**14, 2 * 2 / 2**8])
     assert table["differ"].tolist() == [True, True, True]
     table = evaluation.compare_all(runs, correction="bonferroni")
@@ -142,3 +142,36 @@ def test_an_ensemble_is_the_mean(given_):
     other = made(own[:, ::-1], given_.labels, rows=given_.rows, expressions=given_.expressions)
     mixed = evaluation.ensemble({"one": given_, "other": other})
     np.testing.assert_allclose(mixed.probabilities, (own + own[:, ::-1])[order] / 2)
+
+
+def runs_of(right):
+    """Runs with the given right (True) and wrong (False) answers: (m, n)."""
+    return {
+        f"seed {at}": of_classes(np.where(row, 0, 1), np.zeros(len(row), int))
+        for at, row in enumerate(np.asarray(right))
+    }
+
+
+def test_the_interval_of_a_mean_by_hand():
+    # Student's t, 2 degrees of freedom: 4.3027.
+    half = 4.3027 * 0.1 / 3**0.5
+    found = evaluation.seeds_interval([0.5, 0.6, 0.7])
+    assert found == pytest.approx((0.6, 0.6 - half, 0.6 + half), abs=1e-4)
+    assert evaluation.seeds_interval([2, 2, 2]) == (2, 2, 2)
+    assert evaluation.seeds_interval([3.0]) == pytest.approx((3, np.nan, np.nan), nan_ok=True)
+    with pytest.raises(DataError, match="got none"):
+        evaluation.seeds_interval([])
+
+
+def test_spread_by_hand():
+    right = np.zeros((3, 10), bool)
+    for at, count in enumerate((5, 6, 7)):
+        right[at, :count] = True
+    found = evaluation.seeds(runs_of(right))
+    assert (found.accuracies, found.n) == ((0.5, 0.6, 0.7), 10)
+    assert found.standard_deviation == pytest.approx(0.1)
+    assert (found.mean, *found.interval) == pytest.approx(
+        evaluation.seeds_interval([0.5, 0.6, 0.7])
+    )
+    assert found.two_runs == pytest.approx(4.3027 * 0.1 * 2**0.5, abs=1e-4)
+    assert "3 seeds: mean 60.0%" in str(found)

@@ -1,4 +1,4 @@
-"""Dlib's face network in Keras answers as its file says, and other files are refused."""
+"""Dlib's face network in Keras computes what its file says, and other files are refused."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ from utils.runtime import ModelError
 pytestmark = pytest.mark.usefixtures("ready")
 
 FILE = "dlib_face_recognition_resnet_model_v1.dat"
-#: Filters and channels of the 29 convolutions, from the pixels on.
+#: Filters and channels of the 29 convolutions, in order from the input.
 SHAPES = [(32, 3, 7)]
 for filters, blocks, _ in dlib_face.STAGES:
     for _ in range(2 * blocks):
@@ -19,7 +19,7 @@ for filters, blocks, _ in dlib_face.STAGES:
 
 
 def packed(number):
-    """Write a whole number as dlib does: a byte that counts bytes, then these."""
+    """Write an integer as dlib does: a byte that counts bytes, then these bytes."""
     content = number.to_bytes(4, "little").rstrip(b"\0")
     return bytes([len(content)]) + content
 
@@ -32,7 +32,7 @@ def written(name, numbers, before=b""):
 
 @pytest.fixture(scope="module")
 def stand_in(tmp_path_factory):
-    """A file of dlib's form with numbers of our own; and these."""
+    """A file in dlib's format with numbers of our own, and these numbers."""
     rng, content, tensors = np.random.default_rng(0), b"\x01\x01some layers", []
     for filters, channels, side in SHAPES:
         scale = 1 / np.sqrt(channels * side * side)
@@ -123,6 +123,6 @@ def test_the_real_file_gives_dlibs_own_description():
     path = weights_file(FILE)
     model = models.build("dlib_face", (150, 150, 3), weights=path, stages=5)
     found = features(model, astronaut(150, 150)) @ dlib_face.read_weights(path)[-1].reshape(256, -1)
-    # What face_recognition_model_v1.compute_face_descriptor of dlib 20.0.1 says of this square.
+    # What dlib 20.0.1's face_recognition_model_v1.compute_face_descriptor gives for this square.
     expected = [-0.091632, 0.079292, 0.091927, -0.002422, -0.06363, -0.071281]
     assert found[0, :6] == pytest.approx(expected, abs=1e-5)

@@ -1,4 +1,4 @@
-"""EfficientNet-Lite0 takes over its weights from PyTorch's file, and other files are refused."""
+"""EfficientNet-Lite0 takes its weights from PyTorch's file, and other files are refused."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ FILE = "efficientnet-lite0-57934424.pth"
 
 
 def pickled(*texts):
-    """Write a pickle of strings, as PyTorch's begin."""
+    """Write a pickle of strings, the way PyTorch's begin."""
     coded = [text.encode() for text in texts]
     return (
         b"\x80\x02" + b"".join(b"X%b%b" % (len(t).to_bytes(4, "little"), t) for t in coded) + b"."
@@ -22,7 +22,7 @@ def pickled(*texts):
 
 
 def written(tensors):
-    """Write a file of PyTorch's form: five pickles, then the storages in an order of their own."""
+    """Write a file in PyTorch's format: five pickles, then the storages in their own order."""
     texts, contents = [], {}
     for number, one in enumerate(tensors):
         name = f"layer_{number}." + ("num_batches_tracked" if one.dtype == np.int64 else "weight")
@@ -35,7 +35,7 @@ def written(tensors):
 
 @pytest.fixture(scope="module")
 def stand_in(tmp_path_factory):
-    """A network of random numbers; and a file that holds them, with counters between."""
+    """A network with random weights, and a file that has them, with counters in between."""
     rng, model = np.random.default_rng(0), models.build("efficientnet_lite", (32, 32, 3))
     for layer in model.layers:
         if type(layer).__name__ == "BatchNormalization":

@@ -1,5 +1,6 @@
 """``evaluate.py``: what it prints is what the record says, and what does not fit is refused."""
 
+import dataclasses
 import json
 import shutil
 
@@ -28,7 +29,7 @@ def elsewhere(tmp_path, monkeypatch):
 
 @pytest.fixture(scope="module")
 def fer(tmp_path_factory):
-    """Write 84 rows as FER2013 has them; four test pictures are copies of training pictures."""
+    """Write 84 rows in FER2013's form; four test pictures are copies of training pictures."""
     pixels = np.random.default_rng(0).integers(0, 256, (84, 2304))
     usage = [SPLITS[row % 6] for row in range(84)]
     for row in (5, 11, 17, 23):
@@ -53,18 +54,20 @@ def kept(tmp_path_factory):
 
 @pytest.fixture
 def network(kept, tmp_path):
-    """Put the same small network where nothing says what it was trained on."""
+    """Copy the small network to where nothing says what it was trained on."""
     return shutil.copy(kept, tmp_path / "small.keras")
 
 
-def run_of(folder, network, dataset="fer2013"):
+def run_of(folder, network, dataset="fer2013", fingerprint="", **settings):
     """Make a finished run's folder around a network."""
     made = records.Predictions(
         np.eye(7, dtype=np.float32), np.arange(7), np.arange(7), np.zeros(7, bool)
     )
     folder.mkdir(parents=True)
     shutil.copy(network, folder / "model.keras")
-    records.write_info(folder, {"dataset": dataset})
+    plan = dataclasses.asdict(training.recipe("cnn3", **settings))
+    info = {"dataset": dataset, "fingerprint": fingerprint, "settings": plan}
+    records.write_info(folder, info)
     records.write_history(folder, records.read_history(folder))
     for split in ("validation", "test"):
         records.write_predictions(folder / f"{split}.npz", made)
@@ -141,7 +144,7 @@ def test_copies_are_explained_only_where_they_say_little(ask, network, tmp_path,
 
 
 def test_what_has_no_number_is_null(ask, network, fer, monkeypatch):
-    """Where every face is a copy there is no accuracy without copies; NaN is no JSON."""
+    """If every face is a copy, there is no accuracy without copies; NaN is not JSON."""
     predict = training.predict
 
     def all_copies(*arguments, **options):
@@ -201,9 +204,12 @@ def test_all_faces_are_asked_where_the_network_knows_none_of_them(ask, network, 
     assert f"all: {evaluation.summary(found.predictions)}" in out
     assert "12 faces of other classes are left out" in out
     folder = run_of(tmp_path / "results" / "a-run", network, dataset="ferplus")
-    with pytest.raises(ModelError, match="a-run was trained on ferplus: all of fer2013 holds"):
+    with pytest.raises(ModelError, match="a-run was trained on fer2013: all of fer2013 holds"):
         ask("a-run", "--split", "all", "--record")
     assert records.evaluations(folder) == []
+    run_of(tmp_path / "results" / "next", network, dataset="expw", initial_weights=["a-run"])
+    with pytest.raises(ModelError, match="next was trained on expw and fer2013: all of fer2013"):
+        ask("next", "--split", "all")
 
 
 def test_of_two_folders_only_the_one_trained_on_is_refused_as_a_whole(network, tmp_path, capsys):
@@ -213,9 +219,9 @@ def test_of_two_folders_only_the_one_trained_on_is_refused_as_a_whole(network, t
             at.mkdir(parents=True, exist_ok=True)
             Image.new("L", (48, 48), value + row).save(at / f"{row}.png")
     where = ["--split", "all", "--results", str(tmp_path / "results"), "--data", "folder", "--path"]
-    folder = run_of(tmp_path / "results" / "a-run", network, dataset="folder")
     mine = datasets.load("folder", tmp_path / "mine", size=32, cache=False)
-    records.write_info(folder, {"dataset": "folder", "fingerprint": mine.fingerprint()})
+    about = {"dataset": "folder", "fingerprint": mine.fingerprint()}
+    run_of(tmp_path / "results" / "a-run", network, **about)
     with pytest.raises(ModelError, match="all of folder holds faces that it has seen"):
         evaluate.main(["a-run", *where, str(tmp_path / "mine")])
     evaluate.main(["a-run", *where, str(tmp_path / "other")])

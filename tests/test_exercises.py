@@ -50,7 +50,7 @@ def test_what_is_no_answer_is_refused():
 @pytest.mark.parametrize("path", [*COMMITTED, notebooks.TEMPLATE], ids=lambda path: path.name)
 def test_every_solution_is_right(path, tmp_path):
     notebook = notebooks.read(path)
-    copy = path.parent / f"solved-{path.name}"  # beside it: links and folders are as for a reader
+    copy = path.parent / f"solved-{path.name}"  # next to it: links and folders as for a reader
     try:
         notebooks.write(copy, solved(notebook))
         executed = notebooks.execute(copy, tmp_path / path.name)

@@ -48,7 +48,7 @@ def test_a_clipped_box_lies_in_the_photo_and_in_the_box(box, width, height):
     try:
         clipped = box.clipped(width, height)
     except DataError:
-        # Only what has (almost) nothing in common with the photo is refused.
+        # Only a box with (almost) nothing in common with the photo is refused.
         assert faces.overlap(box, Box(0, 0, width, height)) < 1e-12
         return
     assert max(0, box.left) == clipped.left < clipped.right == min(width, box.right)
@@ -86,7 +86,7 @@ def test_a_crop_has_the_size_asked_for_and_equals_one_from_a_photo_with_repeated
     image = faces.crop(photo, box, margin=margin, square=square, size=size)
     assert image.shape == (size, size, *photo.shape[2:])
     assert image.dtype == np.uint8
-    # A box of whole numbers, also with a margin that reaches outside: np.pad is the reference.
+    # A box of whole numbers, even with a margin that reaches outside: np.pad is the reference.
     box = box.clipped(width, height)
     box = Box(np.floor(box.left), np.floor(box.top), np.ceil(box.right), np.ceil(box.bottom))
     padded = np.pad(photo, ((100, 100), (100, 100), (0, 0))[: photo.ndim], mode="edge")
@@ -129,8 +129,8 @@ def test_crop_all_tells_which_boxes_were_clipped():
         (lambda: Box(0, 0, float("nan"), 5), "right = nan"),
         (lambda: Box(0, 0, 10**400, 5), "right = "),
         (lambda: Box(0, 0, "left", 5), "right = 'left'"),
-        (lambda: Box(20, 0, 25, 9).clipped(20, 10), r"wholly outside its photo.*20 × 10 pixels"),
-        (lambda: Box(0, -9, 5, 0).clipped(20, 10), "wholly outside"),
+        (lambda: Box(20, 0, 25, 9).clipped(20, 10), r"entirely outside its photo.*20 × 10 pixels"),
+        (lambda: Box(0, -9, 5, 0).clipped(20, 10), "entirely outside"),
         (lambda: Box(0, 0, 5, 5).widened(-0.1), "margin"),
         (lambda: Box(0, 0, 5, 5).widened(float("nan")), "margin"),
         (lambda: faces.crop(noise(9, 50_000), Box(0, 0, 50_000, 9)), "at most 200,000,000"),
@@ -258,7 +258,7 @@ def test_exif_orientation_is_applied_and_a_damaged_one_passed_over(tmp_path, mod
         wide = pixels.astype(np.uint16) * 257 if mode == "I;16" else np.stack([pixels] * 3, axis=2)
         exif = Image.Exif()
         exif[0x0112] = orientation
-        # Pillow 13 itself turns a TIFF; one of 16 bits it garbles.
+        # Pillow 13 turns a TIFF itself, and garbles a 16-bit one.
         for ending in ("png", "tiff") if mode == "RGB" else ("png",):
             image = Image.fromarray(np.ascontiguousarray(wide))
             path = written(tmp_path, image, f"a.{ending}", exif=exif)
@@ -283,8 +283,8 @@ def constant(value, kind):
     [
         (lambda: None, "no such file"),
         (lambda: b"", "empty"),
-        (lambda: b"not a picture \x1b[2J", "no picture"),
-        (lambda: b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "no picture"),
+        (lambda: b"not an image \x1b[2J", "not a picture"),
+        (lambda: b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "not a picture"),
         (lambda: png(8_000, 8_000, color=2, rows=bytes(1000)), "8,000 × 8,000 pixels"),
         (lambda: png(60_000, 60_000), "pixels"),
         (lambda: encoded(Image.new("1", (20_000, 20_000))), "pixels"),
@@ -341,7 +341,7 @@ def test_a_cut_picture_is_refused_and_a_damaged_one_never_anything_else(
 # Detection
 @pytest.fixture
 def fixed(monkeypatch):
-    """Stand in for MTCNN: answer what is told, and keep the shapes that it is shown."""
+    """Stand in for MTCNN: return the given boxes, and keep the shapes that it is shown."""
 
     def put(*found):
         seen = []
@@ -405,7 +405,7 @@ def test_quarter_turns_are_tried_only_where_nothing_is_found_and_boxes_come_back
 
     monkeypatch.setattr(faces, "_find_haar", find)
     (found,) = faces.detect(noise(200, 100), "haar", turn=True)
-    # A quarter turn to the left lays the photo's right edge on top: x is 100 - y, y is x.
+    # A quarter turn to the left puts the photo's right edge on top: x is 100 - y, y is x.
     assert seen == [(200, 100), (100, 200)]
     assert found == Detection(Box(40, 10, 80, 40), 0.9, 1)
     seen.clear()

@@ -1,4 +1,4 @@
-"""The house: data flow one way, helpers import without TensorFlow, command lines end in one way."""
+"""The house: data flows one way, helpers import without TensorFlow, command lines end one way."""
 
 import ast
 import graphlib
@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-#: The rooms in the order that the data flow: a room imports only from those before it.
+#: The rooms in the order that data flows: a room imports only from those before it.
 ROOMS = [
     *("utils", "utils.runtime", "utils.expressions", "utils.exercises", "utils.inference"),
     *("utils.sample", "utils.faces"),
     *("utils.datasets", "utils.balance", "utils.layers", "utils.augment", "utils.models"),
     *("utils.records", "utils.training", "utils.evaluation", "utils.explain", "utils.figures"),
-    *("utils.honesty", "utils.photos", "utils.archive", "utils.films", "utils.export"),
+    *("utils.honesty", "utils.photos", "utils.archive", "utils.videos", "utils.export"),
     *("utils.commands", "utils.assessment"),
     *("experiments", "tools", "train", "evaluate", "predict", "app", "web"),
 ]

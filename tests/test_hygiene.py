@@ -1,4 +1,4 @@
-"""The form of the committed notebooks, without a kernel; and that the check sees what it should."""
+"""The form of the committed notebooks, without a kernel; and that the check works."""
 
 import base64
 import copy
@@ -10,7 +10,6 @@ import subprocess
 import nbformat
 import pytest
 from PIL import Image
-from solutions import solved
 
 from tools import notebooks
 
@@ -126,7 +125,7 @@ def test_a_good_notebook_has_no_problem(good, check):
 
 
 NOT_SYNCED, MARKER = "as `sync` leaves them", "alone on the cell's first line"
-#: Place in the notebook, what is put there, and what the check says of it.
+#: Place in the notebook, what is put there, and what the check says about it.
 SPOILED = {
     "count": (("cells", 4, "execution_count"), None, "not executed from top to bottom"),
     "kernel": (("metadata", "kernelspec", "name"), "fer-env", NOT_SYNCED),
@@ -156,11 +155,11 @@ SPOILED = {
     "path in code": (("cells", 5, "source"), 'open("/Users/a.csv")', "absolute path in the code"),
     "address": (("cells", 5, "outputs"), [stream("<Model at 0x7f2b8c0d1e50>")], "memory address"),
     "cell id": (("cells", 3, "id"), "a1b2c3d4", "not a stable name"),
-    "twin id": (("cells", 3, "id"), "03-end", "stands twice"),
+    "twin id": (("cells", 3, "id"), "03-end", "appears twice"),
     "title": (("cells", 0, "source"), "No title", "has its title"),
-    "dataset": (("cells", 2, "source"), 'DATASET = "fer2013"', 'another DATASET than "sample"'),
+    "dataset": (("cells", 2, "source"), 'DATASET = "fer2013"', 'a DATASET other than "sample"'),
     "prose": (("cells", 3), code("03-more", "1", 3), "third code cell in a row"),
-    "section": (("cells", 6, "source"), "Further reading.", "nowhere says “on your own”"),
+    "section": (("cells", 6, "source"), "Further reading.", "never says “on your own”"),
     "length": (("cells", 5, "source"), "print(1)\n" * 25, "more than 20 lines"),
     "empty": (("cells", 5, "source"), "", "an empty code cell"),
     "time": (("cells", 0, "source"), "# Title", "its head has no line"),
@@ -210,17 +209,6 @@ def test_rules_that_nbval_drops_are_named(tmp_path, rules):
 
 
 # ------------------------------------------------------------------ solutions, schedule
-
-
-def test_a_solution_takes_the_place_of_its_answer_and_of_nothing_else(good):
-    solutions = solved(good)
-    changed = [
-        cell["id"]
-        for cell, before in zip(solutions["cells"], good["cells"], strict=True)
-        if cell != before
-    ]
-    assert changed == [f"03-exercise-{number}-answer" for number in (1, 2, 3)]
-    assert solutions["cells"][8]["source"] == "answer = 3\n"
 
 
 def test_schedule_is_read_from_the_head(good):

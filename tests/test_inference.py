@@ -1,4 +1,4 @@
-"""Networks without Keras: what is exported answers the same; what is no network is named."""
+"""Networks without Keras: exports predict the same; what is not a network is reported."""
 
 import subprocess
 import sys
@@ -133,7 +133,7 @@ def test_an_absent_network_and_faces_that_do_not_fit_are_named(small, tmp_path):
     for path in (tmp_path / "none.onnx", tmp_path):
         with pytest.raises(ModelError, match=r"expected an \.onnx file"):
             inference.load(path)
-    with pytest.raises(ModelError, match=r"\(n, 32, 48, 3\), and was given \(2, 32, 48\)"):
+    with pytest.raises(ModelError, match=r"\(n, 32, 48, 3\), but got \(2, 32, 48\)"):
         inference.load(small).predict(noise(2, (32, 48)))
 
 
@@ -175,18 +175,18 @@ def test_predict_needs_no_tensorflow(root):
 
 
 def test_folders_and_patterns_name_photos(tmp_path):
-    for name in ("b.png", "a.JPG", "note.txt", "film.mp4", "in/c.webp"):
+    for name in ("b.png", "a.JPG", "note.txt", "video.mp4", "in/c.webp"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(b"")
     (tmp_path / "empty").mkdir()
-    (tmp_path / "[1].png").write_bytes(b"")  # a file's own name is no pattern
+    (tmp_path / "[1].png").write_bytes(b"")  # a file's own name is not a pattern
     names = [tmp_path, tmp_path / "*.p*", tmp_path / "[1].png", tmp_path / "no?", "gone.png"]
     found, errors = photos.listed([*map(str, names), str(tmp_path / "empty")])
     inside = ["[1].png", "a.JPG", "b.png", "in/c.webp"]
     fitting = ["[1].png", "b.png"]
     expected = [str(tmp_path / name) for name in (*inside, *fitting, "[1].png")]
     assert found == [*expected, "gone.png"]
-    assert ["no file fits" in str(errors[0]), "no photo in" in str(errors[1])] == [True, True]
+    assert ["no file matches" in str(errors[0]), "no photo in" in str(errors[1])] == [True, True]
 
 
 @pytest.mark.parametrize("ending", ["csv", "parquet"])
@@ -205,7 +205,7 @@ def test_photos_give_one_table(root, tmp_path, ending):
     assert table["expression"].tolist() == ["happy"] * 2
     np.testing.assert_allclose(table[list(EXPRESSIONS)].sum(axis=1), 1, atol=1e-4)
     assert table["frame"].isna().all()
-    with pytest.raises(DataError, match="is there already"):
+    with pytest.raises(DataError, match="already exists"):
         predict.main(given)
     with pytest.raises(DataError, match=r"ending in \.csv or \.parquet"):
         predict.main([astronaut, "--table", str(tmp_path / "faces.xlsx")])

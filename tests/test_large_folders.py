@@ -1,4 +1,4 @@
-"""Folders of more faces than memory should hold: read into a file once, and from it since."""
+"""Folders of more faces than memory should hold: read into a file once, then from that file."""
 
 import errno
 import shutil
@@ -21,7 +21,7 @@ FIELDS = ("labels", "split", "rows", "files")
 
 @pytest.fixture(autouse=True)
 def own_folders(tmp_path, monkeypatch):
-    """No test reads or writes the repository's cache, and some 40 faces are many."""
+    """Keep tests out of the repository's cache, and make more than 40 faces too many."""
     monkeypatch.setattr(runtime, "ROOT", tmp_path)
     monkeypatch.setattr(runtime, "CACHE", tmp_path / "data" / "cache")
     monkeypatch.setattr(ondisk, "LARGEST_IN_MEMORY", 40 * 48**2)

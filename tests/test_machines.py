@@ -1,4 +1,4 @@
-"""Several machines, as network namespaces that a bridge joins: one training, one record."""
+"""Several machines, as network namespaces joined by a bridge: one training run, one record."""
 
 import json
 import os
@@ -64,7 +64,7 @@ def hosts():
 
 
 def start(results, hosts=(), extra=([],) * 4):
-    """Start the same command on every host; without hosts, here and alone."""
+    """Start the same command on every host; without hosts, once on this machine."""
     started = []
     for number, host in enumerate(hosts or [""]):
         environment = {
@@ -99,7 +99,7 @@ def start(results, hosts=(), extra=([],) * 4):
 
 
 def finish(started, results):
-    """Wait for all, end what does not end by itself, and return exit codes and what was said."""
+    """Wait for all, end what does not end by itself, and return exit codes and output."""
     try:
         codes = [one.wait(PATIENCE) for one in started]
     finally:
@@ -123,7 +123,7 @@ def alone(tmp_path_factory):
 @pytest.mark.slow
 @pytest.mark.parametrize("count", [2, 4])
 def test_machines_learn_what_one_learns_and_keep_one_record(tmp_path, hosts, alone, count):
-    """Augmentation and dropout included: what is random is drawn for the whole batch."""
+    """Including augmentation and dropout: random numbers are drawn for the entire batch."""
     results = tmp_path / "results"
     run, said = train(results, hosts[:count])
     np.testing.assert_allclose(run.history[NUMBERS], alone.history[NUMBERS], rtol=1e-4)
@@ -149,9 +149,7 @@ def test_a_machine_is_killed_and_the_same_commands_go_on(tmp_path, hosts, alone)
         assert [one.poll() for one in started] == [None, None], (tmp_path / "log-0").read_text()
         time.sleep(0.02)
     started[1].send_signal(signal.SIGKILL)
-    begun = time.monotonic()
-    codes, said = finish(started, results)
-    print(f"the other machine ended {time.monotonic() - begun:.0f} s later: {said[0][-500:]}")
+    codes, _ = finish(started, results)
     assert codes[1] == -signal.SIGKILL
     assert codes[0] != 0
     done = len(records.read_history(results / "run"))
@@ -210,6 +208,6 @@ def test_every_machine_makes_its_part_of_each_batch_and_of_the_validation_faces(
     ]
     batches = [[share[batch] for batch in range(len(share))] for share in shares]
     sizes = [[len(one[1]) for one in share] for share in batches]
-    assert sizes == [[8, 5]] * 4  # as many faces on each, for batches in step
+    assert sizes == [[8, 5]] * 4  # equally many faces on each, so that batches stay in step
     seen = [one[0]["faces"][one[2] > 0].ravel() for share in batches for one in share]
     assert sorted(np.concatenate(seen)) == list(range(50))

@@ -1,4 +1,4 @@
-"""The mistakes leak what they should, the honest way nothing, and the table's sums are right."""
+"""The mistakes leak what they should, the honest way nothing, and the table adds up."""
 
 import dataclasses
 
@@ -27,7 +27,7 @@ TINY = {
 
 
 def faces(count=350, seed=0) -> FaceDataset:
-    """Make noise whose brightness tells the class, 70/10/20 %, two of the classes small."""
+    """Make noise whose brightness tells the class, 70/10/20%, two of the classes small."""
     rng = np.random.default_rng(seed)
     labels = rng.permutation(np.resize([0, 2, 3, 3, 4, 5, 6, 0, 2, 3, 4, 5, 6, 6, 1], count))
     images = rng.integers(0, 60, (count, 8, 8, 1)) + (labels * 28)[:, None, None, None]
@@ -84,7 +84,7 @@ def test_a_new_split_is_stratified_differs_by_seed_and_parts_copies():
     tested = pd.Series(split == "test").groupby(rows["label"]).mean()
     assert (tested - 0.1).abs().max() < 0.06
     assert (split != laboratory.split_of(rows, "resplit", 1)).any()
-    # A copy and its original come on two sides.
+    # A copy and its original end up on two sides.
     assert max(made("resplit", data, seed=seed)[3].sum() for seed in range(20)) > 0
 
 
@@ -96,7 +96,7 @@ def test_smote_before_the_split_puts_children_of_training_faces_into_test():
     tested = synthetic & (split == "test")
     assert tested.any()
     assert leaks[tested].mean() > 0.9
-    # A blend lies between the two pictures that it is said to come from.
+    # A blend is between the two pictures that it is recorded to come from.
     parents = data.images[rows.loc[synthetic, ["source", "other"]]]
     assert (parents.min(axis=1) <= images[synthetic]).all()
     assert (images[synthetic] <= parents.max(axis=1)).all()
@@ -114,9 +114,9 @@ def test_augmentation_before_the_split_puts_one_picture_on_both_sides():
     moved = images[len(data) :].reshape(2, *data.images.shape)
     assert (moved != data.images).any(axis=(2, 3, 4)).mean() > 0.9
     assert (moved[0] != moved[1]).any()
-    # Moved by a fraction of a pixel, a face is still nearer to itself than to others.
+    # Moved by a fraction of a pixel, a face is still closer to itself than to others.
     assert np.abs(moved[0].astype(float) - data.images).mean() < 20
-    # A test version is alone only where its two sisters are in test or validation too.
+    # A test version is alone only if its two siblings are in test or validation too.
     assert leaks[split == "test"].mean() > 0.85
 
 
@@ -161,7 +161,7 @@ TWO = {"variants": ("honest", "augmented_first"), "plan": TINY}
 
 @pytest.fixture(scope="module")
 def begun(tmp_path_factory):
-    """Two variants in one go; with the folder."""
+    """Two variants in one go, and their folder."""
     runtime.setup(0)
     folder = tmp_path_factory.mktemp("records") / "mistakes-sample"
     return laboratory.run(with_copies(), [0], folder, command="test", **TWO), folder
@@ -181,7 +181,7 @@ def test_what_is_recorded_agrees_with_itself(begun):
     assert (history["test_n"] == right.shape[1]).all()
     assert (history["test_leaked"] == 0).all()
     wrong = found.history("augmented_first", 0)
-    assert wrong["steps"].tolist() == [3, 6]  # more rows, and no more steps
+    assert wrong["steps"].tolist() == [3, 6]  # more rows, but not more steps
     assert wrong["train_n"][0] > 3 * history["train_n"][0]
     assert (wrong["test_leaked"] > 0.8 * wrong["test_n"]).all()
     assert found.info["sessions"][0]["command"] == "test"
@@ -209,7 +209,7 @@ def test_a_killed_run_goes_on_to_the_same_table(begun, tmp_path, monkeypatch, ca
     columns = whole.runs.columns.drop("seconds")
     pd.testing.assert_frame_equal(done.runs[columns], whole.runs[columns])
     assert len(done.info["sessions"]) == 2
-    # Nothing is left to do, so nothing is trained; another plan or other data do not mix.
+    # Nothing is left to do, so nothing is trained; other plans or data do not mix.
     monkeypatch.setattr(laboratory, "_train", None)
     monkeypatch.setattr(laboratory, "plan_for", lambda name: TINY)
     monkeypatch.setattr(laboratory.datasets, "load", lambda name, path: with_copies())
@@ -218,9 +218,9 @@ def test_a_killed_run_goes_on_to_the_same_table(begun, tmp_path, monkeypatch, ca
     said = capsys.readouterr().out
     assert "top-2" in said
     assert said.splitlines()[-1] == f"recorded in {tmp_path.name}/mistakes-sample"
-    with pytest.raises(ModelError, match="begun with plan"):
+    with pytest.raises(ModelError, match="started with plan"):
         laboratory.run(with_copies(), [0], folder, plan={**TINY, "steps": 4})
-    with pytest.raises(ModelError, match="begun with fingerprint"):
+    with pytest.raises(ModelError, match="started with fingerprint"):
         laboratory.run(faces(), [0], folder, **TWO)
     with pytest.raises(SystemExit):
         laboratory.main(["--seeds", "0"])
@@ -269,7 +269,7 @@ def by_hand(tmp_path):
     said = {"labels": np.zeros(22, np.uint8), "rows": np.arange(22), "copies": np.arange(22) >= 20}
     said |= {"first": first, "second": second, "sure": sure}
     answers = {f"test_{name}": array for name, array in said.items()}
-    # Validation chooses epoch 2 of seed 0 and, of two equal ones, epoch 1 of seed 1.
+    # Validation chooses epoch 2 of seed 0 and, of two tied ones, epoch 1 of seed 1.
     for row in (
         ("honest", 0, [4, 5], [8, 10], [0.6, 0.8]),
         ("honest", 1, [5, 5], [12, 14], [0.7, 0.9]),
@@ -288,13 +288,13 @@ def test_the_table_by_hand(by_hand):
     assert mistakes.recorded(by_hand.parent) == ["paper"]
     table = mistakes.table(found)
     figure, points = table["figure"], table["points"]
-    # The chosen epochs are 2 and 1. Without a training of their own, the others are left out.
+    # The chosen epochs are 2 and 1. The others, without runs of their own, are left out.
     expected = {
         "honest": (50 + 60) / 2,
         "copies_kept": (12 + 8) / 2 / 22 * 100,
         "best_epoch_on_test": (50 + 70) / 2,
         "pooled": (15 / 30 + 19 / 30) / 2 * 100,
-        "resplit": (70 + 75) / 2,  # seed 2 has no honest training to be compared with
+        "resplit": (70 + 75) / 2,  # seed 2 has no honest run to compare with
         "smote_first": 80,
         "training_accuracy": 75,
         "training_accuracy_last": 85,

@@ -1,4 +1,4 @@
-"""The MobileNet trained on people takes over its weights, and other files are refused."""
+"""The MobileNet trained on people takes its weights from files, and other files are refused."""
 
 import json
 import math
@@ -13,7 +13,7 @@ from utils.runtime import ModelError
 pytestmark = pytest.mark.usefixtures("ready")
 
 FILE = "faceres-deep.json"
-#: Of few blocks, so that rounding does not add up.
+#: Few blocks, so that rounding does not add up.
 SETTINGS = {"blocks": 3}
 
 
@@ -30,7 +30,7 @@ def write(path, tensors):
 
 @pytest.fixture(scope="module")
 def stand_in(tmp_path_factory):
-    """`keras.applications.MobileNet` with random numbers; and a file that holds them."""
+    """`keras.applications.MobileNet` with random weights, and a file that has them."""
     import keras
 
     rng = np.random.default_rng(0)
@@ -80,7 +80,7 @@ def test_other_files_are_refused(stand_in, tmp_path):
     for wrong in ("", "[]", "{", '{"weightsManifest": []}', path.read_text()):
         other.write_text(wrong)
         other.with_suffix(".bin").write_bytes(b"1234")
-        with pytest.raises(ModelError, match=r"faceres-deep\.json: not a model of TensorFlow\.js"):
+        with pytest.raises(ModelError, match=r"faceres-deep\.json: not a TensorFlow\.js model"):
             models.build("mobilenet_face", weights=str(other))
     for shape in ([2**70], [-1], ["3"], {}):
         content = {"weights": [{"name": "a", "dtype": "float32", "shape": shape}]}
@@ -105,7 +105,7 @@ def test_other_files_are_refused(stand_in, tmp_path):
 def test_the_real_file_gives_the_originals_answers():
     weights = weights_file(FILE)
     model = models.build("mobilenet_face", (224, 224, 3), weights=weights, blocks=13)
-    # The means that TensorFlow.js 4.22.0 computes of this square, blue, green, red minus ImageNet's
-    # mean of each.
+    # The means that TensorFlow.js 4.22.0 computes for this square: blue, green, red minus
+    # ImageNet's mean of each.
     most = {634: 1.313147, 658: 1.152598, 672: 1.114105, 180: 0.995588, 897: 0.959894}
     assert_largest(features(model, astronaut(114, 224))[0], most)

@@ -49,7 +49,7 @@ def test_an_unknown_name_lists_those_there_are():
 
 
 def test_a_setting_that_a_network_lacks_is_said():
-    with pytest.raises(ModelError, match=r"cnn3 cannot be built so.*color"):
+    with pytest.raises(ModelError, match=r"cnn3 cannot be built this way.*color"):
         models.build("cnn3", color="blue")
     with pytest.raises(ModelError, match="4 widths and 3 stages"):
         models.build("resnet", blocks=(2, 2, 2))
@@ -159,7 +159,7 @@ def stand_in(tmp_path_factory):
 
 
 def test_vgg16_starts_from_a_file_or_asks_keras_for_imagenets_weights(stand_in, monkeypatch):
-    """The real loading code, up to the download, which hands out the stand-in."""
+    """The real loading code, except the download, which returns the stand-in."""
     from keras.src.applications import vgg16
 
     path, kernel = stand_in
@@ -217,7 +217,7 @@ from utils import runtime
 
 runtime.setup(0)
 import keras
-from utils import models
+from utils import augment, models
 
 assert keras.backend.backend() == sys.argv[1]
 sys.path.insert(0, "tests")
@@ -226,6 +226,8 @@ from test_models import SMALLEST
 rng = np.random.default_rng(0)
 images = rng.integers(0, 256, (8, 32, 32, 1)).astype("float32")
 one_hot = np.eye(7, dtype="float32")[np.arange(8) % 7]
+(warp,) = augment.layers_before()
+assert warp(images, training=True).shape == images.shape
 for name in models.NETWORKS:
     model = models.build(name, (32, 32, 1), **SMALLEST[name])
     before = model.get_weights()
@@ -414,7 +416,7 @@ def test_a_file_that_is_none_of_ours_says_so(classifier, tmp_path, damage):
 
 @pytest.mark.parametrize("trick", ["storage", "link", "virtual"])
 def test_weights_in_another_file_are_not_read(classifier, tmp_path, trick):
-    """HDF5 can point to any file of the user's; not every Keras refuses that (CVE-2026-1669)."""
+    """HDF5 can point to any of the user's files; not every Keras refuses that (CVE-2026-1669)."""
     import h5py
 
     path, outside = models.save(classifier, tmp_path / "net.keras"), tmp_path / "outside.h5"
@@ -489,8 +491,8 @@ def test_networks_of_another_form_are_refused(tmp_path):
         return keras.Model(rows, layers.Dense(7, activation="softmax")(rows))
 
     for build, message in (
-        (a_map, "answers in the shape"),
-        (five_classes, "answers in the shape"),
+        (a_map, "its output has the shape"),
+        (five_classes, "its output has the shape"),
         (flat_rows, r"takes inputs of shape \(None, 64\), expected height, width, and 1 or 3"),
     ):
         with pytest.raises(ModelError, match=message):

@@ -1,4 +1,4 @@
-"""The page in a real browser, with a camera that plays a film: both backends, every state."""
+"""The page in a real browser, with a camera that plays a video: both backends, every state."""
 
 import base64
 import functools
@@ -34,7 +34,7 @@ AXE = (
 WIDE, PHONE = {"width": 1200, "height": 900}, {"width": 360, "height": 740}
 
 
-# ------------------------------------------------------------------ what is shown to it
+# ------------------------------------------------------------------ what it is shown
 
 
 @pytest.fixture(scope="module")
@@ -47,15 +47,15 @@ def scene(portrait, at=0):
     pixels = np.full((240, 320, 3), 128, np.uint8)
     pixels[:, :20], pixels[:, -20:] = 0, 255
     pixels[30:210, 60 + at // 4 : 240 + at // 4] = portrait[20:200, 130:310]
-    pixels[:20] = at  # which moment this is
+    pixels[:20] = at  # the time, to be read back
     return pixels
 
 
 @pytest.fixture(scope="module")
-def film(portrait, tmp_path_factory):
+def video(portrait, tmp_path_factory):
     import cv2
 
-    path = tmp_path_factory.mktemp("film") / "film.webm"
+    path = tmp_path_factory.mktemp("video") / "video.webm"
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"VP80"), 10, (320, 240))
     for at in range(0, 240, 2):  # 12 seconds
         writer.write(scene(portrait, at)[..., ::-1])
@@ -110,7 +110,7 @@ def built(tmp_path_factory):
         site.build(folder / "course")
     except DataError as error:
         if "npm" in str(error):
-            pytest.skip(f"onnxruntime-web is not to be had: {error}")
+            pytest.skip(f"onnxruntime-web is not available: {error}")
         raise
     return folder
 
@@ -144,7 +144,7 @@ def chromium(camera):
 
 @pytest.fixture
 def visit(chromium):
-    """Open an address in a fresh profile; afterwards hold that nothing went wrong unseen."""
+    """Open an address in a fresh profile; afterward check that nothing went wrong unseen."""
     contexts, wrong = [], []
 
     def go(address, *, camera=True, before="", size=WIDE, scheme="light"):
@@ -177,7 +177,7 @@ def visit(chromium):
 
 
 def until(page, expression, argument=None):
-    """Wait until JavaScript says yes; the page's policy forbids Playwright's own way to wait."""
+    """Wait until JavaScript says yes; the page's policy forbids Playwright's own wait."""
     for _ in range(600):
         if page.evaluate(expression, argument):
             return
@@ -186,7 +186,7 @@ def until(page, expression, argument=None):
 
 
 def answered(page):
-    """Wait until one face is found: a camera's first frame may be black; return what is said."""
+    """Wait until one face is found: a camera's first frame may be black; return the summary."""
     until(page, "summary.textContent.startsWith('1 face')")
     return page.inner_text("#summary")
 
@@ -243,11 +243,11 @@ def test_a_photo_is_turned_as_its_exif_says(visit, address, portrait, tmp_path):
     assert size == [340, 512]
 
 
-def test_what_is_no_photo_or_film_is_named(visit, server, tmp_path, film):
+def test_what_is_not_a_photo_or_video_is_named(visit, server, tmp_path, video):
     (tmp_path / "notes.png").write_text("no picture")
     (tmp_path / "empty.jpg").write_bytes(b"")
     (tmp_path / "huge.png").write_bytes(png(20_000, 20_000, rows=bytes(72)))
-    (tmp_path / "notes.mp4").write_text("no film")
+    (tmp_path / "notes.mp4").write_text("not a video")
     with wave.open(str(tmp_path / "sound.wav"), "wb") as sound:
         sound.setparams((1, 2, 8000, 8000, "NONE", ""))
         sound.writeframes(bytes(16_000))
@@ -257,9 +257,9 @@ def test_what_is_no_photo_or_film_is_named(visit, server, tmp_path, film):
         assert "expected" in problem(page, name)
         assert page.inner_text("#summary") == "Nothing to look at yet."
     for name in ("notes.mp4", "sound.wav"):
-        page.set_input_files("#film", tmp_path / name)
+        page.set_input_files("#video", tmp_path / name)
         assert "expected" in problem(page, name)
-    page.set_input_files("#film", film)  # and the page goes on
+    page.set_input_files("#video", video)  # and the page still works
     answered(page)
     assert page.inner_text("#problem") == ""
 
@@ -271,12 +271,12 @@ def test_a_server_that_is_gone_is_named(visit, server):
     assert "python app.py" in problem(page)
 
 
-# ------------------------------------------------------------------ films
+# ------------------------------------------------------------------ videos
 
 
-def test_a_film_is_followed_wound_and_stopped(visit, address, film):
+def test_a_video_is_played_moved_and_stopped(visit, address, video):
     page = visit(address)
-    page.set_input_files("#film", film)
+    page.set_input_files("#video", video)
     answered(page)
     page.click("#pause")
     assert page.inner_text("#pause") == "Resume"
@@ -299,18 +299,18 @@ def test_a_film_is_followed_wound_and_stopped(visit, address, film):
     assert page.is_hidden("#controls")
 
 
-def test_boxes_are_drawn_on_the_frame_that_was_analyzed(visit, server, film):
+def test_boxes_are_drawn_on_the_frame_that_was_analyzed(visit, server, video):
     sent = []
     page = visit(server)
 
     def hold(route):
         sent.append(route.request.post_data_buffer)
         if len(sent) > 2:
-            return  # the third is never answered, and the film plays on
+            return  # the third is never answered, and the video plays on
         route.fulfill(json={"width": 320, "height": 240, "faces": []})
 
     page.route("**/api/analyze*", hold)
-    page.set_input_files("#film", film)
+    page.set_input_files("#video", video)
     for _ in range(200):
         page.wait_for_timeout(50)
         if len(sent) > 2:
@@ -368,8 +368,8 @@ FAILING = """(name) => {
     ("name", "said"),
     [
         ("NotFoundError", "No camera was found"),
-        ("NotReadableError", "taken by another program"),
-        ("OverconstrainedError", "cannot give the picture"),
+        ("NotReadableError", "in use by another program"),
+        ("OverconstrainedError", "cannot provide the requested picture"),
         ("AbortError", "stopped while it was starting"),
         ("SecurityError", "settings forbid the camera"),
         ("InvalidStateError", "could not be used: why"),
@@ -408,7 +408,7 @@ def test_a_hidden_tab_pauses(visit, server):
     answered(page)
 
     def hide(yes):
-        # A headless browser hides no tab: the page is told what a real one would tell it.
+        # A headless browser cannot hide a tab: the page is told what a real one would tell it.
         page.evaluate(
             "(yes) => { Object.defineProperty(document, 'hidden', "
             "{ value: yes, configurable: true }); "
@@ -417,14 +417,14 @@ def test_a_hidden_tab_pauses(visit, server):
         )
 
     hide(True)
-    page.wait_for_timeout(1000)  # a frame that was on its way is answered
+    page.wait_for_timeout(1000)  # a frame already sent is answered
     before = len(sent)
     page.wait_for_timeout(1500)
     assert len(sent) == before
     hide(False)
     page.wait_for_timeout(3000)
     assert len(sent) > before
-    page.click("#pause")  # who paused it before hiding it finds it paused
+    page.click("#pause")  # paused before it was hidden, it stays paused
     hide(True)
     hide(False)
     assert page.inner_text("#pause") == "Resume"
@@ -452,7 +452,7 @@ def test_the_keyboard_alone_is_enough(visit, server):
                 return
         raise AssertionError(f"no way to {what}")
 
-    for control in ("photo", "film", "camera", "Eileen Collins"):
+    for control in ("photo", "video", "camera", "Eileen Collins"):
         go_to(control)
     page.keyboard.press("Enter")
     answered(page)
@@ -506,7 +506,7 @@ def axe():
     try:
         return site.package(*AXE)
     except DataError as error:
-        return pytest.skip(f"axe-core is not to be had: {error}")
+        return pytest.skip(f"axe-core is not available: {error}")
 
 
 # ------------------------------------------------------------------ the same without a server
@@ -595,13 +595,13 @@ def test_it_works_where_its_service_worker_cannot_be_installed(visit, built, tmp
 def test_an_archive_that_was_changed_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(site, "BUILD", tmp_path)
     (tmp_path / "onnxruntime-web-1.30.0.tgz").write_bytes(b"changed")
-    with pytest.raises(DataError, match="another file than the one tried"):
+    with pytest.raises(DataError, match="not the file that was tested"):
         site.package(*site.RUNTIME, site.INTEGRITY)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_folder_of_somebody_else_is_left_alone(tmp_path):
     (tmp_path / "thesis.txt").write_text("mine")
-    with pytest.raises(DataError, match="holds something else than a site"):
+    with pytest.raises(DataError, match="holds something other than a site"):
         site.build(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]

@@ -1,7 +1,7 @@
 """The loaders on the real pictures: the published counts, and what is known to be wrong.
 
 Needs FER2013 with FER+'s votes in ``data/raw/fer2013`` and ExpW in ``data/raw/expw``; a part that
-is not there is skipped, and says so.
+is missing is skipped, and says so.
 """
 
 import subprocess
@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from utils import datasets, faces, inference, runtime
+from utils import datasets, runtime
 from utils.datasets import download, expw, fer2013
 from utils.expressions import EXPRESSIONS
 
@@ -44,7 +44,7 @@ def test_fer2013_has_the_challenge_s_own_counts(fer):
 def test_the_records_are_of_these_pictures(name):
     recorded = runtime.read_json(runtime.RESULTS / "data" / f"{name}.json")
     dataset = load(name)
-    # A copy put together from another release differs in some pixels, so in its fingerprint.
+    # A copy assembled from another release differs in some pixels, so in its fingerprint.
     if dataset.fingerprint() != recorded["fingerprint"]:
         pytest.skip("another copy than the recorded one")
     assert datasets.summary(dataset) == recorded
@@ -54,19 +54,8 @@ def test_the_records_are_of_these_pictures(name):
             assert run["fingerprint"] == recorded["fingerprint"], file
 
 
-@pytest.mark.parametrize(
-    "name", [path.stem for path in sorted(runtime.MODELS.glob("*-fer2013-*.onnx"))]
-)
-def test_a_released_network_is_right_as_often_as_its_file_says(fer, name):
-    """The record was made in training's precision, so a face or two may differ."""
-    test, classifier = fer.part("test"), inference.load(runtime.MODELS / f"{name}.onnx")
-    images = faces.resize(test.images, classifier.input_shape[:2])
-    right = (classifier.predict(images).argmax(axis=1) == test.labels).mean()
-    assert right == pytest.approx(classifier.metadata["accuracy"]["test_accuracy"], abs=0.001)
-
-
 def test_fer2013_loads_in_bounded_memory():
-    """1 GB from the csv; VmHWM, not getrusage: that one counts what a process was forked from."""
+    """1 GB from the csv; VmHWM, not getrusage, which counts what a process was forked from."""
     path = fer2013.find_csv(runtime.RAW / "fer2013")
     status = Path("/proc/self/status")
     if path is None or path.suffix != ".csv" or not status.is_file():
@@ -87,7 +76,7 @@ def test_fer2013_loads_in_bounded_memory():
 def test_ferplus_keeps_the_published_rows(contempt, published):
     dataset = load("ferplus").without([] if contempt else ["contempt"])
     counts = dataset.counts()[list(datasets.SPLITS)].sum()
-    # A copy from which up to four pictures are lost keeps as many rows fewer.
+    # A copy that has lost up to four pictures has as many rows fewer.
     missing = np.array(published) - counts.to_numpy()
     assert missing.min() >= 0
     assert missing.sum() <= 4
@@ -96,7 +85,7 @@ def test_ferplus_keeps_the_published_rows(contempt, published):
 
 
 def test_ferplus_labels_the_pictures_of_the_same_rows(fer):
-    """A join that slips by a row would agree by chance: a quarter of the time."""
+    """A join that is off by a row would agree by chance: a quarter of the time."""
     dataset = load("ferplus")
     np.testing.assert_array_equal(dataset.images[::97], fer.images[dataset.rows[::97]])
     happy = dataset.labels == EXPRESSIONS.index("happy")

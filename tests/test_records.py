@@ -51,7 +51,7 @@ def test_a_run_comes_back(folder):
     np.testing.assert_array_equal(run.test.copies, written.copies)
     assert records.load("a-run", folder.parent).info == run.info
     assert records.names(folder.parent) == ["a-run"]
-    written = ["history.csv", "run.json", "test.npz", "validation.npz"]  # and no half file
+    written = ["history.csv", "run.json", "test.npz", "validation.npz"]  # and no partial file
     assert sorted(file.name for file in folder.iterdir()) == written
 
 

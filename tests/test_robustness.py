@@ -1,4 +1,4 @@
-"""Corrupted faces, what a network loses by them, and faces of another data set."""
+"""Corrupted faces, what they cost a network, and faces from another data set."""
 
 import json
 
@@ -107,7 +107,7 @@ def test_the_command_records_what_the_network_answers(tiny, tmp_path, monkeypatc
         assert row["difference"] == pytest.approx(hits.mean() - (right[0] == test.labels).mean())
     # A network that answers NaN gets one sentence, and no record.
     network.model.layers[-1].bias.assign(np.full(7, np.nan))
-    with pytest.raises(ModelError, match="the network's answers are not probabilities"):
+    with pytest.raises(ModelError, match="the network's outputs are not probabilities"):
         robustness.ask(network, data)
     with pytest.raises(DataError, match="no face in its validation split"):
         robustness.ask(network, data, "validation")

@@ -1,4 +1,4 @@
-"""A search chooses on the validation split alone, with as many processes as come."""
+"""A search chooses on the validation split alone, with any number of processes."""
 
 import contextlib
 import dataclasses
@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 
 from experiments import search
-from utils import records, runtime, training
+from utils import commands, records, runtime, training
 from utils.datasets import FaceDataset
 from utils.runtime import DataError, ModelError
 
@@ -28,7 +28,7 @@ SMALL = {
 
 
 def faces(seed=0) -> FaceDataset:
-    """Make 350 pictures whose brightness tells the class, 70/10/20 %."""
+    """Make 350 pictures whose brightness tells the class, 70/10/20%."""
     rng = np.random.default_rng(seed)
     labels = np.arange(350) % 7
     images = rng.integers(0, 60, (350, 16, 16, 1)) + (labels * 28)[:, None, None, None]
@@ -79,7 +79,7 @@ def without_networks(patch):
 
 
 def begun(folder) -> list[tuple[str, int]]:
-    """List the calls of the stand-in: a trial's folder, and the epoch that it began at."""
+    """List the calls of the stand-in: a trial's folder, and the epoch that it started at."""
     lines = [line.split() for line in (folder / "found/begun.txt").read_text().splitlines()]
     return [(trial, int(epoch)) for trial, epoch in lines]
 
@@ -117,7 +117,7 @@ def test_a_draw_is_stratified_and_leaves_the_test_rows_out():
 
 def test_options_are_written_as_the_command_line_takes_them():
     given = {"classes": ("angry", "happy"), "without": ["sad", "fear"], "flip": False, "rows": 9}
-    written = search._options(given)
+    written = commands.written(given)
     assert written == "--classes angry,happy --without sad --without fear --no-flip --rows 9"
 
 
@@ -126,7 +126,7 @@ def test_options_are_written_as_the_command_line_takes_them():
     [
         ({"learning_rate": {"low": 1, "high": 0.1, "log": True}}, {}, "search space"),
         ({"learning_rate": {"low": 0, "high": 0.1, "log": True}}, {}, "search space"),
-        ({name: [] for name in SMALL}, {}, "a setting or more"),
+        ({name: [] for name in SMALL}, {}, "and a setting"),
         (SMALL, {"trials": 0}, "a trial"),
         (SMALL, {"settings": training.recipe("cnn3", epochs=0)}, "an epoch"),
         (SMALL, {"settings": training.recipe("vgg16", size=16)}, "vgg16 has no setting called"),
@@ -160,9 +160,9 @@ def test_a_search_that_was_cut_goes_on_as_if_it_had_not_been(quick, found, tmp_p
     columns = [name for name in cut.trials if name not in ("seconds", "worker")]
     pd.testing.assert_frame_equal(cut.trials[columns], found.trials[columns])
     assert len(begun(tmp_path)) == 20
-    with pytest.raises(ModelError, match=r"begun with epochs 4, not 5: take another name"):
+    with pytest.raises(ModelError, match=r"started with epochs 4, not 5: choose another name"):
         run(tmp_path, settings=base(epochs=5))
-    with pytest.raises(ModelError, match="begun with fingerprint"):
+    with pytest.raises(ModelError, match="started with fingerprint"):
         run(tmp_path, data=faces(seed=1))
 
 
@@ -234,29 +234,11 @@ def test_two_processes_share_a_study_and_do_nothing_twice(quick, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_killed_process_leaves_its_trial_to_another(quick, tmp_path):
-    dies = worker(tmp_path, 3, "0.5")
-    wait_for_an_epoch(tmp_path)
-    dies.send_signal(signal.SIGKILL)
-    dies.wait()
-    done = run(tmp_path, trials=3, heartbeat=1)
-    assert len(done.complete) == 3
-    lost = done.trials[done.trials["state"] == "failed"]
-    assert lost["worker"].tolist() == [str(dies.pid)]
-    # Another one may begin before the heartbeat is missed, so the repeated one need not be last.
-    again = done.complete.merge(lost[list(SMALL)])
-    assert again["worker"].tolist() == [str(os.getpid())]
-    assert again["epochs"].tolist() == [4]
-    calls = begun(tmp_path)
-    assert [epoch > 1 for trial, epoch in calls if trial == calls[0][0]] == [False, True]
-
-
-@pytest.mark.slow
 def test_a_process_that_slept_too_long_leaves_its_trial_and_goes_on(quick, tmp_path):
     sleeps = worker(tmp_path, 2, "1")
     wait_for_an_epoch(tmp_path)
     locked = True
-    while locked:  # it must not take a lock of the database into its sleep, nor a reader's
+    while locked:  # it must not hold a lock on the database while it sleeps, nor a reader's
         sleeps.send_signal(signal.SIGSTOP)
         os.waitid(os.P_PID, sleeps.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
         with contextlib.closing(sqlite3.connect(tmp_path / "found.db", timeout=0)) as connection:
@@ -267,6 +249,8 @@ def test_a_process_that_slept_too_long_leaves_its_trial_and_goes_on(quick, tmp_p
                 sleeps.send_signal(signal.SIGCONT)
     done = run(tmp_path, trials=2, heartbeat=1)
     assert done.complete["worker"].tolist() == [str(os.getpid())] * 2
+    calls = begun(tmp_path)
+    assert [epoch > 1 for trial, epoch in calls if trial == calls[0][0]] == [False, True]
     sleeps.send_signal(signal.SIGCONT)
     assert sleeps.wait(timeout=120) == 0
     again = run(tmp_path, trials=2)
@@ -305,7 +289,7 @@ def test_the_committed_record_gives_the_tables_that_it_gave():
 def test_the_best_of_equals_is_flattered_and_the_best_of_unequals_is_not(found):
     rng = np.random.default_rng(0)
     equal = dataclasses.replace(found, right=pd.DataFrame(rng.random((200, 20)) < 0.6))
-    # The highest of 20 normal numbers lies 1.87 deviations above their mean.
+    # The highest of 20 normal numbers is 1.87 deviations above their mean.
     expected = pytest.approx(1.87 * np.sqrt(0.6 * 0.4 / 100), rel=0.3)
     assert search.price_of_choosing(equal).excess == expected
 

@@ -1,6 +1,6 @@
 """Workers on several machines share a study in a real PostgreSQL, which the tests start.
 
-A machine is a copy of the code with folders of its own: its workers see no other one's checkpoints.
+A machine is a copy of the code with its own folders: workers do not see another's checkpoints.
 """
 
 import contextlib
@@ -34,7 +34,7 @@ COMMAND = (
 
 
 def program(name: str) -> str:
-    """Find a program of PostgreSQL; Debian puts them outside the path."""
+    """Find a PostgreSQL program; Debian puts them outside the path."""
     there = [shutil.which(name), *sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"))]
     if not (found := [str(one) for one in there if one]):
         pytest.skip(f"PostgreSQL is not installed: no {name}")
@@ -48,7 +48,7 @@ def server():
     initdb, pg_ctl = program("initdb"), program("pg_ctl")
     how = {"check": True, "stdout": subprocess.DEVNULL, "stdin": subprocess.DEVNULL}
     with tempfile.TemporaryDirectory() as folder, socket.socket() as free:
-        if os.geteuid() == 0:  # as root PostgreSQL refuses to run
+        if os.geteuid() == 0:  # PostgreSQL refuses to run as root
             users = {one.pw_name for one in pwd.getpwall()}
             how["user"] = "postgres" if "postgres" in users else "nobody"
             shutil.chown(folder, how["user"])
@@ -93,7 +93,7 @@ def machines(root, tmp_path) -> list[Path]:
 
 
 def begin(machine: Path, url: str) -> subprocess.Popen:
-    """Start a worker; what it says is in worker-NUMBER.txt."""
+    """Start a worker; its output goes to worker-NUMBER.txt."""
     path = machine / f"worker-{len(list(machine.glob('worker-*.txt')))}.txt"
     start = [sys.executable, *COMMAND, "--storage", url]
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
@@ -127,7 +127,7 @@ def test_four_workers_on_two_machines_lose_no_trial_when_two_are_killed(machines
     workers = [begin(here, url), begin(here, url), begin(here, url), begin(there, url)]
     first, folder = kill_in_a_trial(workers[0], here, url)
     history = pd.read_csv(folder / "history.csv")
-    history.loc[0, "val_accuracy"] = MARK  # tells whether who goes on reads this file
+    history.loc[0, "val_accuracy"] = MARK  # shows whether the worker that resumes reads this file
     history.to_csv(folder / "history.csv", index=False)
     second, lost_folder = kill_in_a_trial(workers[3], there, url)
     assert [one.wait(timeout=1800) for one in workers[1:3]] == [0, 0]
@@ -137,7 +137,7 @@ def test_four_workers_on_two_machines_lose_no_trial_when_two_are_killed(machines
     ended = trials[trials["state"].isin(["complete", "pruned"])]
     assert len(ended) == 5
     assert not ended[[*search.SPACE]].duplicated().any()
-    lost = trials[trials["state"] == "failed"]  # on a busy machine a late heartbeat loses one too
+    lost = trials[trials["state"] == "failed"]  # on a busy machine, a late heartbeat loses one too
     assert {first, second} <= set(lost.index)
     assert set(trials["state"]) == {"failed", *ended["state"]}
     assert len(lost.merge(ended[[*search.SPACE]])) == len(lost)

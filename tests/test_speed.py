@@ -94,7 +94,7 @@ def test_ways_take_turns_and_the_first_turn_does_not_count():
 
 @pytest.fixture
 def here(monkeypatch, tmp_path):
-    """Do in this process what a fresh one would do, on sample faces; give a folder for records."""
+    """Do in this process what a fresh one would do, on sample faces; yield a folder for records."""
 
     def alone(task, *arguments):
         with monkeypatch.context() as inside:

@@ -57,7 +57,7 @@ def test_what_is_named_is_taken_and_nothing_else():
         (["--learning-rate", "-1"], "--learning-rate"),
         (["--seed", "-1"], "--seed"),
         (["--seed", str(2**40)], "--seed"),
-        (["--network", "dropout=0.3"], "no JSON"),
+        (["--network", "dropout=0.3"], "not JSON"),
         (["--network", "[1]"], "expected a JSON object, found list"),
         (["--balance", "oversample"], "smote"),
         (["--data", "affectnet"], "fer2013"),
@@ -85,9 +85,9 @@ def test_a_run_is_recorded_and_the_same_command_finds_it(tmp_path, capsys):
     assert run.info["settings"]["network"] == {"filters": [4, 8, 8], "dense": 8}
     train.main(words)
     assert capsys.readouterr().out == told
-    with pytest.raises(ModelError, match=r"was begun with epochs: 2, now 3"):
+    with pytest.raises(ModelError, match=r"was started with epochs: 2, now 3"):
         train.main([*words, "--epochs", "3"])
-    # A second network starts from the first and is taught by it, by its name alone.
+    # A second network starts from the first and is taught by it, given only its name.
     again = ["--initial-weights", "cnn3-sample-none", "--teachers", "cnn3-sample-none"]
     train.main([*words, *again])
     taught = records.load("cnn3-sample-none-distilled", tmp_path)

@@ -1,4 +1,4 @@
-"""Training records itself, and a killed run goes on."""
+"""Training records itself, and a killed run resumes."""
 
 import dataclasses
 import json
@@ -32,7 +32,7 @@ def settings(**changes):
 
 
 def faces(count=210, seed=0) -> FaceDataset:
-    """Make pictures whose brightness tells the class, 70/10/20 %."""
+    """Make pictures whose brightness tells the class, 70/10/20%."""
     rng = np.random.default_rng(seed)
     labels = np.arange(count) % 7
     images = rng.integers(0, 60, (count, 24, 24, 1)) + (labels * 28)[:, None, None, None]
@@ -41,7 +41,7 @@ def faces(count=210, seed=0) -> FaceDataset:
 
 
 def stop_after(epoch):
-    """Make a callback that ends the training once an epoch is on disk."""
+    """Make a callback that ends training once an epoch is on disk."""
     import keras
 
     def stop(done, logs):
@@ -103,7 +103,7 @@ def test_a_finished_run_is_returned_as_it_is_and_never_shared(finished):
     before = {file: file.stat().st_mtime_ns for file in finished.folder.iterdir()}
     again = train(finished.folder)
     pd.testing.assert_frame_equal(again.history, finished.history)
-    with pytest.raises(ModelError, match=r"was begun with seed: 0, now 1"):
+    with pytest.raises(ModelError, match=r"was started with seed: 0, now 1"):
         train(finished.folder, settings(seed=1))
     with pytest.raises(ModelError, match="fingerprint"):
         train(finished.folder, data=faces(seed=1))
@@ -122,7 +122,7 @@ HALF = {"model": "resnet8", "network": RESNET, "size": 24, "precision": "mixed_b
     ids=["mixing and EMA", "within the frozen phase", "behind it", "bfloat16"],
 )
 def test_a_stopped_run_comes_to_the_same_numbers(tmp_path, plan, stopped_after):
-    """Order, augmentation, dropout, schedule, averages and optimizer go on."""
+    """Order, augmentation, dropout, schedule, averages, and optimizer continue."""
     plan = settings(**plan)
     with pytest.raises(KeyboardInterrupt):
         train(tmp_path / "stopped", plan, callbacks=[stop_after(stopped_after)])
@@ -187,7 +187,7 @@ def test_damaged_checkpoints_say_what_to_do(tmp_path):
     file.write_bytes(b"half a file")
     assert train(folder).history["epoch"].tolist() == [1, 2, 3]
     (tmp_path / "file").write_text("")
-    with pytest.raises(ModelError, match="it is a file"):
+    with pytest.raises(ModelError, match="found a file"):
         train(tmp_path / "file")
 
 
@@ -202,21 +202,15 @@ def test_a_diverged_training_is_never_recorded(tmp_path):
 
 
 def test_the_best_epoch_of_a_frozen_phase_keeps_its_weights(tmp_path):
-    """With an average of the weights, too: the later phase's average is not what is saved."""
+    """With averaged weights, too: the later phase's average is not what is saved."""
     plan = settings(epochs=3, frozen_epochs=2, fine_tuning_factor=1e4, ema_momentum=0.5)
     run = train(tmp_path / "run", plan)
     assert run.best_epoch <= 2, "the second phase was to ruin the network"
     hits = run.validation.predicted == run.validation.labels
     best = run.history.set_index("epoch").loc[run.best_epoch, "val_accuracy"]
     assert hits.mean() == pytest.approx(best, abs=1e-5)
-
-
-def test_averaged_weights_are_what_is_validated_saved_and_tested(tmp_path):
-    run = train(tmp_path / "ema", settings(ema_momentum=0.9))
-    hits = run.validation.predicted == run.validation.labels
-    best = run.history.set_index("epoch").loc[run.best_epoch, "val_accuracy"]
-    assert hits.mean() == pytest.approx(best, abs=1e-5)
-    assert not np.allclose(run.history["val_loss"], train(tmp_path / "not").history["val_loss"])
+    plain = train(tmp_path / "plain", dataclasses.replace(plan, ema_momentum=0))
+    assert not np.allclose(run.history["val_loss"], plain.history["val_loss"])
 
 
 def test_an_unread_test_split_is_read_when_it_is_asked_for(tmp_path):
@@ -251,7 +245,7 @@ def test_without_an_epoch_a_run_is_the_mean_of_the_networks_that_start_it(finish
 
 
 def test_a_run_starts_from_another_ones_network(finished, tmp_path):
-    """By its name too, where it lies beside the new run."""
+    """By its name too, if it is next to the new run."""
     from utils import models
 
     shutil.copytree(finished.folder, tmp_path / "first")
@@ -275,7 +269,7 @@ def test_a_run_starts_from_another_ones_network(finished, tmp_path):
 
 
 def test_teachers_take_the_place_of_the_labels(finished, tmp_path):
-    """With all of the target theirs, a training with wrong labels is the same training."""
+    """If targets are entirely theirs, training with wrong labels gives the same result."""
     teacher = str(finished.folder / "model.keras")
     data = faces(seed=1)
     wrong = np.where(data.split == "training", (data.labels + 1) % 7, data.labels)
@@ -296,7 +290,7 @@ def test_teachers_take_the_place_of_the_labels(finished, tmp_path):
 def test_a_teacher_is_in_no_checkpoint_and_one_that_cannot_teach_is_named(finished, tmp_path):
     from utils import models
 
-    # It sees faces of another size than the network that it teaches.
+    # It sees faces of a different size than the network it teaches.
     large = models.Classifier(models.build("cnn5", (40, 40, 1), **{**TINY, "dense": 2048}))
     teacher = str(models.save(large, tmp_path / "large.keras"))
     colors = models.Classifier(models.build("cnn5", (32, 32, 3), **TINY))
@@ -311,9 +305,9 @@ def test_a_teacher_is_in_no_checkpoint_and_one_that_cannot_teach_is_named(finish
 
     fewer = faces().without(["neutral"])
     for plan, data, message in (
-        (settings(teachers=(of_colors,)), faces(), "3 channels, and cannot teach .* takes 1"),
+        (settings(teachers=(of_colors,)), faces(), "3 channels, so it cannot teach .* takes 1"),
         (settings(teachers=("nobody",)), faces(), "no network is called 'nobody'"),
-        (settings(teachers=(teacher,)), fewer, "neutral, and cannot teach"),
+        (settings(teachers=(teacher,)), fewer, "neutral, so it cannot teach"),
     ):
         with pytest.raises(ModelError, match=message):
             train(tmp_path / "refused", plan, data)

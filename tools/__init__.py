@@ -1,1 +1,1 @@
-"""For those who keep the course: notebook checks, the README's tables, model cards."""
+"""For maintainers of the course: notebook checks, the README's tables, model cards."""

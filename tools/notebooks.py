@@ -1,12 +1,12 @@
-"""The form of the notebooks: held by a check, repaired by a command, executed in one way.
+"""The form of the notebooks: one command checks it, another repairs it, a third executes them.
 
-``python -m tools.notebooks check`` names everything that is wrong with the committed notebooks,
+``python -m tools.notebooks check`` lists everything that is wrong with the committed notebooks,
 without a kernel. ``sync`` brings the parts they share (badge, setup cell, metadata) up to date,
-and ``execute`` runs notebooks in place, from a fresh kernel, as they are committed, or leaves
+and ``execute`` runs notebooks in place, from a fresh kernel, as they are committed, or writes
 executed copies elsewhere (``--to``; ``make course``).
 
 The shared setup cell is the first code cell of ``tools/template.ipynb``; the address in
-the badges is the one in ``pyproject.toml``. Nothing else knows either.
+the badges is the one in ``pyproject.toml``. Neither is defined anywhere else.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ NOTEBOOKS = runtime.ROOT / "notebooks"
 TEMPLATE = runtime.ROOT / "tools" / "template.ipynb"
 SANITIZE = runtime.ROOT / "tests" / "nbval_sanitize.cfg"
 
-#: A committed notebook is read in diffs and on slow lines, in bytes.
+#: Largest committed notebook, in bytes: it is read in diffs and over slow connections.
 LARGEST_NOTEBOOK = 1_000_000
-#: No single file of the repository is larger, in bytes: the released weights set the bound.
+#: Largest file in the repository, in bytes: the released weights set the limit.
 LARGEST_FILE = 15_000_000
-#: A cell with more lines is a function, and belongs into ``utils/``.
+#: A cell with more lines is a function, and belongs in ``utils/``.
 LONGEST_CELL = 20
-#: A cell and the cell that checks it may follow each other without prose, no more.
+#: A cell and the cell that checks it may follow each other without prose, but no more.
 MOST_CELLS_IN_A_ROW = 2
-#: What fits in one sitting; the words leave out code.
+#: What fits in one sitting; the words do not include code.
 MOST_CODE_CELLS, MOST_WORDS = 45, 2_200
 FEWEST_EXERCISES = 3
 #: Notebooks in which each numbered section asks a question.
@@ -49,27 +49,27 @@ METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
     "language_info": {"name": "python"},
 }
-#: The metadata that a cell may have: they collapse it, in JupyterLab and in Colab.
+#: The metadata that a cell may have: it collapses the cell, in JupyterLab and in Colab.
 COLLAPSING = ("cellView", "jupyter")
-#: What every notebook says, in its readers' words; compared without case and curly quotes.
+#: What every notebook says; case and curly quotes do not matter.
 SECTIONS = (
     *("what you'll do", "what you'll learn", "what you'll need", "what we have seen"),
     *("on your own", "further reading"),
 )
-#: What a head says of the time it takes.
+#: What a notebook's head says about the time it takes.
 TIME = re.compile(
     r"^\*\*Time:\*\* (\d+) minutes to read, (\d+) to run on two cores; (core|optional)\.$",
     re.MULTILINE,
 )
 
-#: Folders that a path printed on one machine starts with, and no other machine has.
+#: How absolute paths start, which differ from machine to machine.
 ABSOLUTE_PATH = re.compile(
     r"(?<![\w./:\-])/(?:home|root|tmp|Users|usr|opt|var|mnt|media|private|srv|work|workspace|content)/"
     r"|(?<!\w)[A-Za-z]:\\\\?\w"
 )
 MEMORY_ADDRESS = re.compile(r"\bat 0x[0-9a-fA-F]{6,}")
 WIDGET = "application/vnd.jupyter.widget-view+json"
-#: A name such as 01-load-03; the second pattern is what Jupyter draws at random.
+#: A name such as 01-load-03; the second pattern is what Jupyter generates at random.
 CELL_ID = re.compile(r"[a-z0-9][a-z0-9-]{2,39}")
 RANDOM_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f-]{27})?")
 
@@ -97,11 +97,11 @@ def setup_cell() -> str:
 
 def paths() -> list[Path]:
     """List the notebooks of the course in their order."""
-    return sorted(NOTEBOOKS.glob("*.ipynb"))
+    return sorted(NOTEBOOKS.glob("[0-9][0-9]_*.ipynb"))
 
 
 def read(path: Path) -> dict[str, Any]:
-    """Read a notebook as the JSON that it is; a DataError when it is none, or has no cell."""
+    """Read a notebook as JSON; a DataError when it is not a notebook, or has no cells."""
     try:
         notebook = json.loads(path.read_text(encoding="utf-8"))
         for cell in notebook["cells"]:
@@ -122,15 +122,15 @@ def _canonical(notebook: dict[str, Any]) -> str:
     import nbformat
     from nbformat.v4 import nbjson
 
-    # Not `nbformat.writes`, which gives cells with the same id another one without asking.
+    # Not `nbformat.writes`, which silently gives cells with the same id another one.
     nodes = nbformat.from_dict(json.loads(json.dumps(notebook)))
     return nbjson.writes(nodes).rstrip("\n") + "\n"
 
 
 def problems(path: Path) -> list[str]:
-    """Name everything in a notebook that is not as the course's notebooks are, without a kernel.
+    """List everything in a notebook that breaks the rules of the course, without a kernel.
 
-    A line each, beginning with the notebook's name and, where there is one, the cell's id.
+    One line each, starting with the notebook's name and, if there is one, the cell's id.
     """
     try:
         notebook = read(path)
@@ -158,11 +158,11 @@ def _form_problems(path: Path, notebook: dict, code: Sequence[dict]) -> Iterator
         if RANDOM_ID.fullmatch(identity) or not CELL_ID.fullmatch(identity):
             yield f"cell id {identity!r} is not a stable name, like 01-load-03"
         if identities.count(identity) > 1:
-            yield f"cell id {identity!r} stands twice"
+            yield f"cell id {identity!r} appears twice"
     if [cell.get("execution_count") for cell in code] != list(range(1, len(code) + 1)):
         yield (
-            "not executed from top to bottom in a fresh kernel: a cell without its count is not "
-            "compared by nbval at all (execute)"
+            "not executed from top to bottom in a fresh kernel: nbval does not compare a cell "
+            "without its count at all (execute)"
         )
     if len(code) > MOST_CODE_CELLS:
         yield f"{len(code)} code cells, more than {MOST_CODE_CELLS}"
@@ -179,15 +179,15 @@ def _form_problems(path: Path, notebook: dict, code: Sequence[dict]) -> Iterator
             yield f"{one}: its solution has no ```python block"
     switches = re.findall(r"^DATASET = (.*)", "\n".join(map(_source, code)), re.MULTILINE)
     if switches and not switches[0].startswith('"sample"'):
-        yield 'committed with another DATASET than "sample"'
+        yield 'committed with a DATASET other than "sample"'
 
 
 def _prose_problems(path: Path, cells: Sequence[dict]) -> Iterator[str]:
     if cells[0]["cell_type"] != "markdown" or not _source(cells[0]).startswith("# "):
-        yield "does not begin with a Markdown cell that has its title"
+        yield "does not start with a Markdown cell that has its title"
     text = "\n".join(_source(cell) for cell in cells if cell["cell_type"] == "markdown")
     text = text.replace("’", "'").lower()
-    yield from (f"nowhere says “{section}”" for section in SECTIONS if section not in text)
+    yield from (f"never says “{section}”" for section in SECTIONS if section not in text)
     if schedule(cells) is None:
         yield "its head has no line “**Time:** 20 minutes to read, 2 to run on two cores; core.”"
     words = len(re.sub(r"```.*?```", "", text, flags=re.DOTALL).split())
@@ -200,7 +200,7 @@ def _prose_problems(path: Path, cells: Sequence[dict]) -> Iterator[str]:
     for cell in cells:
         run = run + 1 if cell["cell_type"] == "code" else 0
         if run == MOST_CELLS_IN_A_ROW + 1:
-            yield f"{cell.get('id', '?')}: the third code cell in a row without a sentence between"
+            yield f"{cell.get('id', '?')}: the third code cell in a row without text in between"
 
 
 def _marker_problems(code: Sequence[dict]) -> Iterator[str]:
@@ -211,8 +211,8 @@ def _marker_problems(code: Sequence[dict]) -> Iterator[str]:
             continue
         if marked != [IGNORE] or lines[0] != IGNORE:
             yield (
-                f"{identity}: a marker is `{IGNORE}`, alone on the cell's first line: nbval passes "
-                "over any other, and no other is used here"
+                f"{identity}: a marker is `{IGNORE}`, alone on the cell's first line: nbval "
+                "ignores any other form, and no other marker is used here"
             )
         elif following is None or not _asserts(_source(following)):
             yield f"{identity}: its output is not compared, and no cell that asserts follows it"
@@ -228,7 +228,7 @@ def _cell_problems(cell: dict) -> Iterator[str]:
     if any(line.rstrip().endswith(";") for line in lines):
         yield "a line ends in `;`, which does not silence a cell under nbval"
     if len(lines) > LONGEST_CELL:
-        yield f"more than {LONGEST_CELL} lines: give it a name in utils/"
+        yield f"more than {LONGEST_CELL} lines: make it a function in utils/"
     if ABSOLUTE_PATH.search(source):
         yield "an absolute path in the code"
     for output in cell.get("outputs", []):
@@ -244,11 +244,11 @@ def _cell_problems(cell: dict) -> Iterator[str]:
         if ABSOLUTE_PATH.search(text):
             yield "an absolute path in the output"
         if MEMORY_ADDRESS.search(text):
-            yield "a memory address in the output, another one each time"
+            yield "a memory address in the output, which changes each time"
 
 
 def _asserts(source: str) -> bool:
-    """Whether a cell holds an assert statement."""
+    """Whether a cell has an assert statement."""
     lines = (line for line in source.splitlines() if not line.lstrip().startswith(("!", "%")))
     try:
         tree = ast.parse("\n".join(lines))
@@ -263,10 +263,10 @@ def _source(cell: dict) -> str:
 
 
 def sanitize_problems(path: Path = SANITIZE) -> list[str]:
-    """Name what nbval would drop from a sanitize file without a word.
+    """List what nbval would silently drop from a sanitize file.
 
-    nbval's rules are a line ``regex: …`` and, right below it, a line ``replace: …``, both with
-    something behind the blank. Whatever else stands there is no rule.
+    A rule for nbval is a line ``regex: …`` and, right below it, a line ``replace: …``, both with
+    something after the space. Anything else is not a rule.
     """
     text = path.read_text(encoding="utf-8")
     lines = re.findall(r"^(?:regex|replace).*$", text, re.MULTILINE)
@@ -283,9 +283,9 @@ def schedule(cells: Sequence[dict]) -> tuple[int, int, str] | None:
 
 
 def synchronized(notebook: dict[str, Any], name: str) -> dict[str, Any]:
-    """Return a copy of the notebook of this file name with the shared parts as they should be.
+    """Return a copy of the notebook of this file name, with the shared parts up to date.
 
-    The badge is below the title, the setup cell first, no metadata moves; outputs stay.
+    The badge is below the title, the setup cell first, the metadata fixed; outputs stay.
     """
     notebook = {**json.loads(json.dumps(notebook)), "metadata": METADATA}
     notebook["nbformat"], notebook["nbformat_minor"] = 4, 5
@@ -311,7 +311,7 @@ def _kept(metadata: dict) -> dict:
 def execute(path: Path, output: Path) -> dict[str, Any]:
     """Execute a notebook in its folder, from a fresh kernel; write and return the executed copy.
 
-    The copy goes to ``output``, which may be the notebook itself, after a failure too: up to the
+    The copy goes to ``output``, which may be the notebook itself; after a failure too, up to the
     cell that failed.
 
     Raises
@@ -331,7 +331,7 @@ def execute(path: Path, output: Path) -> dict[str, Any]:
         kernel_name="python3",
         resources={"metadata": {"path": str(path.parent)}},
         record_timing=False,
-        # The kernel's own warnings, as of its transport, would stand between progress lines.
+        # The kernel's own warnings, such as its transport's, would appear between progress lines.
         extra_arguments=["--log-level=ERROR"],
         coalesce_streams=True,
         on_cell_start=lambda cell, cell_index: started.append(cell.get("id", "?")),
@@ -369,7 +369,7 @@ def lightened(notebook: dict[str, Any]) -> dict[str, Any]:
 
 
 def oversized(root: Path = runtime.ROOT) -> list[str]:
-    """Name the tracked files that are too large, or that lie in ``data/``."""
+    """List the tracked files that are too large, or that are in ``data/``."""
     command = ["git", "ls-files", "-z"]
     listed = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True).stdout
     found = []
@@ -378,7 +378,7 @@ def oversized(root: Path = runtime.ROOT) -> list[str]:
         if path.is_file() and path.stat().st_size > LARGEST_FILE:
             found.append(f"{name}: {path.stat().st_size:,} bytes, more than {LARGEST_FILE:,}")
         if re.match(r"data/(?!README\.md$|photos/)", name):
-            found.append(f"{name}: data are never committed")
+            found.append(f"{name}: data is never committed")
     return found
 
 

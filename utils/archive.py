@@ -1,8 +1,8 @@
 """An archive of photos in, a folder of Parquet files out: ``predict.py --engine``.
 
-Workers hold the network once and take `PART` photos at a time. What was found becomes one file,
-which gets its name when it is whole: so the folder itself says which photos are done, and the same
-command goes on after whatever stopped it. The engines differ in who starts the workers.
+Each worker loads the network once and takes `PART` photos at a time. What it finds becomes one
+file, which gets its name when it is complete: so the folder itself says which photos are done, and
+if interrupted, the same command resumes. The engines differ in who starts the workers.
 """
 
 import functools
@@ -20,14 +20,14 @@ from typing import Any
 from utils import photos, runtime
 from utils.runtime import DataError, ModelError
 
-#: The most photos a file: what is read again where a worker was killed.
+#: The most photos per file: what is read again if a worker is killed.
 PART = 500
 _load = functools.cache(photos.load)
 
 
 @dataclass(frozen=True)
 class Worker:
-    """What reads photos into files of the folder `table`, for a command started in `started`."""
+    """Reads photos into files in the folder `table`, for a command started in `started`."""
 
     started: str
     table: Path
@@ -35,7 +35,7 @@ class Worker:
     how: dict[str, Any]
 
     def __call__(self, task: dict[str, bytes]) -> dict[str, str]:
-        """Read "photos", a zero byte between their names; say what was "unread", a line each."""
+        """Read "photos", names with zero bytes between; return what was "unread", one per line."""
         import pyarrow
         from pyarrow import parquet
 
@@ -51,7 +51,7 @@ class Worker:
             except (DataError, OSError) as error:
                 line = photos.shown(" ".join(str(error).split()))
                 rows["unread"].append((photos.shown(name), *empty, line))
-        digest = hashlib.sha256(task["photos"]).hexdigest()[:16]  # the same where it is tried again
+        digest = hashlib.sha256(task["photos"]).hexdigest()[:16]  # the same when retried
         for kind in filter(rows.get, rows):
             part = self.table / "_parts" / f"{kind}-{digest}.parquet"
             schema = photos.parquet_schema((*photos.Table.COLUMNS, *columns))
@@ -64,15 +64,15 @@ class Worker:
 def predict(
     sources: Sequence[str], table: Path, *, engine: str, workers: int, model: str, **how: Any
 ) -> list[DataError]:
-    """Read those photos that a table does not hold yet, each once; return what went wrong.
+    """Read the photos that a table does not hold yet, each once; return what went wrong.
 
     Parameters
     ----------
     sources : sequence of str
-        Photos' names, by which the table knows them.
+        Photo names, by which the table knows them.
     table : Path
         A new folder, or an earlier run's. Its rows are those of `photos.Table` and "error": a face,
-        nulls for a photo without one, or why a photo was not read; the next run tries it again.
+        nulls for a photo without one, or why a photo was not read; the next run retries it.
     engine, workers : {"processes", "ray"} and int
         Who starts the workers, and how many.
     model, **how
@@ -81,7 +81,7 @@ def predict(
     Raises
     ------
     DataError, ModelError
-        When the folder holds something else, or a worker was killed; without a network, or Ray.
+        When the folder holds something else, or a worker was killed; without a network or Ray.
     """
     import filelock
     from pyarrow import dataset
@@ -89,11 +89,11 @@ def predict(
 
     classifier, network = _load(model)
     settings = runtime.as_json({"network": network, "expressions": classifier.expressions, **how})
-    record = table / "_predict.json"  # a name that DuckDB's *.parquet and Arrow pass over
+    record = table / "_predict.json"  # a name that DuckDB's *.parquet and Arrow skip
     if not table.exists() or not any(table.iterdir()):
         runtime.write_atomically(record, settings)
     if not record.is_file() or record.read_bytes() != settings:
-        raise DataError(f"{photos.shown(table)}: expected a new folder, or one these options began")
+        raise DataError(f"{photos.shown(table)}: expected a new folder, or one with these options")
     (table / "_parts").mkdir(exist_ok=True)
     with filelock.FileLock(table / "_lock", timeout=5):
         for unread in table.glob("unread-*.parquet"):
@@ -101,14 +101,14 @@ def predict(
         parts = list(map(str, table.glob("photos-*.parquet")))
         done = set(dataset.dataset(parts).to_table(["file"])["file"].to_pylist() if parts else ())
         names = [os.fsencode(n) for n in dict.fromkeys(sources) if photos.shown(n) not in done]
-        size = max(1, min(PART, len(names) // (4 * workers)))  # a few tasks for each worker
+        size = max(1, min(PART, len(names) // (4 * workers)))  # a few tasks per worker
         tasks = [{"photos": b"\0".join(names[n : n + size])} for n in range(0, len(names), size)]
         run = _ray if engine == "ray" else _processes
         answers = run(Worker(os.getcwd(), table, model, how), tasks, workers) if tasks else []
         bar = tqdm(answers, total=len(tasks), unit=f" × {size} photos", disable=None)
         errors = [DataError(line) for answer in bar for line in answer["unread"].splitlines()]
         read = len(names) - len(errors)
-        print(f"{photos.shown(table)}: photos read: {read:,}, there before: {len(done):,}")
+        print(f"{photos.shown(table)}: photos read: {read:,}, already there: {len(done):,}")
         return errors
 
 
@@ -121,8 +121,8 @@ def _processes(worker: Worker, tasks: list[dict], workers: int) -> Iterator[Any]
             for one in futures.as_completed([pool.submit(worker, task) for task in tasks]):
                 yield one.result()
         except futures.BrokenExecutor:
-            raise DataError("a worker was killed: the same command goes on") from None
-        finally:  # after Ctrl-C nobody waits for photos that are half read
+            raise DataError("a worker was killed: run the same command to resume") from None
+        finally:  # after Ctrl-C, nobody waits for half-read photos
             for process in multiprocessing.active_children():
                 process.kill()
 
@@ -139,16 +139,16 @@ def _ray(worker: Worker, tasks: list[dict], workers: int) -> Iterator[Any]:
         import ray.data
     except ImportError:
         raise ModelError("--engine ray needs Ray Data: pip install '.[cluster]'") from None
-    logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # what goes wrong is raised
+    logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # errors are raised
     own = {"address": "local", "_node_ip_address": "127.0.0.1", "include_dashboard": False}
     own |= {"num_cpus": workers, "object_store_memory": 10**8}
     joined = {} if os.environ.get("RAY_ADDRESS") else own
     with ray.init(**joined, log_to_driver=False, logging_level=logging.ERROR):
         ray.data.DataContext.get_current().enable_progress_bars = False
-        given = ray.data.from_items(tasks, override_num_blocks=len(tasks))  # each tried again alone
+        given = ray.data.from_items(tasks, override_num_blocks=len(tasks))  # each retried alone
         by = {"compute": ray.data.ActorPoolStrategy(size=workers)}
         try:
             yield from given.map(Worker, fn_constructor_kwargs=vars(worker), **by).iter_rows()
         except ray.exceptions.RayError as error:
             last = str(error).strip().splitlines()[-1]
-            raise DataError(f"Ray stopped ({last}): the same command goes on") from error
+            raise DataError(f"Ray stopped ({last}): run the same command to resume") from error

@@ -1,7 +1,7 @@
-"""A trained network asked about a data set, or a split of it: what ``evaluate.py`` calls.
+"""A trained network evaluated on a data set, or a split of it: what ``evaluate.py`` calls.
 
 The data set need not be the one that the network was trained on: it is evaluated on the classes
-that both know.
+that both have.
 """
 
 from __future__ import annotations
@@ -19,24 +19,24 @@ from utils.datasets import sources
 from utils.records import Predictions
 from utils.runtime import ModelError
 
-#: FER+ labels another data set's pictures anew, in the same splits.
+#: FER+ relabels another data set's pictures, in the same splits.
 SAME_PICTURES = {"ferplus": "fer2013"}
 
 
 @dataclass(frozen=True)
 class Assessment:
-    """What a network said of a split, with everything that a record of it needs.
+    """A network's predictions for a split, with everything that a record of them needs.
 
     Attributes
     ----------
     info : dict
         As `records.Evaluation.info`, without n and expressions.
     predictions : Predictions
-        Rounded as records are: what is printed now and computed from the record later agree.
+        Rounded as records are, so what is printed now and computed from the record later agree.
     shape : tuple of int
-        Height, width and channels that the network takes.
+        Height, width and channels of the network's input.
     about : tuple of str
-        Sentences about the data, and about what the figures do not tell.
+        Sentences about the data, and about what the numbers do not tell.
     """
 
     info: dict[str, Any]
@@ -49,11 +49,11 @@ class Assessment:
         return records.write_evaluation(results / self.info["network"], self.info, self.predictions)
 
     def sentences(self) -> list[str]:
-        """Write network, data, accuracy with its interval, a row a class, the worst mistakes."""
+        """Write network, data, accuracy with its interval, a row per class, the worst mistakes."""
         info = self.info
         table = evaluation.report(self.predictions).rename_axis(None)
         shape = "×".join(map(str, self.shape))
-        trained_on = info["trained_on"] or "what no record says"
+        trained_on = info["trained_on"] or "an unrecorded data set"
         confused = evaluation.most_confused(self.predictions)
         return [
             f"network: {info['network']}, {shape}, trained on {trained_on}",
@@ -72,7 +72,7 @@ class Assessment:
     def as_json(self) -> dict[str, Any]:
         """Return the same for a program: info, `evaluation.Summary`, report, most_confused."""
         found = asdict(evaluation.summary(self.predictions))
-        if not found["n_without_copies"]:  # NaN, which JSON does not know
+        if not found["n_without_copies"]:  # NaN, which JSON does not have
             found |= {"accuracy_without_copies": None, "interval_without_copies": (None, None)}
         return {
             **self.info,
@@ -91,26 +91,26 @@ def assess(
     without: Sequence[str] = (),
     command: str = "",
 ) -> Assessment:
-    """Ask a network about the faces of a split, in as many views as its run was tested in.
+    """Evaluate a network on the faces of a split, in as many views as its run was tested with.
 
     Parameters
     ----------
     file : path
         A ``.keras`` file, as `models.find` returns it.
     dataset : FaceDataset
-        The faces; classes that only one of the two knows are left out, and said.
+        The faces; classes that only one of the two has are left out and reported.
     split : {"test", "validation", "all"}
         Which rows; "all" for a data set whose pictures the network was not trained on.
     without : sequence of str
         Further expressions to leave out.
     command : str
-        What was typed, for the record.
+        The command as typed, for the record.
 
     Raises
     ------
     ModelError
         When network and data share fewer than two classes, neither has an expression that is to
-        be left out, or "all" holds the faces that the network was trained on.
+        be left out, or "all" includes the faces that the network was trained on.
     """
     classifier = models.load(file)
     name, run = records.network_name(file), records.run_of(file)
@@ -118,26 +118,28 @@ def assess(
     for expression in without:
         if expression not in (*known, *there):
             raise ModelError(
-                f"found no {expression} to leave out: {name} names {', '.join(known)}, "
+                f"found no {expression} to leave out: {name} predicts {', '.join(known)}, "
                 f"{dataset.name} has {', '.join(there)}"
             )
     shared = [one for one in there if one in known and one not in without]
     if len(shared) < 2:
         raise ModelError(
-            f"{name} names {', '.join(known)}; {dataset.name} has {', '.join(there)}: "
+            f"{name} predicts {', '.join(known)}; {dataset.name} has {', '.join(there)}: "
             f"{len(shared)} in common, expected two or more"
         )
     left_out = [one for one in (*there, *known) if one not in shared]
     reduced = dataset.without([one for one in there if one not in shared])
     asked, described = records.asked(file, reduced, split), reduced.describe()
+    seen = _trained_on(run)
     if split == "all":
-        if _same_pictures(asked) and (
-            # All folders bear one name: the fingerprint tells them apart.
-            dataset.name != "folder" or dataset.fingerprint() == run.info["fingerprint"]
+        # All folders have the same name: the fingerprint of the known classes tells them apart.
+        learned = dataset.without([one for one in there if one not in known])
+        if _pictures(dataset.name) in seen and (
+            dataset.name != "folder" or learned.fingerprint() == run.info["fingerprint"]
         ):
             raise ModelError(
-                f"{name} was trained on {asked['trained_on']}: all of {reduced.name} holds faces "
-                "that it has seen; expected the test or the validation split"
+                f"{name} was trained on {' and '.join(sorted(seen))}: all of {reduced.name} holds "
+                "faces that it has seen; expected the test or the validation split"
             )
         reduced = replace(reduced, split=np.full(len(reduced), "test"))
     rows = "test" if split == "all" else split
@@ -166,30 +168,37 @@ def assess(
         before = len(dataset) if split == "all" else int((dataset.split == split).sum())
         lost = before - len(predictions)
         about.append(
-            f"evaluated on the {len(shared)} classes that are left without "
+            f"evaluated on the {len(shared)} classes left without "
             f"{', '.join(info['without'])}: {lost:,} faces of other classes are left out"
         )
-    return Assessment(
-        info, predictions, classifier.input_shape, (*about, *_about_copies(info, predictions))
-    )
+    about += _about_copies(predictions, dataset.name, seen)
+    return Assessment(info, predictions, classifier.input_shape, tuple(about))
 
 
-def _same_pictures(info: dict[str, Any]) -> bool:
-    """Whether the network was trained on the training split of these very pictures."""
-    dataset, trained_on = info["dataset"], info["trained_on"]
-    return SAME_PICTURES.get(trained_on, trained_on) == SAME_PICTURES.get(dataset, dataset)
+def _pictures(dataset: str) -> str:
+    """Name the data set that a data set's pictures come from."""
+    return SAME_PICTURES.get(dataset, dataset)
 
 
-def _about_copies(info: dict[str, Any], predictions: Predictions) -> list[str]:
-    """Say why the accuracy without copies tells little, where another data set was trained on."""
+def _trained_on(run: records.Run | None) -> set[str]:
+    """Name the data sets whose pictures trained a run, or those that started or taught it."""
+    if run is None:
+        return set()
+    settings = training.settings_from_record(run.info["settings"])
+    folders = (run.folder.parent / one for one in (*settings.initial_weights, *settings.teachers))
+    before = [records.load(one.name, one.parent) for one in folders if records.is_finished(one)]
+    return {_pictures(run.info["dataset"])}.union(*map(_trained_on, before))
+
+
+def _about_copies(predictions: Predictions, dataset: str, seen: set[str]) -> list[str]:
+    """Say why the accuracy without copies means little if training used another data set."""
     copies = int(predictions.copies.sum())
-    dataset, trained_on = info["dataset"], info["trained_on"]
-    if not copies or _same_pictures(info):
+    if not copies or _pictures(dataset) in seen:
         return []
     known = "what this network was trained on is not recorded"
-    if trained_on:
-        known = f"this network was trained on {trained_on}"
+    if seen:
+        known = f"this network was trained on {' and '.join(sorted(seen))}"
     return [
-        f"{copies:,} of these faces also stand in {dataset}'s training split; {known}, so it "
+        f"{copies:,} of these faces are also in {dataset}'s training split; {known}, so it "
         "need not have seen them"
     ]

@@ -1,7 +1,7 @@
-"""Augmentation: ImageDataGenerator's moves as Keras layers before the network.
+"""Augmentation: ImageDataGenerator's transforms as Keras layers before the network.
 
-The generator moves a face at a time with SciPy, these a batch at a time inside the compiled
-training step. `python -m experiments.speed augmentation` prints what that is worth on your machine.
+The generator transforms one face at a time with SciPy; these transform a batch inside the compiled
+training step. `python -m experiments.speed augmentation` prints the speedup on your machine.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ def layers_before(
     erasing: float = 0.0,
     seed: int = 0,
 ) -> list:
-    """Make the layers that augment a batch of faces, to be put before a network while it trains.
+    """Make the layers that augment a batch of faces, to be put before a network in training.
 
     Parameters
     ----------
     rotation, zoom, shift, flip
         As in `layers.RandomWarp`.
     brightness : float
-        Largest change of all pixels, as a share of 255, to either side.
+        Largest change of all pixels, as a fraction of 255, in either direction.
     contrast : float
-        Largest increase of a pixel's distance from the mean, as a share: it is never reduced.
+        Largest increase in a pixel's distance from the mean, as a fraction: it is never reduced.
     erasing : float
-        Share of the faces that lose a rectangle (Zhong et al. 2020), 0 … 1.
+        Fraction of the faces that lose a rectangle (Zhong et al. 2020), 0 … 1.
     seed : int
         Seeds the draws.
 
@@ -53,8 +53,8 @@ def layers_before(
         before.append(
             keras.layers.RandomErasing(
                 (erasing, erasing),
-                # A share of the area (Keras takes the root for each side): larger than in Zhong et
-                # al. 2020, and what the recorded runs were trained with.
+                # Fractions of the area (Keras takes the root for each side): larger than in Zhong
+                # et al. 2020, and what the recorded runs were trained with.
                 scale=(0.14, 0.57),
                 fill_value=127.5,  # the middle of 0 … 255
                 seed=seed + 3,
@@ -70,16 +70,16 @@ def mixing_layer(*, mixup: float = 0.0, cutmix: float = 0.0, seed: int = 0):
     Parameters
     ----------
     mixup : float
-        α of the Beta distribution of MixUp (Zhang et al. 2018, §2); 0 mixes none.
+        α of the Beta distribution of MixUp (Zhang et al. 2018, §2); 0 turns it off.
     cutmix : float
-        The same of CutMix, which pastes a rectangle of the other face (Yun et al. 2019, §3.1).
+        The same for CutMix, which pastes a rectangle of the other face (Yun et al. 2019, §3.1).
     seed : int
         Seeds the draws.
 
     Returns
     -------
     keras.layers.Layer or None
-        Takes {"images": …, "labels": …}; None where nothing is mixed.
+        Takes {"images": …, "labels": …}; None if nothing is mixed.
     """
     import keras
 

@@ -1,8 +1,8 @@
 """Balance the classes: SMOTE, or class weights. Training data only, by construction.
 
-Both functions take a `FaceDataset` and refuse one that holds a single row of validation or
-test: a synthetic face made before the split is a blend of test faces that the network then
-trains on, and its accuracy measures memory (notebook 04 counts how many faces that concerns).
+Both functions take a `FaceDataset` and refuse one with even a single row of validation or test:
+with synthetic faces made before the split, a network trains on blends of test faces, and its
+accuracy measures memory (notebook 04 counts how many faces that concerns).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from utils.runtime import DataError
 
 @dataclass(frozen=True)
 class Balanced:
-    """A training set with synthetic faces behind the real ones.
+    """A training set with synthetic faces after the real ones.
 
     Attributes
     ----------
@@ -28,9 +28,9 @@ class Balanced:
     real : int
         n, the number of real faces.
     parents : (m, 2) int64 array
-        For each synthetic face the positions of its two parents among the real.
+        For each synthetic face, the positions of its two parents among the real ones.
     steps : (m,) float64 array in [0, 1)
-        How far it lies from the first parent toward the second.
+        How far it is from the first parent toward the second.
     """
 
     images: np.ndarray
@@ -48,28 +48,28 @@ def require_training(dataset: FaceDataset, doing: str) -> None:
     foreign = {str(split) for split in np.unique(dataset.split)} - {"training"}
     if foreign or len(dataset) == 0:
         raise DataError(
-            f"{dataset.name}: {doing} takes training rows only, and was given rows of "
+            f"{dataset.name}: {doing} takes training rows only, but got rows from "
             f"{', '.join(sorted(foreign)) or 'none'}: pass dataset.part('training')"
         )
 
 
 def require_memory(dataset: FaceDataset) -> None:
-    """Raise `DataError` where the faces are too many for SMOTE, which needs them all in memory."""
+    """Raise `DataError` if there are too many faces for SMOTE, which needs them all in memory."""
     if isinstance(dataset.images, OnDisk):
         raise DataError(
             f"{dataset.name}: SMOTE needs its faces in memory, and {len(dataset):,} of them take "
-            f"{4 * dataset.images.nbytes:,} bytes in float32: weigh the classes instead "
+            f"{4 * dataset.images.nbytes:,} bytes in float32: weight the classes instead "
             "(--balance weights)"
         )
 
 
 def smote(dataset: FaceDataset, *, seed: int = 0) -> Balanced:
-    """Bring every class to the size of the largest with synthetic faces.
+    """Bring every class to the size of the largest by adding synthetic faces.
 
     SMOTE (Chawla, Bowyer, Hall & Kegelmeyer 2002, *JAIR* 16, §4.2) draws a face of a small
-    class, one of its five nearest neighbors in the same class, and a point on the line between: a
-    pixel is ``rint(a + step · (b - a))`` of its two parents' pixels a and b. Where the smallest
-    class has fewer others than five, there are as many neighbors as it has, in every class.
+    class, one of its five nearest neighbors in the same class, and a point on the line between
+    them: a pixel is ``rint(a + step · (b - a))`` of its two parents' pixels a and b. If a face of
+    the smallest class has fewer than five others, every class uses only that many neighbors.
 
     Parameters
     ----------
@@ -81,13 +81,13 @@ def smote(dataset: FaceDataset, *, seed: int = 0) -> Balanced:
     Returns
     -------
     Balanced
-        Real faces first, synthetic ones behind them.
+        Real faces first, then synthetic ones.
 
     Raises
     ------
     DataError
-        When a row is not training data, a class has a single face, or the faces are too many (see
-        `require_memory`).
+        When a row is not training data, a class has only one face, or there are too many faces
+        (see `require_memory`).
     """
     require_training(dataset, "SMOTE")
     require_memory(dataset)
@@ -101,8 +101,8 @@ def smote(dataset: FaceDataset, *, seed: int = 0) -> Balanced:
         raise DataError(
             f"{dataset.name}: SMOTE blends two faces of a class, and {lonely!r} has only one"
         )
-    # imbalanced-learn interpolates in the type that it is given, and uint8 wraps around without a
-    # word: between 0 and 10 it makes 144.
+    # imbalanced-learn interpolates in the type that it is given, and uint8 wraps around silently:
+    # between 0 and 10 it makes 144.
     flat = dataset.images.reshape(real, -1).astype(np.float32)
     blends = _recording_smote(k_neighbors=min(5, counts.min() - 1), random_state=seed)
     blended, labels = blends.fit_resample(flat, dataset.labels)
@@ -115,7 +115,7 @@ def smote(dataset: FaceDataset, *, seed: int = 0) -> Balanced:
 
 
 def class_weights(dataset: FaceDataset) -> dict[int, float]:
-    """Weigh each class of a training set by the inverse of its size, so that all count the same.
+    """Weight each class of a training set by the inverse of its size, so all count the same.
 
     A class's weight is n / (classes present × n of the class): their mean over the rows is 1, so
     the learning rate keeps its meaning. Rows that are not training data are a `DataError`.
@@ -131,7 +131,7 @@ def _recording_smote(**settings):
     from imblearn.over_sampling import SMOTE
 
     class RecordingSMOTE(SMOTE):
-        """Keeps, a class at a time, what imbalanced-learn draws and throws away."""
+        """Keeps, one class at a time, what imbalanced-learn draws and throws away."""
 
         def __init__(self, **settings):
             super().__init__(**settings)

@@ -1,11 +1,13 @@
-"""Command lines out of what is registered: options of the settings' own fields."""
+"""Command-line options built from what is registered and from the settings' own fields."""
 
 from __future__ import annotations
 
 import argparse
 import json
+import shlex
 import types
 import typing
+from collections.abc import Mapping
 from typing import Any
 
 import pydantic
@@ -14,7 +16,7 @@ from utils import datasets, training
 
 
 def option(name: str) -> str:
-    """Return the option of a setting.
+    """Return the option for a setting.
 
     >>> option("learning_rate")
     '--learning-rate'
@@ -22,8 +24,29 @@ def option(name: str) -> str:
     return f"--{name.replace('_', '-')}"
 
 
+def written(values: Mapping[str, Any]) -> str:
+    """Write options as on a command line.
+
+    >>> written({"without": ["sad", "fear"], "flip": False, "rows": 9})
+    '--without sad --without fear --no-flip --rows 9'
+    """
+    words = []
+    for name, value in values.items():
+        if isinstance(value, bool):
+            words.append(option(name) if value else option(f"no_{name}"))
+        else:
+            value = json.dumps(value) if isinstance(value, dict) else value
+            value = ",".join(value) if name == "classes" else value
+            several = value if isinstance(value, list | tuple) else [value]
+            if name == "without":  # one option each
+                words += [word for one in several for word in (option(name), one)]
+            else:
+                words += [option(name), *map(str, several)]
+    return shlex.join(words)
+
+
 def add_data(parser: argparse.ArgumentParser, *, default: str | None) -> None:
-    """Give a parser the options that name faces: ``--data``, ``--path``, ``--classes`` and such."""
+    """Add the options that name faces to a parser: ``--data``, ``--path``, ``--classes``, etc."""
     parser.add_argument(
         "--data",
         default=default,
@@ -31,12 +54,12 @@ def add_data(parser: argparse.ArgumentParser, *, default: str | None) -> None:
         help="; ".join(f"{name}: {datasets.LOADERS[name].help}" for name in datasets.LOADERS)
         + f" (default: {default or 'what the network was trained on'})",
     )
-    parser.add_argument("--path", help="where the data lie, if not in data/raw/")
+    parser.add_argument("--path", help="where the data is, if not in data/raw/")
     parser.add_argument(
         "--classes",
         type=lambda text: tuple(name.strip() for name in text.split(",")),
         metavar="A,B,…",
-        help="what numbered folders or labels mean, in their order (--data folder)",
+        help="names of numbered folders or labels, in order (--data folder)",
     )
     parser.add_argument(
         "--without",
@@ -48,37 +71,45 @@ def add_data(parser: argparse.ArgumentParser, *, default: str | None) -> None:
 
 
 def load_data(
-    asked: argparse.Namespace, name: str | None = None, *, size: int | None = None
+    asked: argparse.Namespace,
+    name: str | None = None,
+    *,
+    size: int | None = None,
+    votes: bool = False,
 ) -> datasets.FaceDataset:
     """Load the faces that a command line names.
 
     Parameters
     ----------
     asked : argparse.Namespace
-        What `add_data`'s options were given.
+        The values of `add_data`'s options.
     name : str, optional
-        The data set where the command line names none.
+        The data set if the command line names none.
     size : int, optional
-        Side to which somebody's own pictures are brought, in pixels.
+        Side to which your own pictures are resized, in pixels.
+    votes : bool
+        Whether FER2013's faces need FER+'s votes as well as labels.
     """
     options = {"classes": asked.classes} if asked.classes else {}
     name = asked.data or name
+    if votes and name == "fer2013" and not options:
+        return datasets.beside_fer2013(asked.path)
     if name == "folder" and size:
         options["size"] = size
     return datasets.load(name, asked.path, **options)
 
 
 def add_settings(parser: argparse.ArgumentParser, *, leave_out: tuple[str, ...] = ()) -> None:
-    """Give a parser an option for each field of `training.Settings`, with the field's own help.
+    """Add an option to a parser for each field of `training.Settings`, with the field's own help.
 
-    An option that is not named is None: the network's recipe decides.
+    An option that is not given is None: the network's recipe decides.
 
     Parameters
     ----------
     parser : argparse.ArgumentParser
         Or one of its groups.
     leave_out : tuple of str
-        Fields that the command line names in its own way.
+        Fields that the command line handles in its own way.
     """
     for name, (kind, description) in training.fields().items():
         if name in leave_out:
@@ -100,13 +131,13 @@ def add_settings(parser: argparse.ArgumentParser, *, leave_out: tuple[str, ...] 
 
 
 def named_settings(asked: argparse.Namespace) -> dict[str, Any]:
-    """Return the settings that a command line named."""
+    """Return the settings that a command line gave."""
     values = vars(asked)
     return {name: values[name] for name in training.fields() if values.get(name) is not None}
 
 
 def json_object(text: str) -> dict[str, Any]:
-    """Read an option's JSON object; anything else is a wrong command line.
+    """Read an option's JSON object; anything else is a command-line error.
 
     >>> json_object('{"dropout": 0.3}')
     {'dropout': 0.3}
@@ -114,14 +145,14 @@ def json_object(text: str) -> dict[str, Any]:
     try:
         value = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise argparse.ArgumentTypeError(f"no JSON: {error}") from error
+        raise argparse.ArgumentTypeError(f"not JSON: {error}") from error
     if not isinstance(value, dict):
         raise argparse.ArgumentTypeError(f"expected a JSON object, found {type(value).__name__}")
     return value
 
 
 def complaint(error: ValueError) -> str:
-    """Write what is wrong with settings as one sentence that names the options."""
+    """Say what is wrong with settings in one sentence that names the options."""
     if not isinstance(error, pydantic.ValidationError):
         return str(error)
     parts = []

@@ -9,14 +9,14 @@ from typing import Any
 
 
 def fingerprint(answer: Any) -> str:
-    """Return 12 hexadecimal digits that stand for an answer, and do not show it.
+    """Return 12 hexadecimal digits that stand for an answer without showing it.
 
     Parameters
     ----------
     answer : str, bool, number, or list, tuple or set of these
-        The case of text does not matter, nor do blanks around it; the order of a set does not,
-        that of a list does. A number with decimals counts with three significant digits, and one
-        that is whole is the same whether it is an integer or not.
+        The case of text does not matter, nor do spaces around it; the order of a set does not,
+        that of a list does. Decimals are compared to three significant digits, and a whole
+        number is the same as an int or a float.
 
     Raises
     ------
@@ -32,7 +32,7 @@ def check(answer: Any, expected: str) -> str:
     Parameters
     ----------
     answer : object
-        As `fingerprint` takes it; ``...`` or None where none has been given yet.
+        As `fingerprint` takes it; ``...`` or None if none has been given yet.
     expected : str
         What `fingerprint` returns for the right answer.
 
@@ -49,8 +49,8 @@ def check(answer: Any, expected: str) -> str:
 
 
 def _plain(answer: Any) -> str:
-    """Write an answer in the one way that all its spellings share."""
-    if hasattr(answer, "tolist"):  # of NumPy
+    """Write an answer in one form that all its spellings share."""
+    if hasattr(answer, "tolist"):  # from NumPy
         answer = answer.tolist()
     if isinstance(answer, str):
         return " ".join(answer.split()).casefold()

@@ -1,10 +1,10 @@
 """Export a trained network for use without Keras: ONNX, and LiteRT for small devices.
 
-    python -m utils.export cnn5-fer2013-smote            # models/cnn5-fer2013-smote.onnx, .tflite
-    python -m utils.export cnn5-fer2013-smote --record   # and how good and fast each file is
+    python -m utils.export NETWORK            # models/NETWORK.onnx, -float16.tflite, -int8.tflite
+    python -m utils.export NETWORK --record   # and measure them: replaces the record of exports
 
-Weights are kept as float16, as in the ``.keras`` file, and computed with in float32. int8 is
-calibrated on training faces, so it is written where FER2013 lies in data/raw.
+Weights are stored as float16, as in the ``.keras`` file; computing is in float32. int8 is
+calibrated on training faces: it is written only if FER2013 is in data/raw.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ import numpy as np
 from utils import datasets, inference, models, photos, records, runtime, training
 from utils.runtime import ModelError
 
-#: Training faces that int8's ranges are taken from.
+#: Training faces that set int8's ranges.
 CALIBRATION = 512
 
 
@@ -36,7 +36,7 @@ def to_onnx(classifier: models.Classifier, path: Path, about: dict[str, Any]) ->
     Parameters
     ----------
     classifier : models.Classifier
-        What `models.load` gives.
+        As `models.load` returns it.
     path : Path
         The new file.
     about : dict
@@ -51,14 +51,14 @@ def to_onnx(classifier: models.Classifier, path: Path, about: dict[str, Any]) ->
     Raises
     ------
     ModelError
-        When Keras runs on another backend than TensorFlow.
+        When Keras runs on a backend other than TensorFlow.
     """
     import keras
     import onnx
 
     if keras.backend.backend() != "tensorflow":
         raise ModelError(
-            f"Keras exports ONNX from TensorFlow, and runs on {keras.backend.backend()}"
+            f"Keras exports ONNX from TensorFlow, but runs on {keras.backend.backend()}"
         )
     height, width, channels = classifier.input_shape
     classifier.model(np.zeros((1, height, width, channels), np.float32))  # or there is no graph
@@ -96,7 +96,7 @@ def to_onnx(classifier: models.Classifier, path: Path, about: dict[str, Any]) ->
 
 
 def _halve(graph: Any) -> None:
-    """Store weights as float16, rounding what TensorFlow has merged; ONNX Runtime widens them."""
+    """Store weights as float16, rounding what TensorFlow merged; ONNX Runtime widens them."""
     import onnx
 
     casts = []
@@ -130,7 +130,7 @@ def to_litert(
         The new file.
     calibration : (n, height, width, channels) uint8 array, optional
         Training faces: weights and arithmetic become int8, in the ranges that these faces need.
-        Without them weights are stored as float16.
+        Without them, weights are stored as float16.
 
     Returns
     -------
@@ -155,17 +155,17 @@ def to_litert(
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Hold back what converters print about their own work."""
+    """Suppress what converters print about their own work."""
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")
         yield
 
 
 def litert(path: Path) -> Callable[[np.ndarray], np.ndarray]:
-    """Open a LiteRT file; return a call from (n, h, w, c) pixels to (n, k) probabilities."""
+    """Open a LiteRT file; return a function from (n, h, w, c) pixels to (n, k) probabilities."""
     import tensorflow as tf
 
-    with _quiet():  # TensorFlow announces that LiteRT will be a package of its own
+    with _quiet():  # TensorFlow announces that LiteRT will get its own package
         interpreter = tf.lite.Interpreter(str(path), num_threads=1)
     interpreter.allocate_tensors()
     taken, given = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
@@ -199,8 +199,8 @@ def measure(
     -------
     dict
         By file name, "keras" first: "bytes" (not Keras's), "accuracy" (0 … 1), "difference" (the
-        largest of a probability from Keras's), "changed" (faces with another answer),
-        "milliseconds" (median of one face in a call, on one thread; not Keras's).
+        largest between a probability and Keras's), "changed" (faces with another prediction),
+        "milliseconds" (median for one face per call, on one thread; not Keras's).
     """
     exact = classifier.predict(images)
     ways = {
@@ -256,7 +256,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(f"{file.name}: {file.stat().st_size:,} bytes")
     if asked.record:
         if classifier.expressions[: len(faces.expressions)] != tuple(faces.expressions):
-            raise ModelError(f"{source.name}: names {classifier.expressions}; expected FER2013's")
+            raise ModelError(f"{source.name}: has {classifier.expressions}; expected FER2013's")
         test = faces.part("test")
         shown = training.faces_for(classifier, test.images)
         measured = measure(files, classifier, shown, test.labels)

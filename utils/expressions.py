@@ -50,7 +50,7 @@ FOLDER_NAMES: dict[str, int] = {
     for word in words.split()
 }
 
-#: One color an expression, the same in every figure: Okabe and Ito's palette (2008), which
+#: One color per expression, the same in every figure: Okabe and Ito's palette (2008), which
 #: readers with any common color-vision deficiency can tell apart.
 COLORS: dict[str, str] = {
     "angry": "#D55E00",
@@ -64,12 +64,12 @@ COLORS: dict[str, str] = {
 }
 
 
-#: The color of what is none of these.
+#: The color of anything else.
 OTHER_COLOR = "#4D4D4D"
 
 
 def meaning(name: str) -> str | None:
-    """Find which of FER+'s eight expressions a name means, None if none of them.
+    """Find which of FER+'s eight expressions a name means, or None.
 
     Case, digits and punctuation do not count.
 

@@ -1,10 +1,10 @@
-"""Faces in photos: reading a photo, its boxes, detection, and the crop to 64×64.
+"""Faces in photos: reading photos, boxes, detection, and the crop to 64×64.
 
-A `Box` counts pixel edges from the photo's top left corner: ``Box(0, 0, 2, 3)`` covers the
-columns 0 and 1 and the rows 0, 1 and 2. A crop goes from photo to network input in four steps,
-always in this order: clip the box to the photo, widen it by the margin, grow it to a square,
-resize. What a margin or a square takes in beyond the photo's edge repeats the photo's edge
-pixels, so that the face stays in the middle and keeps its proportions.
+A `Box` counts pixel edges from the photo's top left corner: ``Box(0, 0, 2, 3)`` covers
+columns 0 and 1 and rows 0, 1, and 2. A crop goes from photo to network input in four steps, always
+in this order: clip the box to the photo, widen it by the margin, grow it to a square, resize. Where
+a margin or a square reaches beyond the photo, the photo's edge pixels are repeated, so that the
+face stays in the middle and keeps its proportions.
 """
 
 from __future__ import annotations
@@ -30,18 +30,18 @@ SIZE = 64
 MAX_PIXELS = 50_000_000
 #: A square around a long thin box can be far larger than its photo; this much fits in memory.
 LARGEST_CROP = 4 * MAX_PIXELS
-#: The detectors that `detect` knows, and the longer side of the photo that each is shown: larger
-#: photos are shrunk. Of ExpW's 1,682 labeled faces (``results/photos/margin.json``) CenterFace
-#: finds 92.5 % at 320, 93.4 % at 416 in nearly twice the time, and 92.7 % at 640 in four times.
+#: The detectors that `detect` knows, and the longer side of the photo that each sees: larger photos
+#: are shrunk. Of ExpW's 1,682 labeled faces (``results/photos/margin.json``) CenterFace finds 92.5%
+#: at 320, 93.4% at 416 in nearly twice the time, and 92.7% at 640 in four times the time.
 DETECTORS = {"centerface": 320, "mtcnn": 1_000, "haar": 1_000}
-#: CenterFace's least confidence in a face.
+#: CenterFace's minimum confidence in a face.
 SURE = 0.4
-#: Of two boxes that share more than this (intersection over union) the surer one is kept.
+#: Of two boxes that overlap more than this (intersection over union), the more confident is kept.
 OVERLAPPING = 0.3
-#: A face that leans by more degrees than this is turned by a quarter.
+#: A face that leans by more degrees than this gets a quarter turn.
 LEANING = 60
 #: The file formats that `read_photo` opens: what cameras and browsers write. Pillow knows more,
-#: among them some that call other programs (EPS starts Ghostscript).
+#: including some that call other programs (EPS starts Ghostscript).
 PHOTO_FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF", "PPM")
 
 
@@ -98,7 +98,7 @@ class Box:
         """Cut off what lies outside a photo of this size; `DataError` when that is all of it."""
         if self.right <= 0 or self.bottom <= 0 or self.left >= width or self.top >= height:
             raise DataError(
-                f"{self} lies wholly outside its photo: expected a box that overlaps "
+                f"{self} is entirely outside its photo: expected a box that overlaps "
                 f"{width} × {height} pixels"
             )
         left, top = max(self.left, 0), max(self.top, 0)
@@ -123,18 +123,18 @@ class Box:
 
 @dataclass(frozen=True)
 class Detection:
-    """A face that a detector has found.
+    """A face that a detector found.
 
     Attributes
     ----------
     box : Box
-        Where, inside the photo.
+        Where it is, inside the photo.
     confidence : float
-        How sure the detector is: of "centerface" and "mtcnn" a probability from 0 to 1, of "haar"
-        the sum of the last stage's votes, without a fixed range. Compare it within one detector
-        only.
+        How sure the detector is: for "centerface" and "mtcnn" a probability from 0 to 1, for "haar"
+        the sum of the last stage's votes, without a fixed range. Comparable only within one
+        detector.
     turns : int
-        By how many quarter turns to the left the face comes upright, 0 … 3.
+        Quarter turns to the left that bring the face upright, 0 … 3.
     """
 
     box: Box
@@ -173,13 +173,13 @@ def crop(
     Returns
     -------
     (size, size) or (size, size, channels) uint8 array
-        Where margin or square reach beyond the photo, its edge pixels are repeated.
+        Where margin or square reaches beyond the photo, its edge pixels are repeated.
 
     Raises
     ------
     DataError
         When the box lies wholly outside the photo, the photo is not a uint8 picture, the margin is
-        not in 0 … 10 or the size is not a whole number over 0.
+        not in 0 … 10, or the size is not a positive whole number.
     """
     _require(photo, photo.ndim in (2, 3), "(height, width) or (height, width, channels)")
     height, width = photo.shape[:2]
@@ -205,7 +205,7 @@ def crop(
 def crop_all(
     photo: np.ndarray, boxes: Iterable[Box], *, margin: float = 0, size: int = SIZE
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Cut every face out of a photo as `crop` does, square; tell which boxes had to be clipped.
+    """Cut every face out of a photo as `crop` does, square; tell which boxes were clipped.
 
     Returns
     -------
@@ -222,7 +222,7 @@ def crop_all(
 
 
 def resize(images: np.ndarray, size: int | tuple[int, int]) -> np.ndarray:
-    """Resize a stack of pictures: area means where a side shrinks, cubic where it grows.
+    """Resize a stack of pictures: area mean where a side shrinks, bicubic where it grows.
 
     The mean over the covered area is the one interpolation that leaves no pixel out when
     shrinking; bicubic keeps edges sharper than bilinear when enlarging. Where one side shrinks
@@ -237,12 +237,12 @@ def resize(images: np.ndarray, size: int | tuple[int, int]) -> np.ndarray:
     Returns
     -------
     uint8 array
-        The same number of axes, the new size; a new array also when nothing changes.
+        The same number of axes, the new size; a new array even when nothing changes.
 
     Raises
     ------
     DataError
-        When `images` is not a stack of uint8 pictures, or a side not a whole number over 0.
+        When `images` is not a stack of uint8 pictures, or a side is not a positive whole number.
     """
     fits = images.ndim in (3, 4) and 0 not in images.shape[1:]
     _require(images, fits, "(n, height, width) or (n, height, width, channels)", stack=True)
@@ -271,11 +271,11 @@ def resize(images: np.ndarray, size: int | tuple[int, int]) -> np.ndarray:
 def read_photo(
     file: str | Path | bytes, title: str = "", *, formats: Sequence[str] = PHOTO_FORMATS
 ) -> np.ndarray:
-    """Read a photo as a camera or a browser wrote it, the way a viewer shows it.
+    """Read a photo from a camera or browser, the way a viewer shows it.
 
-    EXIF orientation is applied; gray, palette, CMYK and 16-bit pictures become 8-bit RGB;
-    transparent ones are laid on white; of an animation the first frame is taken. The size is
-    read from the header and checked before a pixel is decoded.
+    EXIF orientation is applied; gray, palette, CMYK, and 16-bit pictures become 8-bit RGB;
+    transparent ones are placed on white; an animation's first frame is used. The size is read
+    from the header and checked before any pixel is decoded.
 
     Parameters
     ----------
@@ -284,7 +284,7 @@ def read_photo(
     title : str, optional
         What to call it in messages; by default its path.
     formats : sequence of str
-        Pillow's names of what it may be.
+        The accepted formats, by Pillow's names.
 
     Returns
     -------
@@ -294,8 +294,8 @@ def read_photo(
     Raises
     ------
     DataError
-        When the file is absent, empty, truncated, no picture, of another format, of more pixels
-        than `MAX_PIXELS`, or of a pixel type without a known range; names the file.
+        When the file is missing, empty, truncated, not a picture, in another format, larger than
+        `MAX_PIXELS`, or of a pixel type without a known range; names the file.
     """
     from PIL import Image
 
@@ -308,7 +308,7 @@ def read_photo(
         if (source.stat().st_size if isinstance(source, Path) else len(file)) == 0:
             raise DataError("the file is empty")
         with warnings.catch_warnings():
-            # Our own bound is the tighter one, and odd metadata leave the pixels as they are.
+            # Our own limit is tighter, and odd metadata leaves the pixels as they are.
             warnings.simplefilter("ignore")
             with Image.open(source, formats=formats) as image:
                 width, height = image.size
@@ -320,15 +320,15 @@ def read_photo(
     except Image.DecompressionBombError:
         raise DataError(f"{title}: far too many pixels; {expected}") from None
     except Image.UnidentifiedImageError:
-        raise DataError(f"{title}: no picture; {expected}") from None
-    except Exception as error:  # Pillow's decoders raise a dozen kinds for damaged files
+        raise DataError(f"{title}: not a picture; {expected}") from None
+    except Exception as error:  # Pillow raises a dozen kinds for damaged files
         raise DataError(f"{title}: cannot be decoded ({error}); {expected}") from error
 
 
 def to_gray(photo: np.ndarray) -> np.ndarray:
     """Gray levels of color pictures, (…, 3) to (…) uint8: 0.299 R + 0.587 G + 0.114 B, rounded.
 
-    The luma of ITU-R BT.601, as Pillow has it.
+    The luma of ITU-R BT.601, as Pillow computes it.
     """
     from PIL import Image
 
@@ -344,11 +344,11 @@ def detect(
     side: int | None = None,
     turn: bool = False,
 ) -> list[Detection]:
-    """Find the faces of a photo.
+    """Find the faces in a photo.
 
-    The photo is shrunk for the detector to the side that `DETECTORS` names, and the boxes scaled
-    back: a face smaller than about a fortieth of such a photo's long side is not found. CenterFace
-    is shown small photos enlarged to its side.
+    The photo is shrunk to the side that `DETECTORS` gives for the detector, and the boxes are
+    scaled back: a face smaller than about a fortieth of such a photo's long side is not found. For
+    CenterFace, small photos are enlarged to its side.
 
     Parameters
     ----------
@@ -358,25 +358,25 @@ def detect(
         "centerface" is the network of Xu et al. 2019 (``models/centerface.onnx``, on ONNX
         Runtime); "mtcnn" the cascade of three networks of Zhang et al. 2016 (the `mtcnn` package,
         on TensorFlow, with the weights in its wheel); "haar" OpenCV's frontal-face cascade after
-        Viola and Jones 2001. Which finds more: notebook 03.
+        Viola and Jones 2001. Notebook 03 compares them.
     side : int, optional
-        The longer side, in pixels, of what the detector is shown: twice as much finds faces half
-        as large, in four times the time.
+        The longer side, in pixels, of what the detector sees: doubling it finds faces half as
+        large, in four times the time.
     turn : bool
-        Whether to look, where no face is upright, for those that lie on their side or stand on
-        their head: the photo is turned by a quarter until something is found.
+        Whether to look, where no face is upright, for faces on their side or upside down: the photo
+        is turned by quarter turns until something is found.
 
     Returns
     -------
     list of Detection
-        The surest first, boxes within the photo; empty when there is no face.
+        Most confident first, boxes within the photo; empty when there is no face.
 
     Raises
     ------
     DataError
-        When the photo is not a uint8 picture, or the detector unknown.
+        When the photo is not a uint8 picture, or the detector is unknown.
     ModelError
-        When the detector's file is missing, or Keras runs on another backend than mtcnn's,
+        When the detector's file is missing, or Keras runs on a backend other than mtcnn's,
         TensorFlow.
     """
     if detector not in DETECTORS:
@@ -398,7 +398,7 @@ def detect(
         found = []
         for *edges, confidence, lying in find(turned):
             left, top, right, bottom = np.clip(edges, 0, [wide, high, wide, high])
-            # Detectors answer now and then with a box that has no pixel in the photo.
+            # Detectors occasionally return a box that has no pixel in the photo.
             if right > left and bottom > top:
                 for quarter in range(turns):  # back, a quarter turn to the right at a time
                     tall = turned.shape[quarter % 2]
@@ -418,7 +418,7 @@ def _require(pixels: np.ndarray, fits: bool, expected: str, *, stack: bool = Fal
 
 
 def _eight_bits(image: Any) -> Any:
-    """Decode an opened picture: upright, 8 bits a channel, on white; ValueError: unknown range."""
+    """Decode an open picture: upright, 8 bits per channel, on white; ValueError: unknown range."""
     from PIL import Image, ImageOps
 
     image.load()
@@ -427,10 +427,10 @@ def _eight_bits(image: Any) -> Any:
     if image.mode.startswith("I"):
         wide = np.asarray(image)
         if wide.min() < 0 or wide.max() > 65_535:
-            raise ValueError("pixels outside 0 … 65,535, expected 8 or 16 bits a channel")
+            raise ValueError("pixels outside 0 … 65,535, expected 8 or 16 bits per channel")
         return Image.fromarray(((wide.astype(np.uint32) * 255 + 32_767) // 65_535).astype(np.uint8))
     if image.mode == "F":
-        raise ValueError("floating-point pixels, expected 8 or 16 bits a channel")
+        raise ValueError("floating-point pixels, expected 8 or 16 bits per channel")
     if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
         white = Image.new("RGBA", image.size, "white")
         return Image.alpha_composite(white, image.convert("RGBA"))
@@ -450,7 +450,7 @@ def _mtcnn() -> Any:
 
     if keras.backend.backend() != "tensorflow":
         raise ModelError(
-            f"detector 'mtcnn' runs on TensorFlow alone, and Keras runs on "
+            f"detector 'mtcnn' runs only on TensorFlow, and Keras runs on "
             f"{keras.backend.backend()}: choose detector 'haar'"
         )
     from mtcnn import MTCNN
@@ -467,16 +467,16 @@ def _cascade() -> Any:
 
 
 def _find_centerface(photo: np.ndarray) -> list[tuple[float, ...]]:
-    """Ask CenterFace for left, top, right, bottom, probability, quarter turns.
+    """Run CenterFace; return left, top, right, bottom, probability, quarter turns.
 
-    Of a quarter of the photo's size it answers four maps: how probably a face's center is there,
-    the logarithms of the face's height and width, the center's offset, and eyes, nose, and mouth.
-    It finds most faces that lie on their side, too; then its eyes and mouth tell which side.
+    It outputs four maps at a quarter of the photo's size: the probability of a face's center, the
+    logarithms of the face's height and width, the center's offset, and eyes, nose, and mouth. It
+    also finds most faces that lie on their side; eyes and mouth then tell which side.
     """
     import cv2
 
     height, width = photo.shape[:2]
-    # The network halves the photo five times; what is added to make that even stays black.
+    # The network halves the photo five times; the padding that this needs stays black.
     shown = np.zeros((1, 3, -(-height // 32) * 32, -(-width // 32) * 32), np.float32)
     shown[0, :, :height, :width] = photo.transpose(2, 0, 1)
     heat, sides, offsets, points = _centerface().run(None, {"input.1": shown})
@@ -484,7 +484,7 @@ def _find_centerface(photo: np.ndarray) -> list[tuple[float, ...]]:
     sure = heat[0, 0, rows, columns]
     y, x = 4 * (np.stack([rows, columns]) + offsets[0, :, rows, columns].T + 0.5)
     high, wide = 2 * np.exp(sides[0, :, rows, columns].T)
-    # Two eyes, the nose, two corners of the mouth: y and x of each, as shares of the sides.
+    # Two eyes, the nose, two corners of the mouth: y and x of each, as fractions of the sides.
     down, across = points[0].reshape(5, 2, *heat.shape[2:])[:, :, rows, columns].transpose(1, 0, 2)
     below, beside = (one[3:].sum(axis=0) - one[:2].sum(axis=0) for one in (down, across))
     angle = np.degrees(np.arctan2(beside * wide, below * high))
@@ -496,8 +496,8 @@ def _find_centerface(photo: np.ndarray) -> list[tuple[float, ...]]:
 
 
 def _find_mtcnn(photo: np.ndarray) -> list[tuple[float, ...]]:
-    """Ask MTCNN for left, top, right, bottom, probability, 0 turns on (height, width, 1|3)."""
-    # Its image pyramid starts at faces of 20 pixels: below that there is no level at all.
+    """Run MTCNN on (height, width, 1|3): left, top, right, bottom, probability, 0 turns."""
+    # Its image pyramid starts at faces of 20 pixels: below that it has no level at all.
     if min(photo.shape[:2]) < 20:
         return []
     rgb = np.repeat(photo, 3, axis=2) if photo.shape[2] == 1 else photo
@@ -506,7 +506,7 @@ def _find_mtcnn(photo: np.ndarray) -> list[tuple[float, ...]]:
 
 
 def _find_haar(photo: np.ndarray) -> list[tuple[float, ...]]:
-    """Ask the cascade for left, top, right, bottom, weight, 0 turns on (height, width, 1|3)."""
+    """Run the cascade on (height, width, 1|3): left, top, right, bottom, weight, 0 turns."""
     gray = photo[..., 0] if photo.shape[2] == 1 else to_gray(photo)
     boxes, _, weights = _cascade().detectMultiScale3(
         np.ascontiguousarray(gray), scaleFactor=1.1, minNeighbors=5, outputRejectLevels=True

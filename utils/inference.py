@@ -1,7 +1,7 @@
-"""A released network without Keras: an ONNX file, asked through ONNX Runtime.
+"""A released network without Keras: an ONNX file, run by ONNX Runtime.
 
-``python -m utils.export NAME`` writes such a file; what it takes, its class names and how good it
-is stand in the file's metadata. Nothing here imports TensorFlow, so a program that only uses the
+``python -m utils.export NAME`` writes such a file; its input size, class names, and accuracy are
+in the file's metadata. Nothing here imports TensorFlow, so a program that only uses the
 network starts in a second.
 """
 
@@ -18,11 +18,11 @@ import numpy as np
 from utils import runtime
 from utils.runtime import ModelError
 
-#: The released network that is used where none is named.
+#: The released network that is used when none is named.
 DEFAULT = "resnet8-fer2013-soup"
-#: A released network is a few megabytes; a larger file is not opened.
+#: Largest file that is opened, in bytes; a released network has a few megabytes.
 LARGEST_MODEL = 2**30
-#: Faces at a time: bounds memory, and more are no faster.
+#: Faces per call: this limits memory, and more are no faster.
 BATCH = 64
 
 
@@ -37,7 +37,7 @@ class Classifier:
     expressions : tuple of str
         The names of the outputs, in their order.
     metadata : dict
-        What `utils.export` wrote beside the weights: name, license, size, channels, expressions,
+        What `utils.export` wrote next to the weights: name, license, size, channels, expressions,
         and as "accuracy" what `photos.describe` says of the network.
     """
 
@@ -66,7 +66,7 @@ class Classifier:
         Raises
         ------
         ModelError
-            When the faces have another size than the network takes, or its answers are no
+            When the faces do not have the size that the network takes, or its outputs are not
             probabilities.
         """
         shape = self.input_shape
@@ -82,16 +82,16 @@ class Classifier:
 
 
 def require_faces(images: np.ndarray, shape: tuple[int, int, int]) -> None:
-    """Refuse faces that are no (n, height, width, channels) array of the network's ``shape``."""
+    """Refuse faces that are not an (n, height, width, channels) array of the given ``shape``."""
     if images.ndim != 4 or tuple(images.shape[1:]) != shape:
         raise ModelError(
             f"the network takes faces of shape (n, {', '.join(map(str, shape))}), "
-            f"and was given {images.shape}"
+            f"but got {images.shape}"
         )
 
 
 def require_probabilities(answers: np.ndarray, shape: tuple[int, int]) -> None:
-    """Refuse answers of another shape, that are not numbers, or do not sum to one."""
+    """Refuse outputs that have another shape, are not numbers, or do not sum to one."""
     found = ""
     if answers.shape != shape:
         found = f"an array of shape {answers.shape}"
@@ -105,8 +105,8 @@ def require_probabilities(answers: np.ndarray, shape: tuple[int, int]) -> None:
         )
     if found:
         raise ModelError(
-            f"the network's answers are not probabilities: found {found}; expected "
-            f"{shape[1]} numbers of 0 … 1 for each face, that sum to 1"
+            f"the network's outputs are not probabilities: found {found}; expected "
+            f"{shape[1]} numbers from 0 to 1 for each face that sum to 1"
         )
 
 
@@ -118,31 +118,31 @@ def session(path: Path, threads: int = 0) -> Any:
     path : Path
         The file; one that keeps weights in other files is refused.
     threads : int
-        How many may work on one call; 0 leaves it to ONNX Runtime: a thread a core.
+        How many may work on one call; 0 leaves it to ONNX Runtime: one per core.
 
     Returns
     -------
     onnxruntime.InferenceSession
-        On the processor.
+        On the CPU.
 
     Raises
     ------
     ModelError
-        When the file is missing, no ONNX, damaged or huge.
+        When the file is missing, not ONNX, damaged, or huge.
     """
     import onnxruntime
 
     if not path.is_file():
         kind = "a folder" if path.is_dir() else "not there"
-        raise ModelError(f"{path.name}: expected an .onnx file, and it is {kind}")
+        raise ModelError(f"{path.name}: expected an .onnx file, but it is {kind}")
     if path.stat().st_size > LARGEST_MODEL:
         raise ModelError(f"{path.name}: {path.stat().st_size:,} bytes, over {LARGEST_MODEL:,}")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
-    options.log_severity_level = 4  # what goes wrong is raised; the rest is of no use to anyone
-    # Two sessions take turns here: threads that wait busily for one slow the other down.
+    options.log_severity_level = 4  # errors are raised; the rest is of no use to anyone
+    # Two sessions take turns here: threads that busy-wait for one slow the other down.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    # Weights in other files would be looked for in whichever folder this was started in.
+    # Weights in other files would be looked for in whatever folder this was started in.
     folder = "session.model_external_initializers_file_folder_path"
     options.add_session_config_entry(folder, os.devnull)
     try:
@@ -172,17 +172,17 @@ def load(path: Path | str | None = None, *, threads: int = 0) -> Classifier:
     Raises
     ------
     ModelError
-        When the file is missing, damaged, or none that this project wrote.
+        When the file is missing, damaged, or was not written by this project.
     """
     path = Path(path) if path else runtime.MODELS / f"{DEFAULT}.onnx"
     opened = session(path, threads)
     try:
         written = opened.get_modelmeta().custom_metadata_map
-        in_json = ("expressions", "size", "channels", "accuracy")  # the others are plain words
+        in_json = ("expressions", "size", "channels", "accuracy")  # the others are plain text
         metadata = dict(written) | {key: json.loads(written[key]) for key in in_json}
         expressions = tuple(map(str, metadata["expressions"]))
     except (KeyError, TypeError, ValueError) as error:
         raise ModelError(
-            f"{path.name}: its metadata name no expressions: not exported by this project"
+            f"{path.name}: its metadata names no expressions: not exported by this project"
         ) from error
     return Classifier(opened, expressions, metadata)

@@ -1,7 +1,7 @@
-"""Keras layers of our own: a fast affine warp for augmentation, and two that train faster.
+"""Our own Keras layers: a fast affine warp for augmentation, and two that train faster.
 
-This module imports Keras at its top, so import it inside functions, after `runtime.setup` has
-chosen the backend. None is part of a saved network: the warp stands before it during training
+This module imports Keras at the top, so import it inside functions, after `runtime.setup` has
+chosen the backend. No layer is part of a saved network: the warp comes before it during training
 only, and `models.save` writes Keras's own layers with the same weights.
 """
 
@@ -12,26 +12,26 @@ import math
 import keras
 from keras import ops
 
-#: Pixels a side of the largest result for which `WideGradientConv2D` is the faster one.
+#: Side, in pixels, of the largest output for which `WideGradientConv2D` is faster.
 LARGEST_SMALL_MAP = 8
 
 
 class RandomWarp(keras.layers.Layer):
     """Rotate, shift, zoom and mirror each picture of a batch at random, in one affine warp.
 
-    The same moves in the same order as `ImageDataGenerator`: about the middle of the picture,
+    The same transforms in the same order as `ImageDataGenerator`: about the picture's center,
     rotate, then shift, then zoom, then mirror the result; bilinear between pixels, the nearest
-    edge pixel outside. Every draw is uniform. Outside training a picture is left as it is.
+    edge pixel outside. Every draw is uniform. Outside training, pictures are left as they are.
 
     Parameters
     ----------
     rotation : float
-        Largest rotation to either side, in degrees.
+        Largest rotation in either direction, in degrees.
     zoom : float
         Largest change of scale, as a fraction: 0.1 draws factors of 0.9 … 1.1 for the height and,
         independently, for the width. A factor above 1 shrinks the face.
     shift : float
-        Largest shift to either side, as a fraction of the height and of the width.
+        Largest shift in either direction, as a fraction of the height and of the width.
     flip : bool
         Whether half of the pictures are mirrored left to right.
     seed : int, optional
@@ -76,7 +76,7 @@ class RandomWarp(keras.layers.Layer):
 def affine_rows(
     theta, zoom_rows, zoom_columns, shift_rows, shift_columns, flip, size: tuple[int, int]
 ):
-    """Write moves as the eight numbers of ``keras.ops.image.affine_transform``.
+    """Write transforms as the eight numbers of ``keras.ops.image.affine_transform``.
 
     A row (a0, a1, a2, b0, b1, b2, 0, 0) says that the pixel at column x and row y of the
     result is read from column a0·x + a1·y + a2 and row b0·x + b1·y + b2 of the picture.
@@ -101,8 +101,8 @@ def affine_rows(
 
     Notes
     -----
-    `ImageDataGenerator` agrees on square pictures. On others Keras 3 takes height/2 - 0.5 for the
-    middle of the columns and width/2 - 0.5 for that of the rows; here each side has its own.
+    `ImageDataGenerator` agrees on square pictures. On others, Keras 3 takes height/2 - 0.5 as
+    the middle of the columns and width/2 - 0.5 as that of the rows; here each side has its own.
     """
     height, width = size
     middle_row, middle_column = height / 2 - 0.5, width / 2 - 0.5
@@ -156,11 +156,11 @@ def warp(images, rows):
 
 
 class FusedBatchNormalization(keras.layers.BatchNormalization):
-    """Keras's batch normalization by TensorFlow's fused kernel, where that is the backend.
+    """Keras's batch normalization with TensorFlow's fused kernel, if that is the backend.
 
-    Keras 3 computes mean, variance and scaling in separate operations, which on a processor are
-    the larger part of a training step in bfloat16. Same weights, same results to rounding; on
-    another backend, outside training, and on other than four axes it is Keras's layer unchanged.
+    Keras 3 computes mean, variance and scaling in separate operations, which on a CPU are
+    most of a training step in bfloat16. Same weights, same results up to rounding; on another
+    backend, outside training, or without exactly four axes, it is Keras's layer unchanged.
     """
 
     def call(self, inputs, training=None, mask=None):
@@ -187,12 +187,12 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
 
 
 class WideGradientConv2D(keras.layers.Conv2D):
-    """Keras's convolution, whose kernel's gradient is computed from pictures laid side by side.
+    """Keras's convolution, with its kernel gradient computed from pictures laid side by side.
 
     In bfloat16 an AMX processor sums that gradient along the rows of a map, 32 pixels at a time:
-    rows of six pixels leave five sixths of each sum empty, and it takes longer than the rest of the
-    convolution. Eight maps in a row, zeros between them, give the same sum. Same weights, same
-    results to rounding; in other precision, on another backend, and where a map is larger than
+    rows of six pixels leave four fifths of each sum empty, and it takes longer than the rest of the
+    convolution. Eight maps in a row, with zeros between them, give the same sum. Same weights, same
+    results up to rounding; in another precision, on another backend, or if a map is larger than
     `LARGEST_SMALL_MAP`, it is Keras's layer unchanged.
     """
 

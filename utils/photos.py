@@ -1,8 +1,8 @@
-"""A photo in, its faces with their expressions out: what ``predict.py`` calls.
+"""Faces in photos and their expressions: what ``predict.py`` calls.
 
-The steps are those that the training pictures went through: `faces.read_photo` gives the photo
-upright in RGB, a detector its boxes, `faces.crop` a square around each, and `cropped` the size and
-the channels that the network takes.
+The steps are those that the training pictures went through: `faces.read_photo` reads the photo
+upright in RGB, a detector finds boxes, `faces.crop` cuts a square around each, and `cropped` gives
+it the size and channels that the network takes.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ import glob
 import io
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias
 
 import numpy as np
 
@@ -25,28 +25,28 @@ from utils.runtime import DataError
 if TYPE_CHECKING:
     from utils import models
 
-    #: Either asks the same network; the first needs no TensorFlow.
+    #: Both run the same network; the first needs no TensorFlow.
     Classifier: TypeAlias = inference.Classifier | models.Classifier
 
 #: How far a detector's box is widened, as a fraction of its sides. Measured on ExpW's training and
 #: validation rows (``results/photos/margin.json``), with the network trained on FER2013: of 1,247
-#: faces in CenterFace's boxes it names 400 rightly at 0, 390 at 0.05, 378 at 0.1, 336 at 0.2 and
-#: 307 at 0.3; in ExpW's own boxes of the same faces 406, 396, 379, 358 and 307. More margin costs;
-#: so none.
+#: faces in CenterFace's boxes it gets 400 right at 0, 390 at 0.05, 378 at 0.1, 336 at 0.2, and 307
+#: at 0.3; in ExpW's own boxes of the same faces 406, 396, 379, 358, and 307. A larger margin costs
+#: accuracy, so there is none.
 MARGIN = 0.0
 
-#: How the names of films and photos end: what FFmpeg and Pillow open, but no playlists, which
-#: would lead to other files.
-FILMS = (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".3gp")
+#: File extensions of videos and photos: what FFmpeg and Pillow open, except playlists, which could
+#: open other files.
+VIDEOS = (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".3gp")
 PHOTOS = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm", ".pgm")
 
 
 @dataclass(frozen=True)
 class Face:
-    """A face in a photo, and what a network says of it.
+    """A face in a photo, and a network's prediction for it.
 
-    `box` and `confidence` are the detector's (see `faces.Detection`); `expressions` the network's k
-    classes, `probabilities` (k,) float32 theirs, summing to 1.
+    `box` and `confidence` are the detector's (see `faces.Detection`); `expressions` are the
+    network's k classes, and `probabilities` (k,) float32 are theirs, summing to 1.
     """
 
     box: faces.Box
@@ -61,7 +61,7 @@ class Face:
 
     @property
     def probability(self) -> float:
-        """How probable that is, 1/k … 1."""
+        """The probability of that class, 1/k … 1."""
         return float(self.probabilities.max())
 
     def as_json(self) -> dict[str, Any]:
@@ -80,7 +80,7 @@ class Face:
 class Photo:
     """A photo's file, its upright RGB pixels (height, width, 3) uint8, and its faces.
 
-    The detector's surest face comes first; there may be none.
+    The detector's most confident face comes first; there may be none.
     """
 
     path: Path
@@ -105,25 +105,25 @@ class Photo:
 
 
 def load(name: Path | str) -> tuple[Classifier, dict[str, Any]]:
-    """Load a network by what a person would call it, without Keras where that can be.
+    """Load a network by name or file, without Keras where possible.
 
     Parameters
     ----------
     name : str or path
-        An ``.onnx`` file, the name of a network that lies in ``models/`` as such, or what
-        `models.find` knows; a run's own file comes first.
+        An ``.onnx`` file, the name of one in ``models/``, or whatever `models.find` accepts; a
+        run's own file comes first.
 
     Returns
     -------
     classifier : inference.Classifier or models.Classifier
-        Of an ``.onnx`` or a ``.keras`` file.
+        From an ``.onnx`` or a ``.keras`` file.
     about : dict
-        What `describe` says of it.
+        What `describe` returns for it.
 
     Raises
     ------
     ModelError
-        When there is none, or it cannot be loaded.
+        When there is no such network, or it cannot be loaded.
     """
     text = str(name)
     path = Path(text) if text.endswith(".onnx") else runtime.MODELS / f"{text}.onnx"
@@ -140,9 +140,9 @@ def load(name: Path | str) -> tuple[Classifier, dict[str, Any]]:
 
 
 def load_keras(file: Path) -> tuple[Classifier, dict[str, Any]]:
-    """Load a ``.keras`` file that `models.find` returned, as `load` does, with what it raises.
+    """Load a ``.keras`` file that `models.find` returned; returns and raises as `load` does.
 
-    It answers with the mean of as many views of a face as its run was tested in.
+    The network predicts the mean over as many views of a face as its run was tested with.
     """
     from utils import models, records
 
@@ -163,20 +163,20 @@ def read(
     Parameters
     ----------
     path : path
-        A picture as `faces.read_photo` takes it.
+        A picture that `faces.read_photo` reads.
     classifier : Classifier
         The network.
     detector : {"centerface", "mtcnn", "haar"}
-        As `faces.detect` knows them, and its ``side``.
+        As for `faces.detect`; so is ``side``.
     margin : float
         How far each box is widened before the crop, as a fraction of its sides, 0 … 10.
 
     Raises
     ------
     DataError
-        When the file is not a picture that can be read; names it.
+        When the file is not a readable picture; names it.
     ModelError
-        When the network answers with no probabilities, or the detector cannot be loaded.
+        When the network's outputs are not probabilities, or the detector cannot be loaded.
     """
     pixels = faces.read_photo(path)
     try:
@@ -197,7 +197,7 @@ def find(
 ) -> tuple[Face, ...]:
     """Find the faces in (height, width, 3) uint8 RGB pixels, and name them as `read` does.
 
-    ``turn`` says whether to look for faces on their side where none is upright (`faces.detect`).
+    ``turn``: whether to look for faces on their side where none is upright (`faces.detect`).
     """
     found = faces.detect(pixels, detector, side=side, turn=turn)
     crops = cropped(pixels, found, classifier, margin=margin)
@@ -212,7 +212,7 @@ def cropped(
     *,
     margin: float = MARGIN,
 ) -> np.ndarray:
-    """Cut n faces out of RGB pixels, upright: (n, height, width, channels) uint8."""
+    """Crop n faces from RGB pixels, upright: (n, height, width, channels) uint8."""
     height, width, channels = classifier.input_shape
     boxes = [one.box for one in found]
     crops, _ = faces.crop_all(pixels, boxes, margin=margin, size=max(height, width))
@@ -223,21 +223,21 @@ def cropped(
     return faces.resize(crops, (height, width))
 
 
-def is_film(path: Path | str) -> bool:
-    """Whether a file's name, and no folder's, ends like a film's (`FILMS`)."""
-    return Path(path).suffix.lower() in FILMS and not os.path.isdir(path)
+def is_video(path: Path | str) -> bool:
+    """Tell whether a path has a video's extension (`VIDEOS`) and is not a folder."""
+    return Path(path).suffix.lower() in VIDEOS and not os.path.isdir(path)
 
 
 def listed(names: Sequence[str]) -> tuple[list[str], list[DataError]]:
-    """List the files that a command line names: folders and patterns become what is in them.
+    """List the files that a command line names, with folders and patterns expanded.
 
     Returns
     -------
     files : list of str
-        As given; of a folder, and the folders in it, everything whose name ends like a photo's, by
-        name; of a pattern (``*``, ``?``, ``[…]``, ``**``) that is no file's name all that fits it.
+        As given; for a folder, the files in it and its subfolders that have a photo's extension, by
+        name; for a pattern (``*``, ``?``, ``[…]``, ``**``) that is not a file's name, all matches.
     errors : list of DataError
-        One for each folder without a photo, and each pattern that nothing fits.
+        One per folder without a photo, and per pattern without a match.
     """
     files: list[str] = []
     errors = []
@@ -248,7 +248,7 @@ def listed(names: Sequence[str]) -> tuple[list[str], list[DataError]]:
             expected = f"no photo in that folder, expected files ending in {', '.join(PHOTOS)}"
         elif not os.path.lexists(name) and glob.has_magic(name):
             inside = sorted(filter(os.path.isfile, glob.glob(name, recursive=True)))
-            expected = "no file fits this pattern"
+            expected = "no file matches this pattern"
         else:
             inside, expected = [name], ""
         files += inside
@@ -258,21 +258,21 @@ def listed(names: Sequence[str]) -> tuple[list[str], list[DataError]]:
 
 
 class Table:
-    """A table of faces that grows row by row, and is whole whenever its writing stops.
+    """A table of faces, written row by row, and intact whenever writing stops.
 
     Parameters
     ----------
     path : Path or None
         A new file ending in ``.csv`` or ``.parquet``; None writes CSV to stdout. A Parquet file is
-        made of a CSV file beside it, ``NAME.parquet.csv``, when the table is closed: that is what a
-        killed process leaves.
+        made from a CSV file next to it, ``NAME.parquet.csv``, when the table is closed; a killed
+        process leaves the CSV file.
     expressions : sequence of str
-        The network's: a column each.
+        The network's; one column each.
 
     Raises
     ------
     DataError
-        When the file is there already, or has another ending.
+        When the file already exists, or has another extension.
     """
 
     COLUMNS = (
@@ -292,7 +292,7 @@ class Table:
             try:
                 self._file = place.open("xb", buffering=0)
             except FileExistsError:
-                raise DataError(f"{shown(place)}: is there already, expected a new file") from None
+                raise DataError(f"{shown(place)}: already exists, expected a new file") from None
         self._write([self.columns])
 
     def __enter__(self) -> Table:
@@ -343,7 +343,7 @@ class Table:
 
 
 def parquet_schema(columns: Sequence[str]) -> Any:
-    """Say what kind of values each column of a `Table` has, as `pyarrow.Schema`."""
+    """Return the types of a `Table`'s columns as a `pyarrow.Schema`."""
     import pyarrow
 
     kinds = {"frame": "int64", "track": "int64"}
@@ -352,7 +352,7 @@ def parquet_schema(columns: Sequence[str]) -> Any:
 
 
 def row(source: str, time: float | None, frame: int | None, track: int, face: Face) -> tuple:
-    """Write a face as a row of a `Table`: a photo's has no time and frame, and counts from 1."""
+    """Return a face as a `Table` row; in a photo, time and frame are None, track counts from 1."""
     when = None if time is None else round(time, 3)
     box = (round(float(edge), 2) for edge in vars(face.box).values())
     shares = (round(float(share), 6) for share in face.probabilities)
@@ -361,14 +361,14 @@ def row(source: str, time: float | None, frame: int | None, track: int, face: Fa
 
 
 def rows(photo: Photo) -> list[tuple]:
-    """Write a photo's faces as rows of a `Table`."""
+    """Return a photo's faces as `Table` rows."""
     return [
         row(shown(photo.path), None, None, at, face) for at, face in enumerate(photo.faces, start=1)
     ]
 
 
 def save(photo: Photo, folder: Path) -> Path:
-    """Write a photo with its faces marked, and never over another file.
+    """Write a photo with its faces marked, never over another file.
 
     Returns
     -------
@@ -379,47 +379,52 @@ def save(photo: Photo, folder: Path) -> Path:
     Raises
     ------
     DataError
-        When the folder, which is made if it is not there, is a file.
+        When the folder, which is created if missing, is a file.
     OSError
-        When it cannot be written to; nothing incomplete is left.
+        When it cannot be written to; no partial file is left.
     """
     from PIL import Image
 
     marked = Image.fromarray(photo.annotated())
-    path, file = new_file(folder, f"{photo.path.stem}-faces", ".png")
-    try:
-        with file:
-            marked.save(file, "PNG")
-    except BaseException:
-        path.unlink()
-        raise
-    return path
+    return new_file(
+        folder, f"{photo.path.stem}-faces", ".png", lambda file: marked.save(file, "PNG")
+    )
 
 
-def new_file(folder: Path, stem: str, suffix: str) -> tuple[Path, io.BufferedWriter]:
-    """Open a file of a name that is not taken, in a folder that is made if it is not there."""
+def new_file(
+    folder: Path, stem: str, suffix: str, write: Callable[[BinaryIO], object] = lambda file: None
+) -> Path:
+    """Write a file, complete or not at all, under a free name in a folder; return its path."""
     if folder.exists() and not folder.is_dir():
         raise DataError(f"{folder}: a file, expected a folder for the marked photos")
     folder.mkdir(parents=True, exist_ok=True)
     number, path = 1, folder / f"{stem}{suffix}"
     while True:
         try:
-            return path, path.open("xb")  # refuses a file, a link, and the same name in capitals
+            file = path.open("xb")  # refuses any existing file or link, whatever its case
+            break
         except FileExistsError:
             number += 1
             path = folder / f"{stem}-{number}{suffix}"
+    try:
+        with file:
+            write(file)
+    except BaseException:
+        path.unlink()
+        raise
+    return path
 
 
 def describe(network: Path) -> dict[str, Any]:
-    """Say which network a ``.keras`` file holds, and how good its record says it is.
+    """Describe the network in a ``.keras`` file, with its recorded accuracy.
 
     Returns
     -------
     dict
-        "name"; and of a network whose run is recorded "trained_on", "test_accuracy" (0 … 1, on
-        the test split of what it was trained on), "test_interval" (95 %), "test_faces",
-        "test_accuracy_without_copies" and "test_views", how many views of each face it is shown,
-        in the test and by `load`. All are None where no record belongs to the file.
+        "name"; for a network whose run is recorded also "trained_on", "test_accuracy" (0 … 1, on
+        the test split of its training data), "test_interval" (95%), "test_faces",
+        "test_accuracy_without_copies", and "test_views", how many views of each face it is shown,
+        in the test and by `load`. Without a record, all but "name" are None.
     """
     from utils import evaluation, records
 
@@ -431,7 +436,7 @@ def describe(network: Path) -> dict[str, Any]:
         "test_accuracy": round(found.accuracy, 6) if found else None,
         "test_interval": [round(end, 6) for end in found.interval] if found else None,
         "test_faces": found.n if found else None,
-        # NaN, where every test picture is a copy, is no JSON.
+        # NaN, where every test picture is a copy, is not JSON.
         "test_accuracy_without_copies": (
             round(found.accuracy_without_copies, 6) if found and found.n_without_copies else None
         ),
@@ -440,7 +445,7 @@ def describe(network: Path) -> dict[str, Any]:
 
 
 def sentences(photo: Photo, top: int = 1) -> list[str]:
-    """Write what was found, a line for the photo and one a face with its ``top`` expressions."""
+    """Summarize: one line for the photo, and one per face with its ``top`` expressions."""
     height, width = photo.pixels.shape[:2]
     count = {0: "no face found", 1: "1 face"}.get(len(photo.faces), f"{len(photo.faces)} faces")
     lines = [f"{shown(photo.path)} ({width}×{height}): {count}"]
@@ -456,5 +461,5 @@ def sentences(photo: Photo, top: int = 1) -> list[str]:
 
 
 def shown(path: Path | str) -> str:
-    r"""Write a path so that it can be printed: bytes that are no UTF-8 become ``\xff``."""
+    r"""Return a path as printable text: bytes that are not UTF-8 become ``\xff``."""
     return runtime.printable(os.fsencode(path).decode("utf-8", "backslashreplace"))

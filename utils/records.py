@@ -1,9 +1,9 @@
-"""A run on disk: what was done, with what, and what came out of it.
+"""A run on disk: what was done, with what, and with what result.
 
 A run is a folder of four small files (``run.json``, ``history.csv``, ``validation.npz``,
 ``test.npz``). Every figure and table about it is computed from these; no metric is typed in.
-Nothing is pickled, and every file is written beside its place and moved there, so a killed
-process leaves the old one or the new one, never half.
+Nothing is pickled, and every file is written under another name and moved into place, so a killed
+process leaves the old one or the new one, never half of one.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ ARRAYS = {"probabilities": np.float16, "labels": np.int64, "rows": np.int64, "co
 
 @dataclass(frozen=True)
 class Predictions:
-    """What a network said of every row of one split.
+    """A network's predictions for every row of one split.
 
     Attributes
     ----------
@@ -62,7 +62,7 @@ class Predictions:
     rows : numpy.ndarray
         (n,) int64, the row of each face in the source file.
     copies : numpy.ndarray
-        (n,) bool: whether the very same picture also stands in the training split.
+        (n,) bool: whether the very same picture is also in the training split.
     expressions : tuple of str
         Names of the k classes.
     """
@@ -89,8 +89,8 @@ class Predictions:
 def as_recorded(predictions: Predictions) -> Predictions:
     """Round probabilities as `write_predictions` does.
 
-    Two classes can be equal in float16 that are not in float32: what is printed and what is
-    computed from the record later agree to the last picture only after rounding.
+    Classes that differ in float32 can tie in float16: what is printed now and what is computed
+    from the record later agree to the last picture only after rounding.
     """
     rounded = predictions.probabilities.astype(np.float16).astype(np.float32)
     return dataclasses.replace(predictions, probabilities=rounded)
@@ -98,23 +98,23 @@ def as_recorded(predictions: Predictions) -> Predictions:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What a network said of one split of a data set, asked after its training.
+    """A network's predictions for one split of a data set, made after its training.
 
     The data set need not be the one that it was trained on. ``predictions.copies`` marks the
-    pictures that also stand in the training split of the data set that is *evaluated*: of a
-    network that was trained on another one it does not tell which pictures were known to it.
+    pictures that are also in the training split of the data set that is *evaluated*: if the
+    network was trained on another one, that does not tell which pictures it has seen.
 
     Attributes
     ----------
     folder : pathlib.Path
-        The run's folder, or that of the released network's name.
+        The run's folder, or the one named after the released network.
     name : str
         What its two files are called: "on-expw-test".
     info : dict
-        ``on-DATASET-SPLIT.json``: network, model_sha256, trained_on ("" where no record says),
+        ``on-DATASET-SPLIT.json``: network, model_sha256, trained_on ("" if no record says),
         dataset, split, fingerprint (of all rows that are not left out), n, expressions, without
         (those left out), views (of each face; absent in older records: 1), command, evaluated
-        (when), seconds, and what `surroundings` says.
+        (when), seconds, and what `surroundings` returns.
     predictions : Predictions
         ``on-DATASET-SPLIT.npz``.
     """
@@ -142,13 +142,13 @@ class Run:
     Attributes
     ----------
     folder : pathlib.Path
-        Where it lies.
+        Where it is.
     info : dict
         ``run.json``: model, dataset, seed, settings, fingerprint, rows, versions, hardware …
     history : pandas.DataFrame
-        A row an epoch, with `HISTORY_COLUMNS`.
+        One row per epoch, with `HISTORY_COLUMNS`.
     validation, test : Predictions or None
-        What the network of the best validation epoch said; None before the run is finished.
+        Predictions of the network from the best validation epoch; None until the run is finished.
     """
 
     folder: Path
@@ -164,7 +164,7 @@ class Run:
 
     @property
     def best_epoch(self) -> int:
-        """The epoch (from 1) of the highest validation accuracy; the first of equals; 0: none."""
+        """The epoch (from 1) of the highest validation accuracy; the first among ties; 0: none."""
         return best_epoch(self.history)
 
     @property
@@ -175,7 +175,7 @@ class Run:
 
 
 def best_epoch(history: pd.DataFrame) -> int:
-    """Return the epoch, counted from 1, of the highest validation accuracy; 0 of no epochs."""
+    """Return the epoch, counted from 1, of the highest validation accuracy; 0 without epochs."""
     if history.empty:
         return 0
     return int(history["epoch"].iloc[history["val_accuracy"].to_numpy().argmax()])
@@ -201,7 +201,7 @@ def load(run: str | Path, results: Path = runtime.RESULTS) -> Run:
     run : str or path
         A run's name below ``results``, or its folder.
     results : path
-        Where named runs lie.
+        Where named runs are.
 
     Returns
     -------
@@ -211,7 +211,7 @@ def load(run: str | Path, results: Path = runtime.RESULTS) -> Run:
     Raises
     ------
     ModelError
-        When there is no such run, or one of its files is not what it should be.
+        When there is no such run, or something is wrong with one of its files.
     """
     folder = run if isinstance(run, Path) else results / run
     if not (folder / "run.json").is_file():
@@ -232,12 +232,12 @@ def load(run: str | Path, results: Path = runtime.RESULTS) -> Run:
 
 
 def read_history(folder: Path) -> pd.DataFrame:
-    """Read ``history.csv``; an empty table where there is none yet.
+    """Read ``history.csv``; an empty table if there is none yet.
 
     Raises
     ------
     ModelError
-        When its columns are others than `HISTORY_COLUMNS`, or its epochs are not 1 … n.
+        When its columns are not `HISTORY_COLUMNS`, or its epochs are not 1 … n.
     """
     path = folder / "history.csv"
     title = f"{folder.name}/history.csv"
@@ -260,13 +260,13 @@ def read_history(folder: Path) -> pd.DataFrame:
 
 
 def write_history(folder: Path, history: pd.DataFrame) -> None:
-    """Write ``history.csv``, whole."""
+    """Write ``history.csv``, atomically."""
     text = history.to_csv(index=False, float_format="%.6g", lineterminator="\n")
     runtime.write_atomically(folder / "history.csv", text.encode())
 
 
 def write_info(folder: Path, info: Mapping[str, Any]) -> None:
-    """Write ``run.json``, whole."""
+    """Write ``run.json``, atomically."""
     runtime.write_json(folder / "run.json", info)
 
 
@@ -286,16 +286,16 @@ def evaluation_name(dataset: str, split: str, without: Sequence[str] = ()) -> st
 
 
 def write_evaluation(folder: Path, info: Mapping[str, Any], predictions: Predictions) -> Path:
-    """Write an evaluation into a run's folder, in place of an earlier one of the same split.
+    """Write an evaluation into a run's folder, replacing an earlier one of the same split.
 
     Parameters
     ----------
     folder : path
-        The run's folder; made if it is not there.
+        The run's folder; created if missing.
     info : mapping
-        What `Evaluation.info` holds, without n and expressions: those are the predictions'.
+        What `Evaluation.info` holds, without n and expressions, which `predictions` gives.
     predictions : Predictions
-        A row for each face of the split.
+        One row per face of the split.
 
     Returns
     -------
@@ -328,7 +328,7 @@ def load_evaluation(path: Path) -> Evaluation:
     Raises
     ------
     ModelError
-        When there is none, or one of its two files is not what it should be.
+        When there is none, or something is wrong with one of its two files.
     """
     title = f"{path.parent.name}/{path.name}"
     if not path.is_file():
@@ -348,12 +348,12 @@ def load_evaluation(path: Path) -> Evaluation:
     predictions = _read_predictions(path.with_suffix(".npz"), expressions)
     if predictions is None or len(predictions) != count:
         found = "no predictions" if predictions is None else f"{len(predictions)} predictions"
-        raise ModelError(f"{title}: {found} beside it; expected {count}")
+        raise ModelError(f"{title}: {found} next to it; expected {count}")
     return Evaluation(path.parent, path.stem, info, predictions)
 
 
 def evaluations(folder: Path) -> list[Evaluation]:
-    """Read every evaluation in a run's folder, by name; an empty list where there is none.
+    """Read every evaluation in a run's folder, by name; an empty list if there are none.
 
     Raises
     ------
@@ -368,13 +368,13 @@ def _evaluation_files(folder: Path) -> list[Path]:
 
 
 def network_name(network: Path) -> str:
-    """Name a network by its file: a run's by the run's folder, any other by the file's name."""
+    """Return a network's name: for a run's, the run's folder; for any other, the file's name."""
     network = network.resolve()
     return network.parent.name if network.name == "model.keras" else network.stem
 
 
 def run_of(network: Path) -> Run | None:
-    """Find the finished run that made a network, by where its file lies.
+    """Find the finished run that made a network, by where its file is.
 
     Parameters
     ----------
@@ -384,7 +384,7 @@ def run_of(network: Path) -> Run | None:
     Returns
     -------
     Run or None
-        None where no record belongs to the file: a file elsewhere may have any name.
+        None if no record belongs to the file: a file elsewhere may have any name.
     """
     network = network.resolve()
     folder = runtime.RESULTS / network.stem
@@ -396,7 +396,7 @@ def run_of(network: Path) -> Run | None:
 
 
 def asked(network: Path, dataset: FaceDataset, split: str) -> dict[str, str]:
-    """Say which network is asked about which faces, as every record of answers does.
+    """Say which network is evaluated on which faces, as every record of predictions does.
 
     Parameters
     ----------
@@ -408,7 +408,7 @@ def asked(network: Path, dataset: FaceDataset, split: str) -> dict[str, str]:
     Returns
     -------
     dict of str
-        network, model_sha256, trained_on ("" where no record says), dataset, split, fingerprint.
+        network, model_sha256, trained_on ("" if no record says), dataset, split, fingerprint.
     """
     run = run_of(network)
     return {
@@ -428,7 +428,7 @@ def surroundings() -> dict[str, Any]:
     -------
     dict
         "versions", "backend", "hardware", "commit" ("" outside a git checkout; ending in
-        "+" where the checkout has changes).
+        "+" if the checkout has changes).
     """
     import keras
 
@@ -447,14 +447,14 @@ def surroundings() -> dict[str, Any]:
 
 
 def hardware() -> str:
-    """Say what computes: the accelerator where there is one, and the processor."""
+    """Name what computes: the accelerator, if there is one, and the processor."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     processor = f"{cores} core{'s' * (cores != 1)} of {_processor_name()}"
     return " and ".join([*_accelerator_names(accelerators()), processor])
 
 
 def accelerators() -> list[str]:
-    """List the backend's devices that are no processors, as Keras names them."""
+    """List the backend's devices other than CPUs, as Keras names them."""
     import keras
 
     try:
@@ -464,7 +464,7 @@ def accelerators() -> list[str]:
 
 
 def _accelerator_names(devices: list[str]) -> list[str]:
-    """Name the accelerators as their maker does, where that can be asked."""
+    """Name the accelerators as their maker does, if that can be queried."""
     if not devices:
         return []
     query = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
@@ -488,7 +488,7 @@ def _processor_name() -> str:
 
 
 def _commit() -> str:
-    """Name the checked-out commit; a trailing "+" says that its code had been changed."""
+    """Name the checked-out commit; a trailing "+" means that its code was changed."""
 
     def git(*words: str) -> str:
         how = {"cwd": runtime.ROOT, "text": True, "stderr": subprocess.DEVNULL}
@@ -502,7 +502,7 @@ def _commit() -> str:
 
 
 def _read_predictions(path: Path, expressions: tuple[str, ...]) -> Predictions | None:
-    """Read an ``.npz`` that `write_predictions` wrote; None where there is none."""
+    """Read an ``.npz`` that `write_predictions` wrote; None if there is none."""
     if not path.is_file():
         return None
     try:
@@ -514,7 +514,7 @@ def _read_predictions(path: Path, expressions: tuple[str, ...]) -> Predictions |
                 arrays["copies"].astype(bool),
                 expressions,
             )
-    except Exception as error:  # NumPy, zipfile and zlib raise a dozen kinds at a damaged archive
+    except Exception as error:  # NumPy, zipfile and zlib raise a dozen kinds on a damaged archive
         raise ModelError(f"{path.parent.name}/{path.name}: cannot be read: {error}") from error
     shape = (len(predictions.labels), len(expressions))
     if predictions.probabilities.shape != shape:

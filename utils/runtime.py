@@ -1,7 +1,7 @@
-"""Where things lie, how a session starts, what may go wrong: paths, seeds, backend, errors, files.
+"""Where things are, how a session starts, what can go wrong: paths, seeds, backend, errors, files.
 
-`setup` is the only function of the project that changes global state. Call it first, before
-anything imports Keras, because a backend is chosen at Keras's first import.
+`setup` is the only function in the project that changes global state. Call it first, before
+anything imports Keras, because Keras chooses its backend when it is first imported.
 """
 
 from __future__ import annotations
@@ -37,16 +37,16 @@ MODELS = ROOT / "models"
 
 BACKENDS = ("tensorflow", "jax", "torch")
 
-#: With this environment variable set to anything, a command line shows where an error came from.
+#: If this environment variable is set to anything, a command shows where an error came from.
 DEBUG = "FACIAL_EXPRESSION_DEBUG"
 
 
 class DataError(ValueError):
-    """Data that cannot be read as what they claim to be: names file, row, found, expected."""
+    """Data that is not what it claims to be: names file, row, what was found and expected."""
 
 
 class ModelError(ValueError):
-    """A model file or record that is none of ours, or does not fit what is asked of it."""
+    """A model file or record that is not ours, or does not fit what is asked of it."""
 
 
 def setup(seed: int = 0) -> None:
@@ -62,28 +62,28 @@ def setup(seed: int = 0) -> None:
     ValueError
         For an unknown backend, or a seed out of range.
     RuntimeError
-        When the backend is not installed, or Keras has been imported already with another one.
+        When the backend is not installed, or Keras has already been imported with another one.
     """
     if not 0 <= seed < 2**32:
-        raise ValueError(f"seed: expected a whole number of 0 … 2³²-1, not {seed}")
+        raise ValueError(f"seed: expected a whole number from 0 to 2³²-1, not {seed}")
     backend = os.environ.get("KERAS_BACKEND") or "tensorflow"
     if backend not in BACKENDS:
         raise ValueError(
             f"unknown Keras backend {backend!r}: expected one of {', '.join(BACKENDS)}"
         )
-    # Both must stand before TensorFlow's first import, or its C++ side writes to stderr.
+    # Both must be set before TensorFlow's first import, or its C++ side writes to stderr.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    # Twice as fast, but sums are taken in another order on another processor: the tests set 0.
+    # Twice as fast, but the order of sums depends on the processor: the tests set 0.
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     os.environ["KERAS_BACKEND"] = backend
     logging.basicConfig(format="%(message)s", level=logging.INFO, stream=sys.stdout)
-    # In a new home Matplotlib announces its font cache, in whichever cell draws first.
+    # In a new home folder, Matplotlib announces its font cache in whichever cell draws first.
     logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)
-    # TensorFlow advises against many small networks in one session: five of them are our subject.
+    # TensorFlow warns against many small networks in one session: five of them are our subject.
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
-    # JAX tells of each kind of accelerator that is not there.
+    # JAX reports each kind of accelerator that is missing.
     logging.getLogger("jax").setLevel(logging.WARNING)
-    # In a notebook tqdm, which Optuna imports, asks for widgets that the course has no use for.
+    # In a notebook, tqdm, which Optuna imports, asks for widgets that the course does not use.
     warnings.filterwarnings("ignore", message="IProgress not found")
 
     try:
@@ -100,11 +100,11 @@ def setup(seed: int = 0) -> None:
 
 
 def run_command(main: Callable[[], int | None]) -> None:
-    """Run a command line and end the process: whatever goes wrong is one sentence on stderr.
+    """Run a command and end the process: whatever goes wrong is one sentence on stderr.
 
     Exit codes: what ``main`` returns (None is 0); 1 for an error; 2 for a wrong command line
-    (argparse's); 130 for Ctrl-C; 141 for a closed pipe, without a word. An unforeseen error is
-    one sentence too; with the environment variable of `DEBUG` its traceback comes before it.
+    (argparse's); 130 for Ctrl-C; 141 for a closed pipe, silently. An unforeseen error is one
+    sentence too; if the environment variable in `DEBUG` is set, its traceback comes first.
 
     Parameters
     ----------
@@ -114,12 +114,12 @@ def run_command(main: Callable[[], int | None]) -> None:
     called = Path(sys.argv[0])
     name = called.parent.name if called.name == "__main__.py" else called.name
     code = 1
-    for stream in (sys.stdout, sys.stderr):  # a terminal of ASCII shows × as \\xd7
+    for stream in (sys.stdout, sys.stderr):  # an ASCII terminal shows × as \\xd7
         with contextlib.suppress(AttributeError):  # not a real stream, in a test
             stream.reconfigure(errors="backslashreplace")
     try:
         finished = main() or 0
-        sys.stdout.flush()  # here a full disk is still an error, and not a note at the very end
+        sys.stdout.flush()  # here a full disk is still an error, not a note at exit
         code = finished
     except KeyboardInterrupt:
         code = 130
@@ -144,20 +144,32 @@ def run_command(main: Callable[[], int | None]) -> None:
 
 
 def parser(program: str | None, words: str, **how: Any) -> argparse.ArgumentParser:
-    """Begin a command line whose help is its module's own ``words``, line by line."""
+    """Start a parser whose help is its module's own ``words``, line by line."""
     kind = argparse.RawDescriptionHelpFormatter
     return argparse.ArgumentParser(program, description=words, formatter_class=kind, **how)
 
 
+def between(least: float, most: float, kind: type = float) -> Callable[[str], float]:
+    """Return what reads a command line's number within bounds."""
+
+    def number(text: str) -> float:
+        value = kind(text)
+        if not least <= value <= most:
+            raise ValueError(text)
+        return value
+
+    return number
+
+
 def _say(sentence: str) -> None:
-    """Write one line to stderr, without a control character out of somebody's file in it."""
+    """Write one line to stderr, without control characters that come from somebody's file."""
     line = " ".join(printable(sentence).split())
     with contextlib.suppress(OSError):
         print(line[:2000], file=sys.stderr, flush=True)
 
 
 def command_line() -> str:
-    """Return the command that runs, as a record keeps it: "train.py …", "python -m module …"."""
+    """Return the running command as a record keeps it: "train.py …", "python -m module …"."""
     module = sys.modules["__main__"].__spec__
     name = Path(sys.argv[0]).name
     words = ["python", "-m", module.name.removesuffix(".__main__")] if module else [name]
@@ -165,7 +177,7 @@ def command_line() -> str:
 
 
 def printable(text: str) -> str:
-    r"""Escape what a terminal would act upon.
+    r"""Escape what a terminal would act on.
 
     >>> printable("a\x1b[2Jb")
     'a\\x1b[2Jb'
@@ -184,7 +196,7 @@ def read_json(path: Path) -> dict[str, Any]:
     Raises
     ------
     ModelError
-        When the file is missing, is no JSON, or holds something else than an object.
+        When the file is missing, is not JSON, or holds anything but an object.
     """
     title = f"{path.parent.name}/{path.name}"
     try:
@@ -211,25 +223,25 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 
 def write_npz(path: Path, **arrays: Any) -> None:
-    """Write arrays as a compressed ``.npz``, whole."""
+    """Write arrays as a compressed ``.npz``, atomically."""
     content = io.BytesIO()
     np.savez_compressed(content, **arrays)
     write_atomically(path, content.getvalue())
 
 
 def as_json(value: Any) -> bytes:
-    """Write a record as JSON, to be read by people too: two spaces, UTF-8, a last line's end.
+    """Format a record as JSON that people can read too: two spaces, UTF-8, a final newline.
 
     Raises
     ------
     ValueError
-        When a number is infinite or not a number: JSON has neither.
+        When a number is infinite or NaN: JSON has neither.
     """
     return f"{json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)}\n".encode()
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write a record `as_json`, whole."""
+    """Write a record `as_json`, atomically."""
     write_atomically(path, as_json(value))
 
 
@@ -239,7 +251,7 @@ def now() -> str:
 
 
 def sha256(path: Path) -> str:
-    """Name a file by its content: SHA-256, 64 hexadecimal digits.
+    """Hash a file's content: SHA-256, 64 hexadecimal digits.
 
     Raises
     ------
@@ -256,7 +268,7 @@ def move_into_place(part: Path, path: Path) -> None:
     os.replace(part, path)
 
 
-#: TensorFlow 2.21 writes these at its import whatever ``TF_CPP_MIN_LOG_LEVEL`` says.
+#: TensorFlow 2.21 writes these on import, whatever ``TF_CPP_MIN_LOG_LEVEL`` says.
 START_UP_MESSAGE = re.compile(rb"WARNING: All log messages before absl|I0000 ")
 
 

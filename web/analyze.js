@@ -1,6 +1,6 @@
-// One question, two ways to answer it: the Python that served this page, or this browser itself.
-// analyze(canvas, live) promises {width, height, faces}, faces as utils.photos writes them. Of what
-// is not live, a photo, nothing is lost on the way, and it is turned where no face is upright.
+// Two ways to analyze a picture: in the Python that served this page, or in this browser itself.
+// analyze(canvas, live) promises {width, height, faces}, faces as utils.photos writes them. A photo,
+// which is not live, is sent without loss, and is turned where no face is upright.
 
 export async function prepare(network) {
   return network.backend === "server" ? askServer : inBrowser(network);
@@ -9,7 +9,7 @@ export async function prepare(network) {
 async function askServer(canvas, live) {
   const type = live ? "image/jpeg" : "image/png";
   const body = await new Promise((done) => canvas.toBlob(done, type, 0.92));
-  if (!body) throw new Error("This browser could not pack the picture: it may be too large.");
+  if (!body) throw new Error("This browser could not encode the picture: it may be too large.");
   let answer, told;
   try {
     answer = await fetch(live ? "api/analyze?frame=1" : "api/analyze", {
@@ -17,13 +17,13 @@ async function askServer(canvas, live) {
     });
     told = await answer.json();
   } catch {
-    throw new Error("The program behind this page does not answer: is `python app.py` running?");
+    throw new Error("The program behind this page is not responding: is `python app.py` running?");
   }
   if (!answer.ok) throw new Error(told.error);
   return told;
 }
 
-// A worker computes, so that the page stays awake meanwhile.
+// A worker computes, so that the page stays responsive.
 async function inBrowser(network) {
   await offline();
   const worker = new Worker("worker.js", { type: "module" });
@@ -46,7 +46,7 @@ async function inBrowser(network) {
   return Object.assign(analyze, { runs });
 }
 
-// From here on a service worker keeps what is fetched. Without one the page works, online.
+// From here on a service worker caches what is fetched. Without one, the page works only online.
 async function offline() {
   if (!navigator.serviceWorker) return;
   try {
@@ -58,7 +58,7 @@ async function offline() {
     if (navigator.serviceWorker.controller) return;
     await new Promise((taken) => {
       navigator.serviceWorker.addEventListener("controllerchange", taken, { once: true });
-      setTimeout(taken, 5000); // a reload past the cache is never taken over
+      setTimeout(taken, 5000); // after a reload that bypasses the cache, it never comes
     });
   } catch { /* a private window may refuse it */ }
 }

@@ -1,4 +1,4 @@
-// The page: a photo, a film or the camera in; boxes, bars and the last minute out.
+// The page: a photo, a video, or the camera in; boxes, bars, and the last minute out.
 import { prepare } from "./analyze.js";
 
 const $ = (id) => document.getElementById(id);
@@ -8,10 +8,10 @@ const FRAME_SIDE = 1280;
 const MINUTE = 60;
 
 let network, analyzing; // what network.json says; the promise of an `analyze`
-let source = null; // the film or the camera that is followed, null for none or a photo
-let turn = 0; // counts what was chosen: an answer for an earlier choice is dropped
+let source = null; // the video or camera that is playing; null for none or a photo
+let turn = 0; // counts choices: a result for an earlier choice is dropped
 
-// ------------------------------------------------------------------ what is said
+// ------------------------------------------------------------------ messages
 
 const percent = (share) => `${Math.round(share * 100)}%`;
 const problem = (sentence) => { $("problem").textContent = sentence; };
@@ -32,22 +32,22 @@ function described(faces) {
 }
 
 const CAMERA_STATES = {
-  prompt: "It starts when you click; your browser asks you first.",
+  prompt: "It starts when you click; your browser will ask you first.",
   granted: "It starts when you click: you have allowed this page to use it.",
-  denied: "Your browser blocks the camera for this page: allow it beside the address, then click.",
+  denied: "Your browser blocks the camera for this page: allow it next to the address, then click.",
 };
 const CAMERA_ERRORS = {
-  NotAllowedError: "The camera was not allowed: allow it for this page beside the address, then try again.",
-  NotFoundError: "No camera was found: plug one in, or choose a photo or a film.",
-  NotReadableError: "The camera is taken by another program, or does not answer: close that program, then try again.",
-  OverconstrainedError: "This camera cannot give the picture that was asked for: choose another one.",
+  NotAllowedError: "The camera was not allowed: allow it for this page next to the address, then try again.",
+  NotFoundError: "No camera was found: plug one in, or choose a photo or a video.",
+  NotReadableError: "The camera is in use by another program, or not responding: close that program, then try again.",
+  OverconstrainedError: "This camera cannot provide the requested picture: choose another one.",
   AbortError: "The camera stopped while it was starting: try again.",
   SecurityError: "Your browser's settings forbid the camera on this page.",
 };
-const INSECURE = "The camera needs https, or a page on this machine's own address (127.0.0.1).";
-const CAMERA_LEFT = "The camera stopped: it was unplugged, taken by another program, or its permission was withdrawn.";
+const INSECURE = "The camera needs https, or a page at this machine's own address (127.0.0.1).";
+const CAMERA_LEFT = "The camera stopped: it was unplugged, taken over by another program, or its permission was revoked.";
 
-// ------------------------------------------------------------------ what is drawn
+// ------------------------------------------------------------------ drawing
 
 const colorOf = (name) => network.colors[name];
 
@@ -73,7 +73,7 @@ function drawPicture(frame, faces, mirrored) {
   pen.textBaseline = "top";
   faces.forEach(({ box, expression, probability }, at) => {
     const color = colorOf(expression), left = mirrored ? width - box.right : box.left;
-    for (const [style, line] of [[inkOn(color), 3], [color, 1.5]]) { // a rim, to be seen on any photo
+    for (const [style, line] of [[inkOn(color), 3], [color, 1.5]]) { // an outline that shows on any photo
       [pen.strokeStyle, pen.lineWidth] = [style, Math.max(line, line * unit)];
       pen.strokeRect(left, box.top, box.right - box.left, box.bottom - box.top);
     }
@@ -127,7 +127,7 @@ let minute = []; // {time, shares}: the largest face's, null where there was non
 function drawMinute(time, faces) {
   const area = ({ box }) => (box.right - box.left) * (box.bottom - box.top);
   const largest = faces.reduce((a, b) => (a && area(a) >= area(b) ? a : b), null);
-  if (minute.length && time < minute.at(-1).time) minute = []; // a film that was wound back
+  if (minute.length && time < minute.at(-1).time) minute = []; // a video was rewound
   minute.push({ time, shares: largest?.probabilities ?? null });
   while (minute[0].time < time - MINUTE) minute.shift();
   const canvas = $("strip"), pen = canvas.getContext("2d"), { width, height } = canvas;
@@ -161,7 +161,7 @@ function fitted(width, height, side) {
   return [Math.max(1, Math.round(width * factor)), Math.max(1, Math.round(height * factor))];
 }
 
-// A picture on a canvas: upright as EXIF says, its numbers as they are, on white.
+// A picture on a canvas: upright as EXIF says, its pixel values unchanged, on white.
 async function drawn(file) {
   const address = URL.createObjectURL(file), name = file.name || "the picture";
   try {
@@ -205,7 +205,7 @@ async function usePhoto(file) {
   }
 }
 
-// ------------------------------------------------------------------ films and the camera
+// ------------------------------------------------------------------ videos and the camera
 
 function begin(sentence) {
   release();
@@ -226,13 +226,13 @@ function open(kind, cameras = []) {
   $("stage").hidden = false;
   $("controls").hidden = kind === "photo";
   $("minute").hidden = kind === "photo";
-  $("seek-label").hidden = kind !== "film";
+  $("seek-label").hidden = kind !== "video";
   $("cameras-label").hidden = cameras.length < 2;
   $("rate").textContent = "";
   $("stage").scrollIntoView({ block: "nearest" });
 }
 
-// Stop, and let go: of the camera, and of the film's memory.
+// Stop, and release the camera or the video's memory.
 function release() {
   if (!source) return;
   const { video, address, stream } = source;
@@ -252,13 +252,13 @@ function newVideo(properties) {
   return Object.assign(video, { muted: true, playsInline: true }, properties);
 }
 
-// Shows frame after frame, each with the answer to that same frame, until another choice or Stop.
+// Shows frame after frame, each with its own result, until another choice or Stop.
 async function follow(mine) {
   const frame = document.createElement("canvas"), { video, kind } = mine;
   const pen = frame.getContext("2d", { willReadFrequently: true });
   const analyze = await analyzing;
   let before = null, rate = 0, seen = null, wake = null;
-  video.addEventListener("seeked", () => wake?.()); // a film that is wound while it rests
+  video.addEventListener("seeked", () => wake?.()); // a paused video was moved
   const newFrame = () => new Promise((done) => {
     wake = done;
     if (video.requestVideoFrameCallback) video.requestVideoFrameCallback(done);
@@ -274,7 +274,7 @@ async function follow(mine) {
     }
     seen = video.currentTime;
     [frame.width, frame.height] = fitted(video.videoWidth, video.videoHeight, FRAME_SIDE);
-    const time = kind === "film" ? seen : performance.now() / 1000;
+    const time = kind === "video" ? seen : performance.now() / 1000;
     pen.drawImage(video, 0, 0, frame.width, frame.height);
     const { faces } = await analyze(frame, true);
     if (mine !== source) return;
@@ -284,8 +284,8 @@ async function follow(mine) {
     const now = performance.now();
     if (before) rate = 0.8 * (rate || 1000 / (now - before)) + 0.2 * (1000 / (now - before));
     before = now;
-    if (rate) $("rate").textContent = `${rate.toFixed(1)} frames a second`;
-    if (kind === "film") $("seek").value = video.currentTime;
+    if (rate) $("rate").textContent = `${rate.toFixed(1)} frames per second`;
+    if (kind === "video") $("seek").value = video.currentTime;
     await new Promise((done) => setTimeout(done)); // let clicks through
   }
 }
@@ -305,15 +305,15 @@ function paused(yes) {
   else source.video.play().catch(() => {});
 }
 
-async function useFilm(file) {
-  const mine = begin("Opening the film …"), address = URL.createObjectURL(file);
+async function useVideo(file) {
+  const mine = begin("Opening the video …"), address = URL.createObjectURL(file);
   const video = newVideo({ src: address, preload: "auto" });
-  const name = file.name || "the film";
+  const name = file.name || "the video";
   try {
     await new Promise((yes, no) => { [video.onloadeddata, video.onerror] = [yes, no]; }).catch(() => {
-      throw new Error(`${name} is not a film that this browser can play: expected MP4 or WebM.`);
+      throw new Error(`${name} is not a video that this browser can play: expected MP4 or WebM.`);
     });
-    if (!video.videoWidth) throw new Error(`${name} has no pictures: expected a film, found sound alone.`);
+    if (!video.videoWidth) throw new Error(`${name} has no picture: expected a video, found only sound.`);
     await analyzing;
     if (mine !== turn) throw new Error("another was chosen");
   } catch (error) {
@@ -321,16 +321,17 @@ async function useFilm(file) {
     if (mine === turn) fail(error.message);
     return;
   }
-  open("film");
-  $("seek").max = Number.isFinite(video.duration) ? video.duration : 0;
-  video.ondurationchange = () => { $("seek").max = video.duration; };
+  open("video");
+  const length = () => { $("seek").max = Number.isFinite(video.duration) ? video.duration : 0; };
+  length();
+  video.ondurationchange = length;
   video.onended = () => { if (source?.video === video) paused(true); };
   video.onerror = () => {
     if (source?.video !== video) return;
     release();
-    problem(`${name} breaks off after ${video.currentTime.toFixed(1)} seconds: what is shown is the last frame that could be read.`);
+    problem(`${name} breaks off after ${video.currentTime.toFixed(1)} seconds: this is the last frame that could be read.`);
   };
-  start({ kind: "film", video, address, mirrored: false });
+  start({ kind: "video", video, address, mirrored: false });
 }
 
 async function useCamera(deviceId) {
@@ -374,19 +375,19 @@ document.addEventListener("visibilitychange", () => {
   }
 });
 
-// ------------------------------------------------------------------ what can be pressed
+// ------------------------------------------------------------------ controls
 
 function useFile(file) {
   if (!file) return;
-  if (file.type.startsWith("video/")) useFilm(file);
+  if (file.type.startsWith("video/")) useVideo(file);
   else usePhoto(file);
 }
 
 function connect() {
-  for (const [id, use] of [["photo", usePhoto], ["film", useFilm]]) {
+  for (const [id, use] of [["photo", usePhoto], ["video", useVideo]]) {
     $(id).addEventListener("change", ({ target }) => {
       if (target.files[0]) use(target.files[0]);
-      target.value = ""; // the same file may be chosen again
+      target.value = ""; // so that the same file can be chosen again
     });
   }
   $("camera").addEventListener("click", () => useCamera());
@@ -403,7 +404,7 @@ function connect() {
     paused(!source?.held);
   });
   $("seek").addEventListener("input", ({ target }) => {
-    if (source?.kind === "film") source.video.currentTime = Number(target.value);
+    if (source?.kind === "video") source.video.currentTime = Number(target.value);
   });
   const over = (yes) => (event) => {
     event.preventDefault();
@@ -427,20 +428,20 @@ async function cameraState() {
     const tell = () => say(CAMERA_STATES[permission.state]);
     permission.onchange = tell;
     tell();
-  } catch { /* this browser tells only when asked for the camera */ }
+  } catch { /* this browser tells only when the camera is requested */ }
 }
 
 function tellAbout() {
   const { name, data, test_accuracy: accuracy, test_faces: faces } = network;
   $("quality").innerHTML = "<strong>How good it is.</strong> ";
   $("quality").append(accuracy
-    ? `The network ${name} names ${(100 * accuracy).toFixed(1)}% of ${data}’s ${faces.toLocaleString("en")} `
-      + "test faces as their labelers did. On photos unlike those, and yours may be, it is wrong "
-      + "more often."
-    : `Nobody has recorded how good the network ${name} is: expect it to be wrong often.`);
+    ? `The network ${name} gets ${(100 * accuracy).toFixed(1)}% of ${data}’s ${faces.toLocaleString("en")} `
+      + "test faces right, going by their labels. On photos unlike those, as yours may be, it is "
+      + "wrong more often."
+    : `There is no record of how good the network ${name} is: expect it to be wrong often.`);
   $("privacy").innerHTML = "<strong>Your pictures stay on this machine.</strong> ";
   $("privacy").append(network.backend === "server"
-    ? "They go to the program that serves this page, and no further; it writes none of them to disk."
+    ? "They go only to the program that serves this page, which writes none of them to disk."
     : "They are analyzed in this browser and sent nowhere.");
   $("legend").replaceChildren(...network.expressions.map((expression) => {
     const item = document.createElement("li"), swatch = document.createElement("span");
@@ -475,7 +476,7 @@ try {
   tellAbout();
   connect();
   cameraState();
-  if (network.backend === "browser") summary(`Fetching the networks, once (${network.megabytes} MB) …`);
+  if (network.backend === "browser") summary(`Downloading the networks, once (${network.megabytes} MB) …`);
   analyzing = prepare(network);
   analyzing.then(
     () => {

@@ -1,8 +1,8 @@
-// Pixels without a browser: what utils/faces.py does to them, in the same steps and the same order.
+// Pixel operations without a browser's help: the same steps as in utils/faces.py, in the same order.
 // A picture is {width, height, channels, data}, data as bytes row by row; a box has left, top,
-// right and bottom in pixel edges.
+// right, and bottom in pixel edges.
 
-const { fround } = Math; // OpenCV computes in 32 bits, and halves are frequent
+const { fround } = Math; // OpenCV computes in 32 bits, and exact halves are frequent
 
 // The columns (or rows) that OpenCV's INTER_AREA adds up for each new one, with their weights.
 function areaTaps(from, to) {
@@ -18,7 +18,7 @@ function areaTaps(from, to) {
   });
 }
 
-// The same for INTER_CUBIC; beyond the edge stands the edge.
+// The same for INTER_CUBIC; beyond the edge, the edge repeats.
 function cubicTaps(from, to) {
   const scale = from / to, a = -0.75;
   return Array.from({ length: to }, (_, at) => {
@@ -62,7 +62,7 @@ function resample(picture, width, height, taps) {
   return { width, height, channels, data: result };
 }
 
-// utils.faces.resize: area means where a side shrinks, then cubic where one grows.
+// utils.faces.resize: area mean where a side shrinks, then bicubic where one grows.
 export function resize(picture, width, height) {
   const narrow = Math.min(picture.width, width), low = Math.min(picture.height, height);
   let result = picture;
@@ -72,8 +72,8 @@ export function resize(picture, width, height) {
   return width === narrow && height === low ? result : resample(result, width, height, cubicTaps);
 }
 
-// utils.faces.crop: clip the box, grow it to a square, resize; beyond the edge stands the edge.
-export function crop(picture, box, size, margin = 0) {
+// utils.faces.crop: clip the box, grow it to a square, resize; beyond the edge, the edge repeats.
+export function crop(picture, box, size, margin) {
   const { width, height, channels, data } = picture;
   let left = Math.max(box.left, 0), top = Math.max(box.top, 0);
   let wide = Math.min(box.right, width) - left, high = Math.min(box.bottom, height) - top;
@@ -109,7 +109,7 @@ export function toGray({ width, height, data }) {
   return { width, height, channels: 1, data: gray };
 }
 
-// RGB out of a canvas's RGBA.
+// RGB from a canvas's RGBA.
 export function fromRGBA(width, height, rgba) {
   const data = new Uint8Array(width * height * 3);
   for (let from = 0, to = 0; from < rgba.length; from += 4) {
@@ -124,7 +124,7 @@ function roundEven(number) {
   return number - whole === 0.5 ? whole + (whole % 2) : Math.round(number);
 }
 
-// The photo as the detector is shown it: the longer side at `side`.
+// The photo as the detector sees it: the longer side at `side`.
 export function shownAt(photo, side) {
   const factor = side / Math.max(photo.width, photo.height);
   const near = (length) => Math.max(1, roundEven(length * factor));
@@ -148,7 +148,7 @@ export function turned(picture, turns) {
   return result;
 }
 
-// CenterFace's input: three planes of floats, black from the picture's end to multiples of 32.
+// CenterFace's input: three planes of floats, padded with black to multiples of 32.
 export function planes({ width: wide, height: high, data }) {
   const width = Math.ceil(wide / 32) * 32, height = Math.ceil(high / 32) * 32;
   const plane = width * height, floats = new Float32Array(3 * plane);
@@ -161,7 +161,7 @@ export function planes({ width: wide, height: high, data }) {
 }
 
 // CenterFace's maps (heat, sides, offsets, points), a quarter of its input's size, to [left, top,
-// right, bottom, confidence, quarter turns], the surest first; of two that overlap, the surer one.
+// right, bottom, confidence, quarter turns], most confident first; of two that overlap, the first.
 export function decode([heat, sides, offsets, points], { sure, overlapping, leaning }) {
   const columns = heat.dims[3], plane = heat.dims[2] * columns, found = [];
   for (let at = 0; at < plane; at++) {
@@ -169,7 +169,7 @@ export function decode([heat, sides, offsets, points], { sure, overlapping, lean
     const high = 2 * Math.exp(sides.data[at]), wide = 2 * Math.exp(sides.data[plane + at]);
     const y = 4 * (Math.floor(at / columns) + offsets.data[at] + 0.5);
     const x = 4 * ((at % columns) + offsets.data[plane + at] + 0.5);
-    // Two eyes, the nose, two corners of the mouth: y and x of each, as shares of the sides.
+    // Two eyes, the nose, two corners of the mouth: y and x of each, as fractions of the sides.
     const [eye, otherEye, , mouth, otherMouth] = [0, 2, 4, 6, 8];
     const from = (axis, point) => points.data[(point + axis) * plane + at];
     const [below, beside] = [0, 1].map((axis) => (
@@ -187,7 +187,7 @@ export function decode([heat, sides, offsets, points], { sure, overlapping, lean
   return kept;
 }
 
-// Boxes in the turned picture that the detector was shown, to boxes in the photo.
+// Boxes in the turned picture that the detector saw, to boxes in the photo.
 export function placed(boxes, picture, turns, photo) {
   const upright = turns % 2 ? [picture.height, picture.width] : [picture.width, picture.height];
   const across = photo.width / upright[0], down = photo.height / upright[1], found = [];

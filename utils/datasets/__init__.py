@@ -1,4 +1,4 @@
-"""FaceDataset, and the loaders that end in one: ``datasets.load("fer2013")``."""
+"""FaceDataset, and the loaders that return one: ``datasets.load("fer2013")``."""
 
 # ruff: noqa: F401, I001
 
@@ -25,7 +25,7 @@ def load(
     seed: int = 0,
     **options,
 ) -> FaceDataset:
-    """Load a data set by its name, a key of `LOADERS`.
+    """Load a data set by name, a key of `LOADERS`.
 
     Parameters
     ----------
@@ -33,18 +33,18 @@ def load(
     path : path, optional
         A file or folder; by default the one under ``data/raw``. Nothing else is tried.
     classes : sequence of str, optional
-        "folder" only: what numbered classes stand for, from the lowest number up.
+        "folder" only: names of the numbered classes, from the lowest number up.
     cache : bool
-        Whether to keep the arrays in ``data/cache``, and to take them from there.
+        Whether to keep the arrays in ``data/cache`` and reuse them from there.
     seed : int
-        For the splits and pictures that are drawn at random.
+        Seeds the splits and pictures that are drawn at random.
     **options
-        What that loader takes besides, such as ``size``.
+        Other arguments of that loader, such as ``size``.
 
     Raises
     ------
     DataError
-        For an unknown name; for classes of a data set that names its own; when there is nothing
+        For an unknown name; for classes when the data set names its own; when there is nothing
         at that path, or something else.
     """
     if name not in LOADERS:

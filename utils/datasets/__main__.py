@@ -1,4 +1,4 @@
-"""Say what a data set holds, and record its counts: ``python -m utils.datasets fer2013``."""
+"""Print what a data set contains, and record its counts: ``python -m utils.datasets fer2013``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from utils import datasets, runtime
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Load a data set, print its line and its counts, and with ``--record`` write its summary."""
+    """Load a data set, print its description and counts; with ``--record``, write its summary."""
     parser = argparse.ArgumentParser(prog="python -m utils.datasets", description=__doc__)
     known = "; ".join(f"{loader.name}: {loader.help}" for loader in datasets.LOADERS.values())
     parser.add_argument("name", choices=tuple(datasets.LOADERS), help=known)
@@ -21,7 +21,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--classes",
         type=lambda text: text.split(","),
         metavar="A,B,…",
-        help="what the numbered folders of your own faces stand for, from the lowest number up",
+        help="names of the numbered folders of your own faces, from the lowest number up",
     )
     parser.add_argument(
         "--record", action="store_true", help="write the numbers to results/data/NAME.json"
@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     target = runtime.RESULTS / "data" / f"{chosen.name}.json"
     runtime.write_json(target, datasets.summary(dataset))
     print(f"wrote {target.relative_to(runtime.RESULTS.parent).as_posix()}")
-    if chosen.name == "expw":  # a photo's name begins with the word that it was searched by
+    if chosen.name == "expw":  # a photo's name begins with its search term
         words = [name.split("_")[0] for name in dataset.photos]
         labels = [dataset.expressions[label] for label in dataset.labels]
         table = pd.DataFrame({"row": dataset.rows, "label": labels, "searched": words})

@@ -1,4 +1,4 @@
-"""Arrays that took long to read, kept in ``data/cache`` until their source changes."""
+"""Arrays that are slow to read, kept in ``data/cache`` until their source changes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from utils import runtime
 from utils.datasets import ondisk, sources
 from utils.datasets.dataset import ROW_FIELDS, FaceDataset
 
-#: Raised by one whenever a parser starts to give other arrays for the same file.
+#: Incremented whenever a parser starts to return different arrays for the same file.
 VERSION = 2
 
 
@@ -31,15 +31,15 @@ def remember(
     pixels: int = 0,
     listed: str = "",
 ) -> FaceDataset:
-    """Give `build`'s data set, from the cache if the same source was built before.
+    """Return `build`'s data set, from the cache if the same source was built before.
 
     `key` says what is loaded, with every option that changes the result. The paths, sizes and
-    times of change of `paths` tell whether the source has changed; its content is not read for
-    that. So does `listed`, what else was found of it: labels, and files that are left out. `build`
-    is called when the cache has nothing, or something old or damaged.
+    timestamps of `paths` tell whether the source has changed, without reading its content; so does
+    `listed`, what else was found in it: labels, and files that are left out. `build` is called when
+    the cache has nothing, or something stale or damaged.
 
-    Where there are more bytes of `pixels` than `ondisk.LARGEST_IN_MEMORY`, `build` is given a file
-    to write them to: beside the other arrays, or (without a cache) a temporary one.
+    If `pixels`, in bytes, exceeds `ondisk.LARGEST_IN_MEMORY`, `build` is given a file to write
+    them to: next to the other arrays, or (without a cache) a temporary one.
 
     Raises
     ------
@@ -56,14 +56,14 @@ def remember(
     dataset = _read(path, before)
     if dataset is None:
         dataset = _build_large(path, build, pixels) if large else build()
-        # A source that changed while it was read is not cached under either state.
+        # A source that changed while being read is not cached in either state.
         if _stamp(paths) + listed == before:
             _write(path, before, dataset)
     return dataset
 
 
 def _build_large(path: Path | None, build: Callable[..., FaceDataset], pixels: int) -> FaceDataset:
-    """Let `build` write to a file, which counts as whole once the arrays beside it are written."""
+    """Let `build` write to a file, complete once the arrays next to it are written too."""
     folder = Path(tempfile.gettempdir()) if path is None else path.parent
     logging.getLogger(__name__).info(
         "reading the pictures once, into %s (%s MB)", sources.shown(folder), f"{pixels >> 20:,}"
@@ -71,25 +71,25 @@ def _build_large(path: Path | None, build: Callable[..., FaceDataset], pixels: i
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if shutil.disk_usage(folder).free < pixels:
-            raise OSError("the disk has less free")
+            raise OSError("not enough free space")
         if path is None:
             with tempfile.TemporaryFile(dir=folder) as file:
                 return build(file)
-        # Removed, not written over: a training may be reading what another state left.
+        # Removed, not overwritten: a training run may be reading what another state left.
         path.with_suffix(".pixels").unlink(missing_ok=True)
         with open(path.with_suffix(".pixels"), "x+b") as file:
             return build(file)
     except OSError as error:
         if path is not None:
             path.with_suffix(".pixels").unlink(missing_ok=True)
-        found = f"no place for the pixels ({error.strerror or error})"
+        found = f"no room for the pixels ({error.strerror or error})"
         sources.refuse(sources.shown(folder), found, f"{pixels:,} bytes of disk")
 
 
 def _stamp(paths: list[Path]) -> str:
     digest = hashlib.sha256()
     for path in paths:
-        status = path.stat() if path.exists() else path.lstat()  # a link may lead nowhere
+        status = path.stat() if path.exists() else path.lstat()  # a link may be broken
         entry = (str(path.absolute()), status.st_size, status.st_mtime_ns, status.st_ctime_ns)
         digest.update(repr(entry).encode("utf-8", "surrogatepass"))
     return digest.hexdigest()
@@ -107,7 +107,7 @@ def _read(path: Path, stamp: str) -> FaceDataset | None:
             if shape := about.pop("on_disk", None):
                 arrays["images"] = ondisk.OnDisk(path.with_suffix(".pixels"), shape)
             return FaceDataset(**arrays, **about)
-    except Exception:  # nothing there, or damaged in one of a dozen ways: the source is read again
+    except Exception:  # missing, or damaged in one of a dozen ways: the source is read again
         return None
 
 
@@ -120,6 +120,6 @@ def _write(path: Path, stamp: str, dataset: FaceDataset) -> None:
         about["on_disk"] = arrays.pop("images").shape
     content = io.BytesIO()
     np.savez(content, about=np.array(json.dumps(about)), **arrays)
-    # A full or read-only disk costs the next load its speed, nothing else.
+    # A full or read-only disk only makes the next load slow.
     with contextlib.suppress(OSError):
         runtime.write_atomically(path, content.getvalue())

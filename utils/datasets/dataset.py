@@ -1,4 +1,4 @@
-"""`FaceDataset`: pictures, labels and splits, whatever the file they came from."""
+"""`FaceDataset`: pictures, labels and splits, whatever file they came from."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SPLITS: tuple[str, ...] = ("training", "validation", "test")
 #: FER2013's and FER+'s ``Usage`` column, as splits. PublicTest chooses, PrivateTest is read once.
 USAGES = {"Training": "training", "PublicTest": "validation", "PrivateTest": "test"}
 
-#: The fields with an entry for each face.
+#: The fields with one entry per face.
 ROW_FIELDS = ("images", "labels", "split", "rows", "photos", "files", "votes")
 
 
@@ -31,8 +31,8 @@ class FaceDataset:
     Attributes
     ----------
     images : (n, height, width, 1 or 3) uint8 array, or OnDisk
-        Pixels as a camera gives them, 0 … 255; scaling belongs to the model. One's own faces lie in
-        a file where there are more bytes of them than `ondisk.LARGEST_IN_MEMORY`.
+        Pixels as a camera gives them, 0 … 255; scaling belongs to the model. Your own faces stay
+        in a file if they take more bytes than `ondisk.LARGEST_IN_MEMORY`.
     labels : (n,) int64 array
         Index into `expressions`.
     split : (n,) str array
@@ -46,15 +46,15 @@ class FaceDataset:
     expressions : tuple of str
         Class names, in label order.
     photos : (n,) str array, optional
-        The photo that each face was cut from, where faces come from photos.
+        The photo that each face was cropped from, if faces come from photos.
     files : (n,) str array, optional
-        The file of each face below its folder, where each has its own.
+        The file of each face, relative to its folder, if each has its own.
     votes : (n, 10) int64 array, optional
         FER+'s votes, in the order of `utils.expressions.FERPLUS_COLUMNS`.
     skipped : tuple of (str, int)
         What the loader left out or changed, and how often: (reason, count).
     note : str
-        What else the loader understood, in words for `describe`.
+        What else the loader inferred, in words for `describe`.
 
     Raises
     ------
@@ -84,7 +84,7 @@ class FaceDataset:
             array = getattr(self, field)
             if array is not None and len(array) != shape[0]:
                 found = f"{len(array)} {field} for {shape[0]} images"
-                refuse(self.name, found, "as many of each")
+                refuse(self.name, found, "the same number of each")
         if labels.dtype != np.int64:
             refuse(self.name, f"labels of type {labels.dtype}", "int64")
         if len(labels) and not 0 <= labels.min() <= labels.max() < len(self.expressions):
@@ -100,7 +100,7 @@ class FaceDataset:
         return f"<FaceDataset {self.describe()}>"
 
     def take(self, indices: np.ndarray | Sequence[int]) -> FaceDataset:
-        """Take the faces at `indices`, (m,) positions or (n,) bool, in that order: a copy."""
+        """Take the faces at `indices`, (m,) positions or (n,) bool, in that order, as a copy."""
         indices = np.asarray(indices)
         if indices.size == 0 and indices.dtype != bool:
             indices = indices.astype(np.int64)
@@ -113,13 +113,13 @@ class FaceDataset:
         return dataclasses.replace(self, **taken)
 
     def part(self, split: str) -> FaceDataset:
-        """Take the faces of one split; ValueError for a name that is none of `SPLITS`."""
+        """Take the faces of one split; ValueError for a name that is not in `SPLITS`."""
         if split not in SPLITS:
             raise ValueError(f"unknown split {split!r}: expected one of {', '.join(SPLITS)}")
         return self.take(self.split == split)
 
     def without_test(self) -> FaceDataset:
-        """Leave out the test rows, for everything that is chosen before they may be read.
+        """Leave out the test rows, for every choice that is made before they may be read.
 
         Raises
         ------
@@ -132,13 +132,13 @@ class FaceDataset:
         return self.take(self.split != "test")
 
     def with_images(self, images: np.ndarray) -> FaceDataset:
-        """Give the same faces other pictures, say resized ones: (n, h, w, 1 or 3) uint8."""
+        """Replace the faces' pictures, say with resized ones: (n, h, w, 1 or 3) uint8."""
         return dataclasses.replace(self, images=images)
 
     def without(self, names: Sequence[str]) -> FaceDataset:
-        """Leave out the faces of some expressions, and these from the names.
+        """Leave out some expressions: their faces and their names.
 
-        How many faces went is in `skipped`; labels index the expressions that are left. DataError
+        `skipped` counts the faces removed; labels index the expressions that are left. DataError
         for a name that is not there, or when fewer than two are left.
         """
         for name in names:
@@ -146,7 +146,7 @@ class FaceDataset:
                 expected = f"some of {', '.join(self.expressions)}"
                 refuse(self.name, f"no {name} to leave out", expected)
         if len(set(self.expressions) - set(names)) < 2:
-            raise DataError(f"{self.name}: expected two expressions or more to be left")
+            raise DataError(f"{self.name}: expected at least two expressions to be left")
         kept = [place for place, name in enumerate(self.expressions) if name not in names]
         places = np.full(len(self.expressions), -1, dtype=np.int64)
         places[kept] = np.arange(len(kept))
@@ -160,7 +160,7 @@ class FaceDataset:
         )
 
     def counts(self) -> pd.DataFrame:
-        """Count the faces: a row an expression, a column a split, and a last column "all"."""
+        """Count the faces: one row per expression, one column per split, a last column "all"."""
         n = len(self.expressions)
         table = pd.DataFrame(
             {s: np.bincount(self.labels[self.split == s], minlength=n) for s in SPLITS},
@@ -169,7 +169,7 @@ class FaceDataset:
         return table.assign(all=table.sum(axis=1))
 
     def fingerprint(self) -> str:
-        """Hash pixels, labels and splits: SHA-256, 64 hexadecimal digits, the same anywhere."""
+        """Hash pixels, labels and splits: SHA-256, 64 hexadecimal digits, the same everywhere."""
         digest = hashlib.sha256(repr(self.images.shape).encode())
         for piece in pieces(self.images):
             digest.update(np.ascontiguousarray(piece))
@@ -178,7 +178,7 @@ class FaceDataset:
         return digest.hexdigest()
 
     def describe(self) -> str:
-        """Say in one line what was loaded, from where, how many of each split, what was skipped."""
+        """Say in one line what was loaded, from where, how many per split, what was skipped."""
         height, width, channels = self.images.shape[1:]
         rows = ", ".join(f"{np.count_nonzero(self.split == split):,} {split}" for split in SPLITS)
         origin = f" from {self.source}" if self.source else ""
@@ -226,21 +226,21 @@ def copies_in_training(dataset: FaceDataset) -> np.ndarray:
 
 
 def contradictions(dataset: FaceDataset) -> np.ndarray:
-    """Find groups of identical pictures with different labels: (m,) positions of the first ones."""
+    """Find groups of identical pictures with different labels: (m,) first positions."""
     first = first_copies(dataset)
     return np.unique(first[dataset.labels != dataset.labels[first]])
 
 
 def summary(dataset: FaceDataset) -> dict:
-    """Count what a data set holds, and what is wrong with it.
+    """Count what a data set contains, and what is wrong with it.
 
     Returns
     -------
     dict
         Numbers only, ready for JSON: ``rows``, ``shape``, ``counts`` (split → expression → n),
-        ``repeats`` (exact repeats of another picture), ``copies`` (split → rows whose picture also
-        stands in training), ``contradictions`` (groups of identical pictures with different
-        labels), ``flat`` (pictures of one color), ``fingerprint``.
+        ``repeats`` (exact repeats of another picture), ``copies`` (split → rows whose picture is
+        also in training), ``contradictions`` (groups of identical pictures with different labels),
+        ``flat`` (pictures of one color), ``fingerprint``.
     """
     ranges = [np.ptp(piece, axis=(1, 2, 3)) for piece in pieces(dataset.images)]
     copies = copies_in_training(dataset)
@@ -250,7 +250,7 @@ def summary(dataset: FaceDataset) -> dict:
         "rows": len(dataset),
         "shape": list(dataset.images.shape[1:]),
         "counts": {s: {name: int(n) for name, n in counts[s].items()} for s in SPLITS},
-        "skipped": {reason: int(count) for reason, count in dataset.skipped},
+        "skipped": {why.partition(", first ")[0]: int(count) for why, count in dataset.skipped},
         "repeats": int(np.count_nonzero(first_copies(dataset) != np.arange(len(dataset)))),
         "copies": {s: int(np.count_nonzero(copies & (dataset.split == s))) for s in SPLITS[1:]},
         "contradictions": len(contradictions(dataset)),

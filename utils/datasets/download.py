@@ -1,7 +1,7 @@
 """Put FER2013 into ``data/raw/fer2013``: ``make data``, or ``python -m utils.datasets.download``.
 
 The pictures come from Kaggle through `kagglehub`, which needs no account for public sets, or from
-a copy that you name. Before anything is put in place it is read, and its rows are counted against
+a copy that you name. Before anything is put in place, it is read, and its rows are checked against
 the challenge's own counts (Goodfellow et al. 2013).
 """
 
@@ -22,14 +22,14 @@ from utils.datasets.fer2013 import ARCHIVE_NAMES, CSV_NAMES, find_csv, find_fold
 from utils.datasets.sources import find_files, folder_and_file, refuse, shown
 from utils.runtime import DataError
 
-#: Where each form of FER2013 lies on Kaggle.
+#: Where each form of FER2013 is on Kaggle.
 KAGGLE = {"kaggle-csv": "deadskull7/fer2013", "kaggle-folders": "msambare/fer2013"}
 
 #: FER+'s votes, in Microsoft's repository; and how many rows they have.
 FERPLUS_ADDRESS = "https://raw.githubusercontent.com/microsoft/FERPlus/master/fer2013new.csv"
 FERPLUS_ROWS = 35_887
 
-#: The challenge's own counts: a row a split, a column an expression.
+#: The challenge's own counts: one row per split, one column per expression.
 OFFICIAL_COUNTS = {
     "training": (3995, 436, 4097, 7215, 4830, 3171, 4965),
     "validation": (467, 56, 496, 895, 653, 415, 607),
@@ -38,7 +38,7 @@ OFFICIAL_COUNTS = {
 
 
 def _fetch(source: str = "kaggle-csv", copy: str | os.PathLike | None = None) -> None:
-    """Get FER2013 or FER+'s votes, from the network or a copy here; check it; put it in place."""
+    """Get FER2013 or FER+'s votes, online or from a local copy; check it; put it in place."""
     if copy is not None and not Path(copy).expanduser().exists():
         raise DataError(f"{copy}: no such file or folder, expected a copy of the data")
     target = runtime.RAW / "fer2013"
@@ -64,7 +64,7 @@ def _fetch(source: str = "kaggle-csv", copy: str | os.PathLike | None = None) ->
 
 
 def _checked(name: str, path: Path | None = None, *, cache: bool = True) -> datasets.FaceDataset:
-    """Load a data set; FER2013's rows are held against the challenge's own counts."""
+    """Load a data set; check FER2013's rows against the challenge's own counts."""
     dataset = datasets.load(name, path, cache=cache)
     if name != "fer2013":
         return dataset
@@ -82,13 +82,13 @@ def _from_kaggle(handle: str) -> Path:
     try:
         import kagglehub
 
-        # Shows its own progress bar, resumes what was cut off, and checks Kaggle's checksum.
+        # Shows its own progress bar, resumes interrupted downloads, and checks Kaggle's checksum.
         return Path(kagglehub.dataset_download(handle))
-    except Exception as error:  # not installed, network, quota, Kaggle's own: the same remedy
+    except Exception as error:  # not installed, network, quota, Kaggle's own: one remedy
         raise DataError(
-            f"{handle} did not come from Kaggle ({type(error).__name__}: {error}): try again, or "
-            f"get it from https://www.kaggle.com/datasets/{handle} in a browser and name the copy "
-            "with --from"
+            f"{handle} could not be downloaded from Kaggle ({type(error).__name__}: {error}): try "
+            f"again, or get it from https://www.kaggle.com/datasets/{handle} in a browser and name "
+            "the copy with --from"
         ) from error
 
 
@@ -98,7 +98,7 @@ def _from_address(address: str, target: Path) -> Path:
             target.write_bytes(answer.read())  # IncompleteRead, an HTTPException, if cut off
     except (OSError, http.client.HTTPException) as error:  # URLError and time-outs are OSErrors
         raise DataError(
-            f"{address} did not come ({error}): try again, or name a copy with --from"
+            f"{address} could not be downloaded ({error}): try again, or name a copy with --from"
         ) from error
     return target
 
@@ -107,7 +107,7 @@ def _install_faces(origin: Path, target: Path, scratch: Path) -> None:
     _checked("fer2013", origin, cache=False)
     table, name = find_csv(origin), ""
     if table is not None:
-        # By the form of the file, a name that the loader looks for.
+        # A name that the loader looks for, chosen by the form of the file.
         forms = {".zip": "fer2013.zip", ".gz": "fer2013.csv.gz", ".tar": "fer2013.tar"}
         tarred = table.name.lower().endswith((".tar.gz", ".tgz"))
         name = "fer2013.tar.gz" if tarred else forms.get(table.suffix.lower(), "fer2013.csv")
@@ -136,25 +136,25 @@ def _install_votes(origin: Path, target: Path, scratch: Path) -> None:
 
 
 def _place(origin: Path, target: Path, scratch: Path) -> None:
-    """Copy a file; the target is the old one or the whole new one at any moment."""
+    """Copy a file; at any moment the target is either the old one or the complete new one."""
     if not (target.exists() and target.samefile(origin)):
         shutil.copyfile(origin, scratch / target.name)
         os.replace(scratch / target.name, target)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Fetch what the command line asks for, and say in one line what is there now."""
+    """Fetch what the command line asks for, and print one line on what is there now."""
     parser = argparse.ArgumentParser(prog="python -m utils.datasets.download", description=__doc__)
     parser.add_argument("--source", choices=(*KAGGLE, "ferplus"), default="kaggle-csv")
     parser.add_argument(
-        "--from", dest="copy", metavar="PATH", help="take it from this file or folder instead"
+        "--from", dest="copy", metavar="PATH", help="take the data from this file or folder instead"
     )
-    parser.add_argument("--force", action="store_true", help="fetch it even if it is there already")
+    parser.add_argument("--force", action="store_true", help="fetch it even if it is already there")
     chosen = parser.parse_args(arguments)
     name = "ferplus" if chosen.source == "ferplus" else "fer2013"
     try:
         if chosen.force or chosen.copy is not None:
-            raise DataError("it is wanted anew")
+            raise DataError("a new copy is wanted")
         dataset = _checked(name)
     except DataError:
         _fetch(chosen.source, chosen.copy)

@@ -20,41 +20,41 @@ from utils.runtime import DataError, printable
 
 LIST_NAME = "label.lst"
 
-#: The fields of a line of ``label.lst``. Mind the order: top before left, right before bottom.
+#: The fields of a line of ``label.lst``. Note the order: top before left, right before bottom.
 COLUMNS = ("photo", "face", "top", "left", "right", "bottom", "confidence", "label")
 
 _LABELS = {str(label): label for label in range(len(EXPRESSIONS))}
 
 
-@loader("expw", title="ExpW", help="faces cut out of photos by the boxes of label.lst")
+@loader("expw", title="ExpW", help="faces cropped from photos by the boxes in label.lst")
 def load(
     path: str | os.PathLike | None = None, *, cache: bool = True, seed: int = 0
 ) -> FaceDataset:
-    """Load ExpW's faces, cut out of their photos by the boxes of ``label.lst``.
+    """Load ExpW's faces, cropped from their photos by the boxes in ``label.lst``.
 
     Parameters
     ----------
     path : path, optional
-        The folder that holds ``label.lst`` and, anywhere inside, the photos; or ``label.lst``
+        The folder with ``label.lst`` and, anywhere inside, the photos; or ``label.lst``
         itself. By default ``data/raw/expw``.
     cache, seed
-        As in `datasets.load`. The seed draws the split: 70 / 10 / 20 % of the photos, stratified;
-        all faces of one photo come into one split.
+        As in `datasets.load`. The seed draws the split: 70/10/20% of the photos, stratified;
+        all faces in one photo go into one split.
 
     Returns
     -------
     FaceDataset
-        Images (n, 64, 64, 1) gray, cut as `utils.faces.crop` does it, with `photos`. How many boxes
-        were clipped to their photo is counted in `skipped`.
+        Gray images (n, 64, 64, 1), cropped by `utils.faces.crop`, with `photos`. `skipped` counts
+        the boxes that were clipped to their photo.
 
     Raises
     ------
     DataError
-        A malformed line; a missing, damaged or huge photo; a box without area, or wholly outside
-        its photo: names file and row.
+        A malformed line; a missing, damaged or huge photo; a box without area, or entirely outside
+        its photo; names file and row.
     """
     hint = (
-        "ask for it at mmlab.ie.cuhk.edu.hk/projects/socialrelation, or name a copy "
+        "request it at mmlab.ie.cuhk.edu.hk/projects/socialrelation, or name a copy "
         "(--path, or datasets.load('expw', 'path/to/expw'))"
     )
     path = sources.named_or_default(path, "expw", "ExpW", hint)
@@ -70,7 +70,7 @@ def load(
 
 
 def read_list(path: str | os.PathLike) -> pd.DataFrame:
-    """Read ``label.lst``: one face a line, eight fields with spaces between.
+    """Read ``label.lst``: one face per line, eight fields separated by spaces.
 
     Returns
     -------
@@ -81,8 +81,8 @@ def read_list(path: str | os.PathLike) -> pd.DataFrame:
     Raises
     ------
     DataError
-        A line with another number of fields, a number that is none, a label outside 0 … 6, a box
-        without area, an empty file.
+        A line with the wrong number of fields, a field that is not a number, a label outside 0 … 6,
+        a box without area, an empty file.
     """
     title = sources.shown(path)
     lines = sources.read_text(Path(path)).rstrip().split("\n")
@@ -112,7 +112,7 @@ def _record(line: str, where: str) -> tuple:
 
 
 def _locate_photos(table: pd.DataFrame, folder: Path, title: str) -> dict[str, Path]:
-    """Find the file of each photo of a list; the folders inside, and above ``label``, count."""
+    """Find each listed photo's file, inside the folder, or inside the parent of ``label``."""
     wanted = set(table["photo"])
     files: dict[str, list[Path]] = {}
     folder = Path(folder).absolute()

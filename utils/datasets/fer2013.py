@@ -50,7 +50,7 @@ def load(
         ``data/raw/fer2013``.
     cache, seed
         As in `datasets.load`. The seed draws the validation tenth of a folder release whose file
-        names do not say their split.
+        names do not give the split.
 
     Returns
     -------
@@ -81,7 +81,7 @@ def load(
 
 
 def find_csv(path: Path) -> Path | None:
-    """Find the csv or archive that `path` names or contains; None for a folder without."""
+    """Find the csv or archive that `path` names or contains; None for a folder without one."""
     if path.is_dir():
         found = sources.find_files(path, CSV_NAMES) or sources.find_files(path, ARCHIVE_NAMES)
         return found[0] if found else None
@@ -89,7 +89,7 @@ def find_csv(path: Path) -> Path | None:
 
 
 def find_folders(path: Path) -> Path:
-    """Find the folder nearest to `path` that holds ``train`` and ``test``."""
+    """Find the folder nearest to `path` that contains ``train`` and ``test``."""
     found = [
         parent
         for parent, folders, _ in sources.walk(path, depth=3)
@@ -120,13 +120,14 @@ def read_csv(path: str | os.PathLike) -> FaceDataset:
     """Read ``emotion,pixels,Usage`` rows, without the cache.
 
     The path is the csv, or an archive with the csv anywhere inside. Columns are found by name, in
-    any order, spaces and quotes around names and fields ignored.
+    any order; spaces and quotes around names and fields are ignored.
 
     Raises
     ------
     DataError
-        A missing column; a row with another number of fields or pixels; a pixel that is not a whole
-        number in 0 … 255; an emotion outside 0 … 6; an unknown Usage; an empty or truncated file.
+        A missing column; a row with the wrong number of fields or pixels; a pixel that is not a
+        whole number in 0 … 255; an emotion outside 0 … 6; an unknown Usage; an empty or truncated
+        file.
     """
     path = Path(path)
     images, labels, split = [], [], []
@@ -163,7 +164,7 @@ def read_csv(path: str | os.PathLike) -> FaceDataset:
 
 
 def _lines(file, title: str) -> Iterator[bytes]:
-    """Give lines without their ends; blank ones are allowed at the file's end alone."""
+    """Yield lines without line ends; blank ones are allowed only at the file's end."""
     blank = None
     for number, line in enumerate(iter(lambda: file.readline(_LONGEST_LINE), b""), start=1):
         if len(line) == _LONGEST_LINE:
@@ -179,7 +180,7 @@ def _lines(file, title: str) -> Iterator[bytes]:
 
 
 def _header(line: bytes, title: str) -> list[int]:
-    """Find the places of emotion, pixels and Usage, and the number of columns."""
+    """Find the positions of emotion, pixels and Usage, and the number of columns."""
     expected = "emotion, pixels and Usage once each"
     if line.startswith(b"PAR1"):
         refuse(title, "a parquet file", f"{expected} in a csv (try --data folder)")
@@ -202,7 +203,7 @@ def _unquoted(field: bytes) -> bytes:
 
 
 def _pixels(fields: list[bytes], title: str, first_row: int) -> np.ndarray:
-    """Turn texts of 2,304 numbers into (n, 2304) uint8; what is odd is read one by one."""
+    """Turn strings of 2,304 numbers into (n, 2304) uint8; odd ones are read one by one."""
     text = b" ".join(fields)
     spaced = all(field.count(b" ") == PIXELS - 1 for field in fields)
     if spaced and text.replace(b" ", b"").isdigit():
@@ -228,6 +229,6 @@ def _row(title: str, row: int) -> str:
 
 
 def _text(value: bytes) -> str:
-    """Quote bytes as they may stand in a message: short, and printable."""
+    """Quote bytes for a message: short and printable."""
     text = value.decode("utf-8", "replace")
     return repr(text if len(text) <= 60 else text[:57] + "...")

@@ -1,4 +1,4 @@
-"""FER+ (Barsoum et al. 2016): FER2013's pictures, labeled again by ten people each."""
+"""FER+ (Barsoum et al. 2016): FER2013's pictures, relabeled by ten people each."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ VOTES_NAME = "fer2013new.csv"
 
 _BESIDE = f" and {VOTES_NAME}"
 _HINT = (
-    f"put {VOTES_NAME} of github.com/microsoft/FERPlus beside fer2013.csv "
+    f"put {VOTES_NAME} from github.com/microsoft/FERPlus next to fer2013.csv "
     "(python -m utils.datasets.download --source ferplus does)"
 )
 
@@ -40,14 +40,14 @@ def load(
     ----------
     path : path, optional
         The folder that holds ``fer2013new.csv`` and FER2013's csv (or an archive of it), or
-        ``fer2013new.csv`` itself with the other beside it. By default ``data/raw/fer2013``.
+        ``fer2013new.csv`` itself with the other next to it. By default ``data/raw/fer2013``.
     cache, seed
-        As in `datasets.load`; the seed has no use, for FER+ comes split.
+        As in `datasets.load`; the seed is unused: FER+ comes split.
 
     Returns
     -------
     FaceDataset
-        With `votes`; what the majority rule left out is counted in `skipped`.
+        With `votes`; `skipped` counts what the majority rule left out.
 
     Raises
     ------
@@ -72,8 +72,8 @@ def load(
 def majority(votes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Apply FER+'s published majority rule to (n, 10) votes, in the order of `FERPLUS_COLUMNS`.
 
-    A lone vote counts as none. A row has a label when one class holds more than half of what is
-    left, and is neither "unknown" nor "NF" (no face).
+    A lone vote does not count. A row has a label when one class has more than half of the votes
+    that are left, and is neither "unknown" nor "NF" (no face).
 
     Returns
     -------
@@ -93,7 +93,7 @@ def majority(votes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def beside_fer2013(path: str | os.PathLike | None = None, *, cache: bool = True) -> FaceDataset:
-    """Load FER2013 as it is, all rows and its own labels, with FER+'s votes beside them.
+    """Load FER2013 as it is, with all rows and its own labels, and add FER+'s votes.
 
     The two files are joined row by row. The number inside ``Image name`` is not the row: most
     pictures without a face have no name there and are skipped in its numbering.
@@ -108,7 +108,7 @@ def beside_fer2013(path: str | os.PathLike | None = None, *, cache: bool = True)
         refuse(
             sources.shown(folder),
             "no fer2013.csv",
-            f"it beside {VOTES_NAME}: votes are joined by its rows, which folders do not keep",
+            f"it next to {VOTES_NAME}: votes are joined by its rows, which folders do not keep",
         )
     faces = fer2013.load(folder, cache=cache)
     if len(faces) != len(votes):
@@ -123,8 +123,8 @@ def beside_fer2013(path: str | os.PathLike | None = None, *, cache: bool = True)
 def label_agreement(labels: np.ndarray, votes: np.ndarray, split: np.ndarray) -> pd.DataFrame:
     """Count what FER+'s voters call the faces of each of FER2013's expressions.
 
-    Takes (n,) labels, an index into `EXPRESSIONS`, (n, 10) votes and (n,) splits of the same rows.
-    A row a split and an expression of FER2013 (index ``split``, ``fer2013``), a column for each of
+    Takes (n,) labels, indices into `EXPRESSIONS`, (n, 10) votes and (n,) splits of the same rows.
+    One row per split and FER2013 expression (index ``split``, ``fer2013``), one column for each of
     `FERPLUS_EXPRESSIONS` by `majority`, and "no majority", "unknown", "no face"; sums to n.
     """
     found, reasons = majority(votes)
@@ -138,13 +138,13 @@ def label_agreement(labels: np.ndarray, votes: np.ndarray, split: np.ndarray) ->
 def vote_shares(votes: np.ndarray, expressions: Sequence[str] = FERPLUS_EXPRESSIONS) -> np.ndarray:
     """Divide each face's votes, (n, 10) in the order of `FERPLUS_COLUMNS`, among k classes.
 
-    A lone vote counts as none, as in `majority`; votes for "unknown", for "no face" and for
-    classes that are not asked about are left out.
+    A lone vote does not count, as in `majority`; votes for "unknown", for "no face" and for
+    classes that are not in `expressions` are left out.
 
     Returns
     -------
     (n, k) float64 array
-        A column for each of `expressions`; rows sum to one, NaN where no vote is left.
+        One column per expression; rows sum to one, or are NaN if no vote is left.
     """
     columns = [_CLASSES.index(FERPLUS_EXPRESSIONS.index(name)) for name in expressions]
     kept = np.where(votes == 1, 0, votes)[:, columns].astype(np.float64)
@@ -164,7 +164,7 @@ def read_votes(path: str | os.PathLike) -> tuple[np.ndarray, np.ndarray]:
     Raises
     ------
     DataError
-        A missing column; a row with another number of fields, an unknown Usage, or a count that
+        A missing column; a row with the wrong number of fields, an unknown Usage, or a count that
         is not a whole number 0 … 10; an empty file.
     """
     path = Path(path)

@@ -1,4 +1,4 @@
-"""Anyone's faces: class folders, RAF-DB's list, or Hugging Face's parquet."""
+"""Your own faces: class folders, RAF-DB's list, or Hugging Face's parquet."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from utils.datasets.sources import refuse
 from utils.expressions import FERPLUS_EXPRESSIONS, RAFDB_EXPRESSIONS, meaning
 from utils.runtime import DataError, printable
 
-#: RAF-DB's list: spelled the first way by its authors.
+#: RAF-DB's list: the first spelling is its authors'.
 RAFDB_LISTS = ("list_patition_label.txt", "list_partition_label.txt")
-#: What a data set may hold: faces (their names alone take 1 GB), bytes of a parquet row group.
+#: Limits: faces in a data set (their names alone take 1 GB), bytes in a parquet row group.
 MOST_FACES, LARGEST_GROUP = 2_000_000, 1 << 32
 
 _DEEPEST = 32
@@ -43,8 +43,8 @@ _EXPECTED = (
 class Listing:
     """What a source called `title` holds, before any picture is read.
 
-    `files` are where the pictures lie, `faces` their (split or "", class as written, name),
-    `skipped` what is left out (reason → names). `pictures` gives each face's path or bytes, in
+    `files` are where the pictures are, `faces` their (split or "", class as written, name),
+    `skipped` what is left out (reason → names). `pictures` yields each face's path or bytes, in
     order; by default the `files`.
     """
 
@@ -55,7 +55,7 @@ class Listing:
     pictures: Callable[[], Iterable[Path | bytes]] | None = None
 
     def digest(self) -> str:
-        """Tell one listing from another: labels may change, and what is left out."""
+        """Tell one listing from another: labels may change, and so may what is left out."""
         text = repr((self.faces, dict(self.skipped)))
         return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
@@ -69,27 +69,27 @@ def load(
     cache: bool = True,
     seed: int = 0,
 ) -> FaceDataset:
-    """Load labeled faces of anyone's.
+    """Load your own labeled faces.
 
     ::
 
-        mine/happy/a.jpg                     class folders alone: 70 / 10 / 20 %, stratified
+        mine/happy/a.jpg                     class folders only: 70/10/20%, stratified
         mine/train/happy/a.jpg               or below train, validation (val, valid) and test
         mine/EmoLabel/list_patition_label.txt, mine/Image/aligned/train_00001_aligned.jpg
         mine/data/train-00000-of-00001.parquet
 
-    Names are matched to FER+'s eight expressions when all of them mean one ("happy", "Happiness",
-    "3_happy"), and stand in that order; else they stay as they are, sorted. A picture may have any
-    size and any format of `sources.picture_formats`; it becomes gray and `size` × `size`. Splits
-    that are missing are drawn by `splits.complete`. Of more faces than
-    `ondisk.LARGEST_IN_MEMORY` the pixels are kept in a file, at the first reading.
+    If every class name means one of FER+'s eight expressions ("happy", "Happiness", "3_happy"),
+    these are the classes, in that order; otherwise names stay as they are, sorted. A picture may
+    have any size and any format of `sources.picture_formats`; it becomes gray and `size` × `size`.
+    Missing splits are drawn by `splits.complete`. Pixels that exceed `ondisk.LARGEST_IN_MEMORY` are
+    written to a file when they are first read.
 
     Parameters
     ----------
     path : path
         A folder, a parquet file, or RAF-DB's list.
     classes : sequence of str, optional
-        What numbered classes stand for, from the lowest number up.
+        Names of the numbered classes, from the lowest number up.
     size : int
         Side of the faces in pixels, 8 … 1,024.
     cache, seed
@@ -98,17 +98,17 @@ def load(
     Returns
     -------
     FaceDataset
-        Images (n, size, size, 1) gray, with `files`. `note` says what was understood, `skipped`
+        Images (n, size, size, 1) gray, with `files`. `note` says what was inferred, `skipped`
         what was left out.
 
     Raises
     ------
     DataError
         When there are no faces; when numbered classes have no names; for a list or a parquet file
-        that is malformed; when the disk has no room for so many faces.
+        that is malformed; when the disk has no room for the faces.
     """
     if path is None:
-        raise DataError("own faces need a path (--path FOLDER): there is none by default")
+        raise DataError("your own faces need a path (--path FOLDER): there is no default")
     if not 8 <= size <= 1024:
         raise DataError(f"size is {size}, expected 8 … 1,024 pixels")
     path = sources.named_or_default(path, "folder", "a folder of faces, or a parquet file", "")
@@ -134,7 +134,12 @@ def _find(path: Path, classes: Sequence[str] | None) -> Listing:
     if lists:
         return _list_rafdb(lists[0], path, classes)
     listing = list_pictures(path)
-    tables = [p / n for p, _, names in sources.walk(path) for n in names if n.endswith(".parquet")]
+    tables = [
+        parent / name
+        for parent, _, names in sources.walk(path)
+        for name in names
+        if name.lower().endswith(".parquet") and not name.startswith(".")
+    ]
     return _list_parquet(path, tables) if tables and not listing.faces else listing
 
 
@@ -148,9 +153,9 @@ def read(
     strict: bool = False,
     file: BinaryIO | None = None,
 ) -> FaceDataset:
-    """Read a listing's pictures, into a `file` where one is given.
+    """Read a listing's pictures, into a `file` if one is given.
 
-    `strict` refuses what is damaged or of another size.
+    `strict` refuses pictures that are damaged or of another size.
     """
     count = len(listing.faces)
     if not count:
@@ -209,17 +214,18 @@ def read(
 def _name_classes(
     listing: Listing, classes: Sequence[str] | None
 ) -> tuple[tuple[str, ...], dict[str, int]]:
-    """Put classes in order: the names, and the label of each class as it is written."""
+    """Put classes in order: their names, and the label of each class as written."""
     names = sorted({written for _, written, _ in listing.faces})
     named = {name: name for name in names}
     if all(re.fullmatch(r"-?[0-9]{1,9}", name) for name in names):
         numbers = sorted({int(name) for name in names})
-        if classes is None or len(set(classes)) != len(numbers) or len(classes) != len(numbers):
+        different = {meaning(one) or one for one in classes or ()}
+        if not len(different) == len(classes or ()) == len(numbers):
             refuse(
                 listing.title,
                 f"classes that are numbers, {', '.join(map(str, numbers))}, and these names for "
                 f"them: {', '.join(classes or ['none'])}",
-                f"{len(numbers)} (--classes a,b,…), in the numbers' order: it is not guessed, for "
+                f"{len(numbers)} (--classes a,b,…), in the numbers' order, which is not guessed: "
                 "3 is surprise in AffectNet and disgust in RAF-DB",
             )
         named = {name: classes[numbers.index(int(name))] for name in names}
@@ -235,10 +241,10 @@ def _name_classes(
 
 
 def list_pictures(root: Path) -> Listing:
-    """List the pictures of class folders, with or without split folders, sorted by their paths.
+    """List the pictures of class folders, with or without split folders, sorted by path.
 
-    Below split folders a name that starts with ``Training_``, ``PublicTest_`` or ``PrivateTest_``
-    decides the split before its folder does.
+    Inside split folders, a name that starts with ``Training_``, ``PublicTest_`` or ``PrivateTest_``
+    takes precedence over its folder in deciding the split.
     """
     base, folders = _layout(root)
     endings = sources.picture_formats()[1]
@@ -265,7 +271,7 @@ def list_pictures(root: Path) -> Listing:
 
 
 def _layout(root: Path) -> tuple[Path, dict[str, str]]:
-    """Find the folder of the split folders (name → split), or that of the class folders."""
+    """Find the folder that holds the split folders (name → split), or the class folders."""
     base, endings = root, sources.picture_formats()[1]
     while True:  # an archive often unpacks to one folder around the others
         _, folders, files = next(sources.walk(base))
@@ -282,7 +288,7 @@ def _below(file: Path, root: Path) -> str:
 
 
 def _list_rafdb(path: Path, root: Path, classes: Sequence[str] | None) -> Listing:
-    """List the faces that RAF-DB's list names: ``train_00001.jpg 5``, one a line."""
+    """List the faces that RAF-DB's list names: ``train_00001.jpg 5``, one per line."""
     names = tuple(classes or RAFDB_EXPRESSIONS)  # the compound expressions need `classes`
     numbers = {str(number): name for number, name in enumerate(names, start=1)}
     files = {n: p / n for p, _, inner in sources.walk(root, depth=_DEEPEST) for n in inner}
@@ -304,7 +310,7 @@ def _list_rafdb(path: Path, root: Path, classes: Sequence[str] | None) -> Listin
 
 
 def _list_parquet(root: Path, files: list[Path]) -> Listing:
-    """List the faces of parquet files: a column of picture bytes, and one of labels."""
+    """List the faces in parquet files: one column of picture bytes, and one of labels."""
     listing = Listing(sources.shown(files[0] if len(files) == 1 else root), sorted(files))
     tables, found = [], {file: _split_of(file, root) for file in listing.files}
     for file in listing.files:
@@ -349,7 +355,7 @@ def _list_parquet(root: Path, files: list[Path]) -> Listing:
 
 @contextmanager
 def _opening(title: str) -> Iterator[Callable]:
-    """Give pyarrow's reader, and turn what it raises into DataError."""
+    """Yield pyarrow's reader, and turn its errors into DataError."""
     import pyarrow.parquet
 
     try:
@@ -358,7 +364,7 @@ def _opening(title: str) -> Iterator[Callable]:
         raise
     except Exception as error:  # pyarrow's own, and OSError, UnicodeDecodeError, …
         reason = " ".join(printable(str(error)).split())[:200]
-        raise DataError(f"{title}: found no whole parquet file ({reason})") from error
+        raise DataError(f"{title}: found no complete parquet file ({reason})") from error
 
 
 def _split_of(file: Path, root: Path) -> str | None:
@@ -385,7 +391,9 @@ def _columns(schema, title: str) -> tuple[str, str, list[str] | None]:
         known = [name for name in usual if name in fitting]
         if not known and len(fitting) != 1:
             refuse(
-                title, f"the columns {printable(', '.join(schema.names))[:200]}", f"one of {what}"
+                title,
+                f"the columns {printable(', '.join(schema.names))[:200]}",
+                f"one column of {what}",
             )
         return (known or fitting)[0]
 

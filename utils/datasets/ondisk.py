@@ -1,8 +1,8 @@
-"""More faces than memory: their pixels lie in a file, and are read when they are asked for.
+"""More faces than fit in memory: their pixels are in a file, and are read on demand.
 
-Pictures are decoded once: a training that decodes them in each epoch waits for that. Of 20,000
-rendered 48×48 files, in a whole permutation, a second of one processor core gave 8,000 faces by
-`tf.data`, 3,000 by `grain`, 230,000 from this file, and 1,600,000 from memory.
+Pictures are decoded once: decoding them in each epoch would hold up training. From 20,000
+rendered 48×48 files, fully shuffled, one processor core read 8,000 faces per second by `tf.data`,
+3,000 by `grain`, 230,000 from this file, and 1,600,000 from memory.
 """
 
 from __future__ import annotations
@@ -19,22 +19,22 @@ import numpy as np
 
 from utils import faces
 
-#: More pixels (bytes) than this are kept on disk. A training holds its faces up to three times,
-#: and Keras with TensorFlow takes 1 GB: what lies in memory must leave it all below 2 GB.
+#: More pixels (bytes) than this are kept on disk. Training holds its faces up to three times, and
+#: Keras with TensorFlow takes 1 GB: pixels in memory must keep the total below 2 GB.
 LARGEST_IN_MEMORY = 1 << 28
-#: Bytes of pixels that are looked at in one piece.
+#: Bytes of pixels that are processed in one piece.
 PIECE = 1 << 26
 
 
 class _File(io.FileIO):
     def __del__(self) -> None:
-        self.close()  # without a warning: it is open as long as anybody may read from it
+        self.close()  # without a warning: it stays open as long as anyone may read from it
 
 
 class OnDisk:
-    """Pictures in a file, with as much of an array as `FaceDataset` and the training need.
+    """Pictures in a file, with as much of an array's interface as `FaceDataset` and training need.
 
-    Indexed, it reads those faces and gives an ordinary array; `take` and `resized` read nothing.
+    Indexing reads those faces into an ordinary array; `take` and `resized` read nothing.
     ``numpy.asarray`` reads all of it into memory.
 
     Parameters
@@ -47,7 +47,7 @@ class OnDisk:
     Raises
     ------
     ValueError
-        When the file has another size than that.
+        When the file's size does not match the shape.
     """
 
     dtype, ndim = np.dtype(np.uint8), 4
@@ -71,7 +71,7 @@ class OnDisk:
 
     @property
     def nbytes(self) -> int:
-        """What all of them would take in memory."""
+        """Bytes that all of them would take in memory."""
         return math.prod(self.shape)
 
     def __len__(self) -> int:
@@ -81,8 +81,8 @@ class OnDisk:
         chosen = self._rows[index]
         rows = np.atleast_1d(chosen)
         read = np.empty((len(rows), *self._face), np.uint8)
-        # Not by a memory map: what it has shown would count as the process's memory, and to give
-        # that back takes ten times as long as this.
+        # Not by a memory map: what was read would count as the process's memory, and giving that
+        # back takes ten times as long as this.
         with self._lock:
             for face, row in zip(read, rows.tolist(), strict=True):
                 self._file.seek(row * face.nbytes)
@@ -100,22 +100,22 @@ class OnDisk:
         return self._like(self._rows[indices], self._sides)
 
     def resized(self, size: int) -> OnDisk:
-        """Give the faces another size, each when it is read, as `faces.resize` does."""
+        """Resize the faces, each when it is read, as `faces.resize` does."""
         return self._like(self._rows, (size, size))
 
 
 def pieces(
     images: np.ndarray | OnDisk, *, face: int = 0, multiple: int = 1
 ) -> Iterator[np.ndarray]:
-    """Give faces in pieces of about `PIECE` bytes, in their order; of none, one empty piece.
+    """Yield faces in order, in pieces of about `PIECE` bytes; without faces, one empty piece.
 
     Parameters
     ----------
     images : (n, height, width, channels) uint8 array or OnDisk
     face : int
-        Bytes that a face takes, where it is more than its pixels here.
+        Bytes that a face takes, if more than its pixels here.
     multiple : int
-        All pieces but the last hold a multiple of so many faces.
+        All pieces but the last hold a multiple of this many faces.
     """
     face = max(1, face, math.prod(images.shape[1:]))
     count = max(1, PIECE // face // multiple) * multiple

@@ -25,7 +25,7 @@ LOADERS: dict[str, Loader] = {}
 
 
 def loader(name: str, *, title: str, help: str) -> Callable[[Callable], Callable]:
-    """Enter the decorated function into `LOADERS`; see `Loader`."""
+    """Add the decorated function to `LOADERS`; see `Loader`."""
 
     def enter(load: Callable[..., FaceDataset]) -> Callable[..., FaceDataset]:
         LOADERS[name] = Loader(name, title, help, load)

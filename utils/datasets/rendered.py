@@ -1,4 +1,4 @@
-"""The embedded sample: rendered faces, split as FER2013's rows are."""
+"""The built-in sample: rendered faces, split like FER2013's rows."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ def load(
     cache: bool = True,
     seed: int = 0,
 ) -> FaceDataset:
-    """Load rendered sample faces of 48×48, with FER2013's class imbalance, split 70 / 10 / 20 %.
+    """Load rendered sample faces of 48×48, with FER2013's class imbalance, split 70/10/20%.
 
-    The same `count` and seed render the same. A path is a csv or folder that `utils.sample.write`
-    wrote.
+    The same `count` and seed render the same faces. A path is a csv or folder that
+    `utils.sample.write` wrote.
     """
     if path is not None:
         return dataclasses.replace(fer2013.load(path, cache=cache, seed=seed), name="sample")

@@ -1,4 +1,4 @@
-"""Finding and opening a source: a csv, the csv inside an archive, a text, a picture."""
+"""Find and open a source: a csv, a csv inside an archive, a text, a picture."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ import numpy as np
 from utils import faces, runtime
 from utils.runtime import DataError, printable
 
-#: FER2013's csv has 301 MB; what unpacks to more than this is something else, or without end.
+#: FER2013's csv is 301 MB; what unpacks to more than this is something else, or endless.
 LARGEST_TABLE = 1 << 30
-#: The most bytes of a picture's file, or of a text.
+#: The most bytes in a picture file, or in a text.
 LARGEST_FILE = 1 << 26
 
 _TAR_BLOCK = 512
@@ -34,19 +34,19 @@ def refuse(where: str, found: str, expected: str) -> NoReturn:
 
 
 def shown(path: str | os.PathLike) -> str:
-    """Shorten a path for printing: relative to the repository, else its last part alone."""
+    """Shorten a path for printing: relative to the repository, or else only its last part."""
     path = Path(path).absolute()
     short = path.relative_to(runtime.ROOT).as_posix() if runtime.ROOT in path.parents else path.name
     return printable(short)
 
 
 def named_or_default(path: str | os.PathLike | None, folder: str, title: str, hint: str) -> Path:
-    """Choose the caller's path, else ``data/raw/<folder>``; no fallback: DataError with `hint`."""
+    """Return the path, or ``data/raw/<folder>`` if None; DataError (with `hint`) if missing."""
     found = runtime.RAW / folder if path is None else Path(path)
     try:
         if found.is_file() or found.is_dir():
             return found
-        problem = "no file and no folder" if found.exists() else "no such file or folder"
+        problem = "neither a file nor a folder" if found.exists() else "no such file or folder"
     except OSError as error:
         problem = error.strerror
     if path is None:
@@ -76,7 +76,7 @@ def walk(folder: Path, depth: int = 4) -> Iterator[tuple[Path, list[str], list[s
 
 
 def find_files(folder: Path, names: tuple[str, ...]) -> list[Path]:
-    """Find files of these names, nearest to the folder's top first, then in `names`' order."""
+    """Find files with these names, nearest to the folder's top first, then in `names`' order."""
     found = [
         (len(parent.relative_to(folder).parts), names.index(name.lower()), parent / name)
         for parent, _, files in walk(folder)
@@ -87,7 +87,7 @@ def find_files(folder: Path, names: tuple[str, ...]) -> list[Path]:
 
 
 def folder_and_file(path: Path, name: str, what: str) -> tuple[Path, Path]:
-    """Find the file `name` in a folder, or the folder of a file; DataError where it is missing."""
+    """Find the file `name` in a folder, or the folder of a file; DataError if it is missing."""
     if not path.is_dir():
         return path.parent, path
     found = find_files(path, (name,))
@@ -98,9 +98,9 @@ def folder_and_file(path: Path, name: str, what: str) -> tuple[Path, Path]:
 
 @contextmanager
 def open_csv(path: Path, names: tuple[str, ...]) -> Iterator[tuple[BinaryIO, str]]:
-    """Open a csv, or the csv inside a zip, gzip or tar archive; give it and its name for messages.
+    """Open a csv, or the csv inside a zip, gzip or tar archive; yield it and its name for messages.
 
-    Inside an archive the csv of the first of `names` is taken; a lone csv may have any name.
+    Inside an archive, the csv with the first of `names` is used; a lone csv may have any name.
 
     Raises
     ------
@@ -127,7 +127,7 @@ def open_csv(path: Path, names: tuple[str, ...]) -> Iterator[tuple[BinaryIO, str
                 file.seek(offset)
                 yield _bounded(file, title, size), f"{title}:{printable(member)}"
                 rest = _bounded(file, title)
-                while rest.read(1 << 18):  # gzip compares its checksum at the end
+                while rest.read(1 << 18):  # gzip checks its checksum at the end
                     pass
         elif ending.endswith(".zip"):
             raise DataError(f"{title}: found a damaged or truncated archive, expected a zip")
@@ -136,10 +136,10 @@ def open_csv(path: Path, names: tuple[str, ...]) -> Iterator[tuple[BinaryIO, str
                 yield _bounded(file, title), title
     except DataError:
         raise
-    except Exception as error:  # a dozen kinds, by kind of archive and place of the damage
+    except Exception as error:  # a dozen kinds, by kind of archive and location of the damage
         raise DataError(
-            f"{title}: cannot be read to its end ({error or type(error).__name__}), "
-            "expected a whole csv or archive"
+            f"{title}: cannot be read to the end ({error or type(error).__name__}), "
+            "expected a complete csv or archive"
         ) from error
 
 
@@ -176,7 +176,7 @@ def _too_large(title: str) -> DataError:
 def _tar_members(file: BinaryIO, title: str) -> dict[str, tuple[int, int]]:
     """List an archive's plain files: name → (offset, size)."""
     # Not by `tarfile.open`: that reads extended headers, of any length, into memory and walks the
-    # maps of sparse members. Here such members are stepped over, and a member is bounded.
+    # maps of sparse members. Here such members are skipped, and a member is bounded.
     members, place = {}, 0
     while (block := file.read(_TAR_BLOCK)).strip(b"\0"):
         entry = tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
@@ -209,9 +209,9 @@ def _choose(members: list[str], names: tuple[str, ...], title: str) -> str:
 
 
 def read_text(path: Path) -> str:
-    """Read a UTF-8 text file of at most `LARGEST_FILE` bytes, with line feeds as line ends.
+    """Read a UTF-8 text file of at most `LARGEST_FILE` bytes, with line feeds as line endings.
 
-    DataError when it is empty, larger, unreadable, or no text.
+    DataError when it is empty, larger, unreadable, or not text.
     """
     title = shown(path)
     try:
@@ -220,17 +220,17 @@ def read_text(path: Path) -> str:
             refuse(title, f"{size:,} bytes", f"1 … {LARGEST_FILE:,}")
         text = path.read_bytes().decode("utf-8-sig")
     except OSError as error:
-        raise DataError(f"{title}: cannot be read ({error.strerror}), expected a text") from error
+        raise DataError(f"{title}: cannot be read ({error.strerror}), expected text") from error
     except UnicodeDecodeError as error:
-        raise DataError(f"{title}: found bytes that are no UTF-8, expected a text") from error
+        raise DataError(f"{title}: found bytes that are not UTF-8, expected text") from error
     if "\0" in text:
-        refuse(title, "a NUL character", "a text")
+        refuse(title, "a NUL character", "text")
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 @functools.cache
 def picture_formats() -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """List the formats that Pillow knows by their first bytes, and their files' endings."""
+    """List the formats that Pillow recognizes by their first bytes, and their file extensions."""
     from PIL import Image
 
     Image.init()

@@ -8,7 +8,7 @@ import numpy as np
 
 from utils.datasets.dataset import SPLITS
 
-#: What folders and files call a split, in lower case and letters alone.
+#: What folders and files call a split, in lower case and letters only.
 SPLIT_FOLDERS = {
     **dict.fromkeys(("train", "training"), "training"),
     **dict.fromkeys(("val", "valid", "validation", "publictest"), "validation"),
@@ -17,7 +17,7 @@ SPLIT_FOLDERS = {
 
 
 def named(name: str) -> str | None:
-    """Find the split that a folder's name means ("Private Test" is the test split), or None."""
+    """Return the split that a folder's name means ("Private Test" is the test split), or None."""
     return SPLIT_FOLDERS.get(re.sub(r"[^a-z]", "", name.lower()))
 
 
@@ -42,15 +42,15 @@ def hold_out(labels: np.ndarray, fraction: float, *, seed: int = 0) -> np.ndarra
 
 
 def by_group(labels: np.ndarray, groups: np.ndarray, *, seed: int = 0) -> np.ndarray:
-    """Split 70 / 10 / 20 %, stratified and seeded, whole groups at a time.
+    """Split 70/10/20%, stratified and seeded, whole groups at a time.
 
     Parameters
     ----------
     labels : (n,) int array
         The class of each row.
     groups : (n,) array
-        Rows of one group (faces of one photo) come into one split. A group counts as of its
-        first row's class.
+        Rows of one group (faces in one photo) go into one split. A group counts as its first
+        row's class.
     seed : int
 
     Returns
@@ -68,14 +68,14 @@ def by_group(labels: np.ndarray, groups: np.ndarray, *, seed: int = 0) -> np.nda
 
 
 def complete(split: np.ndarray, labels: np.ndarray, *, seed: int = 0) -> tuple[np.ndarray, str]:
-    """Draw the splits that a source does not give, stratified by class.
+    """Draw the splits that a source lacks, stratified by class.
 
-    Without any split, or with training alone, 70 / 10 / 20 % are drawn. Beside training and test,
-    a tenth of training becomes validation. Beside training and validation, half of validation
-    becomes the test: the faces that were held out stay held out, and those that choose an epoch
-    are not those that grade it. Without training nothing is drawn.
+    With no split, or training only, 70/10/20% are drawn. With training and test, a tenth of
+    training becomes validation. With training and validation, half of validation becomes the test
+    split: held-out faces stay held out, and those that choose an epoch are not those that grade
+    it. Without training, nothing is drawn.
 
-    Takes (n,) splits, "" for none, and (n,) labels; gives the splits, and a note for people on
+    Takes (n,) splits, "" for none, and (n,) labels; returns the splits, and a note for people on
     what was drawn, "" if nothing.
     """
     given = split.astype("<U10")
@@ -84,11 +84,11 @@ def complete(split: np.ndarray, labels: np.ndarray, *, seed: int = 0) -> tuple[n
         frozenset({"training", "test"}): ("validation", "training", 0.1, "a tenth"),
         frozenset({"training", "validation"}): ("test", "validation", 0.5, "half"),
     }
-    # Where classes are too small to give a face each, all faces count as of one class.
+    # If classes are too small to give each split a face, all faces count as one class.
     for strata in (labels, np.zeros_like(labels)):
         if present <= {"", "training"}:
             split = by_group(strata, np.arange(len(labels)), seed=seed)
-            drawn = "no split folders: 70 / 10 / 20 % drawn"
+            drawn = "no split folders: 70/10/20% split drawn"
         elif frozenset(present) in missing:
             target, origin, fraction, words = missing[frozenset(present)]
             split, place = given.copy(), np.flatnonzero(given == origin)

@@ -1,6 +1,6 @@
 """Every metric, from recorded probabilities alone: no model, no pictures, no Keras.
 
-The functions take a `records.Predictions`, check it, bring its probabilities to float64 rows that
+The functions take a `records.Predictions`, check it, convert its probabilities to float64 rows that
 sum to one, and never change it. The arithmetic is scikit-learn's, SciPy's and statsmodels'.
 
 Records hold float16, where everything above 0.9998 is stored as 1. The *other* classes' small

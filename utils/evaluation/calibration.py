@@ -1,4 +1,4 @@
-"""What its probabilities are good for: a temperature that mends them, and when to say nothing."""
+"""What probabilities are good for: a temperature that corrects them, and when to abstain."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from utils.runtime import DataError
 
 
 def temperature(validation: Predictions) -> float:
-    """Find the temperature at which the probabilities suit the validation split best.
+    """Find the temperature at which the probabilities fit the validation split best.
 
-    One number divides all logits before the softmax: above 1 it makes a network less sure, below
-    1 surer; which class wins it does not change. It minimizes the log loss. A record holds
+    One number divides all logits before the softmax: above 1, it makes a network less sure, below
+    1, more so; it never changes which class wins. It minimizes the log loss. A record holds
     probabilities, whose logarithms are the logits up to a constant in each row; what float16
     rounded to 0 counts as 1e-7 (Guo et al. 2017, On calibration of modern neural networks, ICML).
 
-    Returns 0.01 … 100, and 1 where no temperature does better. At an end of that range the minimum
-    lies beyond it, as for predictions that are all right.
+    Returns 0.01 … 100, and 1 if no temperature does better. At an end of that range, the minimum
+    is beyond it, as for predictions that are all correct.
     """
     from scipy.optimize import minimize_scalar
     from scipy.special import logsumexp
@@ -50,7 +50,7 @@ def with_temperature(predictions: Predictions, temperature: float) -> Prediction
         raise DataError(f"expected a temperature above 0, got {temperature}")
     checked = check(predictions)
     shares = softmax(_logits(checked) / temperature, axis=1)
-    # Heat brings logits so close that two may become one number, and argmax take another class.
+    # Heat brings logits so close that two may become equal, and argmax may take another class.
     changed = np.flatnonzero(shares.argmax(axis=1) != checked.predicted)
     shares[changed, checked.predicted[changed]] *= 1 + 1e-12
     return dataclasses.replace(predictions, probabilities=shares)
@@ -63,14 +63,14 @@ def _logits(checked: Checked) -> np.ndarray:
 def coverage_curve(predictions: Predictions) -> pd.DataFrame:
     """Let a network answer only where it is sure enough, for every meaning of "enough".
 
-    A row for each different confidence, the highest first: ``threshold`` (it answers where the
+    One row per distinct confidence, the highest first: ``threshold`` (it answers where the
     probability of its class is this or more), ``answered`` and ``correct`` (pictures), ``coverage``
-    (share that it answers), ``accuracy`` of these answers; ``low`` and ``high``, Wilson's 95 %
+    (share that it answers), ``accuracy`` of these answers; ``low`` and ``high``, Wilson's 95%
     interval, for a threshold chosen beforehand. The last row answers everything. (Geifman and
     El-Yaniv 2017, Selective classification for deep neural networks, NeurIPS.)
     """
     checked = check(predictions)
-    # Equally sure answers come together, since no threshold can part them.
+    # Equally sure answers come together, since no threshold can separate them.
     sure = pd.Series(checked.correct).groupby(-checked.confidence).agg(["size", "sum"])
     answered, correct = sure["size"].cumsum().to_numpy(), sure["sum"].cumsum().to_numpy()
     low, high = accuracy_interval(correct, answered)
@@ -100,7 +100,7 @@ class Answered:
 def at_threshold(predictions: Predictions, threshold: float) -> Answered:
     """Let the network answer where its class's probability is at least ``threshold``.
 
-    It comes from `threshold_for`, on the validation split; above 1 nothing is answered.
+    The threshold comes from `threshold_for`, on the validation split; above 1, nothing is answered.
     """
     checked = check(predictions)
     right = checked.correct[checked.confidence >= threshold]
@@ -112,13 +112,13 @@ def at_threshold(predictions: Predictions, threshold: float) -> Answered:
 def threshold_for(
     validation: Predictions, accuracy: float = 0.9, *, certainty: float | None = None
 ) -> float:
-    """Choose how sure a network must be to be right as often as wanted.
+    """Choose how sure a network must be to reach a wanted accuracy.
 
-    Chosen on the validation split: the threshold is a setting like any other. Without
-    ``certainty`` it is the lowest that gives the wanted accuracy on these pictures; on others, it
-    will miss it about every second time. With it, say 0.95, the true accuracy is below the wanted
-    one at most 5 times in 100 (for pictures drawn as these were); the price is coverage. Both lie
-    between 0 and 1. Infinity, with which nothing is answered, when no threshold will do.
+    It is chosen on the validation split, being a setting like any other. Without ``certainty``,
+    it is the lowest that gives the wanted accuracy on these pictures; on others, it will miss it
+    about half the time. With it, say 0.95, the true accuracy is below the wanted one at most 5
+    times in 100 (for pictures drawn as these were); the price is coverage. Both are between 0
+    and 1. Returns infinity, with which nothing is answered, when no threshold will do.
     """
     from scipy.stats import binomtest
 
@@ -130,7 +130,7 @@ def threshold_for(
         enough = curve["threshold"][curve["accuracy"] >= accuracy]
         return float(enough.min()) if len(enough) else math.inf
     # Geifman and El-Yaniv's algorithm 1: each look is paid for with a part of 1 - certainty.
-    level = 1 - (1 - certainty) / len(curve).bit_length()  # so many looks find any row by halving
+    level = 1 - (1 - certainty) / len(curve).bit_length()  # this many looks find any row by halving
     chosen, first, last = math.inf, 0, len(curve) - 1
     while first <= last:
         middle = (first + last) // 2

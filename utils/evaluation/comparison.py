@@ -1,4 +1,4 @@
-"""Several runs on the same pictures: where they differ, where they agree, what their mean says."""
+"""Several runs on the same pictures: where they differ or agree, and what their mean predicts."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from utils.records import Predictions
 
 @dataclass(frozen=True)
 class Difference:
-    """Two runs on the same n pictures: accuracy of the first less that of the second."""
+    """Two runs on the same n pictures: accuracy of the first minus that of the second."""
 
     n: int
-    only_first: int  # pictures that only the first named rightly
+    only_first: int  # pictures that only the first got right
     only_second: int
     difference: float  # in accuracy, -1 … 1; positive where the first is better
-    interval: tuple[float, float]  # 95 %, normal approximation for paired shares
-    p: float  # McNemar's exact test: how often equally good runs differ as much
+    interval: tuple[float, float]  # 95%, normal approximation for paired shares
+    p: float  # McNemar's exact test: how often equally good runs differ this much
 
 
 def difference(first: Predictions, second: Predictions) -> Difference:
     """Compare two runs on the same pictures, picture by picture.
 
     Two runs are wrong on much the same pictures, so the paired difference is known far better
-    than the two intervals of their accuracies, set side by side, suggest. What it does not know:
-    another seed may differ by as much. Which of several runs differ, `compare_all` says.
+    than the two intervals of their accuracies suggest. But another seed may differ by as much,
+    which it does not account for. For several runs, `compare_all` tells which of them differ.
     McNemar (1947), Psychometrika 12; Agresti (2013), Categorical Data Analysis, §11.1.
     """
     from scipy.stats import norm
@@ -51,18 +51,18 @@ def difference(first: Predictions, second: Predictions) -> Difference:
 
 
 def compare_all(runs: Mapping[str, Predictions], correction: str = "holm") -> pd.DataFrame:
-    """Compare each two of several runs: the one place that says which of them differ.
+    """Compare each pair of several runs: the one place that says which of them differ.
 
-    Among ten comparisons of equals, one or more falls below p = 0.05 two times in five. Holm's
+    Among ten comparisons of equal runs, one or more falls below p = 0.05 two times in five. Holm's
     correction (1979, Scandinavian Journal of Statistics 6) counts the comparisons: the chance that
-    *any* pair of equally good runs is called different is 5 in 100 at most. ``correction`` is a
+    *any* pair of equally good runs is called different is at most 5 in 100. ``correction`` is a
     method of statsmodels' ``multipletests``.
 
     Returns
     -------
     DataFrame
-        A row a pair, index ``first`` and ``second``: ``n``, ``only_first``, ``only_second``,
-        ``difference``, ``low`` and ``high`` (each its own 95 % interval), ``p``, all as in
+        One row per pair, index ``first`` and ``second``: ``n``, ``only_first``, ``only_second``,
+        ``difference``, ``low`` and ``high`` (each its own 95% interval), ``p``, all as in
         `Difference`; the corrected ``p_holm`` (or ``p_bonferroni`` …); and ``differ``, whether
         that is 0.05 or less.
     """
@@ -73,13 +73,13 @@ def compare_all(runs: Mapping[str, Predictions], correction: str = "holm") -> pd
     found = [vars(difference(runs[first], runs[second])) for first, second in pairs]
     table = pd.DataFrame(found, index=pd.MultiIndex.from_tuples(pairs, names=["first", "second"]))
     table[["low", "high"]] = table.pop("interval").tolist()
-    table["p"] = table.pop("p")  # behind the interval
+    table["p"] = table.pop("p")  # after the interval
     differ, corrected, *_ = multipletests(table["p"], alpha=0.05, method=correction)
     return table.assign(**{f"p_{correction}": corrected, "differ": differ})
 
 
 def compare(runs: Mapping[str, Predictions]) -> pd.DataFrame:
-    """Set the summaries of runs side by side: a row a run, the interval as ``low`` and ``high``."""
+    """Put summaries of runs side by side: one row each, the interval as ``low`` and ``high``."""
     table = pd.DataFrame([vars(summary(one)) for one in runs.values()], index=pd.Index(runs))
     ends = pd.DataFrame(table["interval"].tolist(), columns=["low", "high"], index=table.index)
     table = table.drop(columns=["correct", "interval", "interval_without_copies"])
@@ -87,9 +87,9 @@ def compare(runs: Mapping[str, Predictions]) -> pd.DataFrame:
 
 
 def agreement(runs: Mapping[str, Predictions], *, errors: bool = False) -> pd.DataFrame:
-    """Compute on what share of the pictures each two runs give the same answer, 0 … 1.
+    """Compute the share of pictures on which each pair of runs gives the same answer, 0 … 1.
 
-    With ``errors`` only where that common answer is wrong: the diagonal is then the error rate.
+    With ``errors``, only where that common answer is wrong: the diagonal is then the error rate.
     """
     ordered = in_one_order(runs.values(), least=2)
     answers = np.stack([one.predicted for one in ordered])
@@ -101,11 +101,11 @@ def agreement(runs: Mapping[str, Predictions], *, errors: bool = False) -> pd.Da
 
 
 def ensemble(runs: Mapping[str, Predictions]) -> Predictions:
-    """Average what one or more networks say of the same pictures, each network counting alike.
+    """Average what one or more networks predict for the same pictures, with equal weights.
 
-    Networks begun from other random numbers, or built otherwise, are wrong on other pictures, and
-    their mean is right more often than most of them (Hansen & Salamon 1990, IEEE PAMI 12). Which
-    are taken is a choice: make it on the validation split. Rows in the source file's order.
+    Networks with other initial weights or architectures are wrong on other pictures, and their
+    mean is right more often than most of them (Hansen & Salamon 1990, IEEE PAMI 12). Which ones to
+    take is a choice: make it on the validation split. Rows are in the source file's order.
     """
     ordered = in_one_order(runs.values())
     mean = np.mean([one.probabilities for one in ordered], axis=0)

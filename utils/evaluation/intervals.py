@@ -1,4 +1,4 @@
-"""How far a figure may be off where another seed trains (Student's t)."""
+"""How much another seed may change a figure (Student's t)."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from utils.runtime import DataError
 
 
 def seeds_interval(values: Sequence[float]) -> tuple[float, float, float]:
-    """Return the mean of several seeds' values, and its 95 % interval's ends, by Student's t.
+    """Return the mean of several seeds' values, and the ends of its 95% interval, by Student's t.
 
-    The ends are NaN for a single value; no value is a DataError. It says how far another few seeds
-    might come out. What another test set would move the figure by is not in it, where all seeds
-    are asked about one (`accuracy_interval` says by how much).
+    The ends are NaN for a single value; no value is a DataError. The interval covers the choice of
+    seeds. It does not cover the choice of a test set, if all seeds are evaluated on the same one
+    (`accuracy_interval` does).
     """
     from scipy.stats import t
 
@@ -33,17 +33,17 @@ def seeds_interval(values: Sequence[float]) -> tuple[float, float, float]:
 
 @dataclass(frozen=True)
 class SeedSpread:
-    """What m runs that differ only in their seed came to on the same n pictures; shares, 0 … 1.
+    """What m runs that differ only in their seed reached on the same n pictures; shares, 0 … 1.
 
-    Two single runs of this training are no further apart than ``two_runs`` in 95 of 100 cases: a
-    smaller difference between single runs of *two* trainings is no evidence that one is better.
+    Two single runs of one setup are no further apart than ``two_runs`` in 95 of 100 cases: a
+    smaller difference between single runs of *two* setups is no evidence that one is better.
     """
 
     accuracies: tuple[float, ...]
     n: int
     mean: float
     standard_deviation: float  # divides by m - 1
-    interval: tuple[float, float]  # 95 %, Student's t, of the mean over all seeds
+    interval: tuple[float, float]  # 95%, Student's t, of the mean over all seeds
     two_runs: float
 
     def __str__(self) -> str:
@@ -52,12 +52,12 @@ class SeedSpread:
             f"{len(self.accuracies)} seeds: mean {self.mean:.1%} ({low:.1%} to {high:.1%}), "
             f"from {min(self.accuracies):.1%} to {max(self.accuracies):.1%}, "
             f"standard deviation {100 * self.standard_deviation:.2f} points; "
-            f"two single runs may differ by {100 * self.two_runs:.1f} points through the seed alone"
+            f"two single runs may differ by {100 * self.two_runs:.1f} points from the seed alone"
         )
 
 
 def seeds(runs: Mapping[str, Predictions]) -> SeedSpread:
-    """Compute how far two or more runs are apart that differ only in their seed.
+    """Compute how far apart two or more runs are that differ only in their seed.
 
     Bouthillier et al. 2021, Accounting for variance in machine learning benchmarks, MLSys.
     """

@@ -1,4 +1,4 @@
-"""What one run's predictions come to: scikit-learn's metrics, after a check of the predictions."""
+"""Metrics of one run's predictions: scikit-learn's, after a check of the predictions."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Checked(Predictions):
 
 
 def check(predictions: Predictions) -> Checked:
-    """Check predictions, and bring them to float64 with rows that sum to one.
+    """Check predictions, and convert them to float64 with rows that sum to one.
 
     ``probabilities`` (n, k) of any float type, each row summing to 1 ± 0.01; ``labels`` (n,) int,
     0 … k-1; ``rows`` (n,) int; ``copies`` (n,) bool; ``expressions``, k names: anything else is a
@@ -76,7 +76,7 @@ def refuse(bad: np.ndarray, what: str) -> None:
 
 
 def in_one_order(runs: Iterable[Predictions], least: int = 1) -> list[Checked]:
-    """Check runs on the same pictures, and bring each into the source file's order."""
+    """Check runs on the same pictures, and put each in the source file's order."""
     checked = [check(run) for run in runs]
     if len(checked) < least:
         raise DataError(f"expected {least} or more runs to compare, got {len(checked)}")
@@ -92,11 +92,11 @@ def in_one_order(runs: Iterable[Predictions], least: int = 1) -> list[Checked]:
 def accuracy_interval(
     correct: int | np.ndarray, n: int | np.ndarray
 ) -> tuple[float, float] | tuple[np.ndarray, np.ndarray]:
-    """Return Wilson's 95 % score interval (low, high) for ``correct`` right answers of ``n``.
+    """Return Wilson's 95% score interval (low, high) for ``correct`` right answers of ``n``.
 
-    It never leaves 0 … 1, and holds its level for few pictures and for shares near 0 or 1, where
+    It never leaves 0 … 1, and keeps its level for few pictures and for shares near 0 or 1, where
     the textbook interval fails (Wilson 1927, JASA 22; Brown, Cai and DasGupta 2001, Statistical
-    Science 16). Counts may be arrays; those that cannot be are a DataError.
+    Science 16). Counts may be arrays; impossible ones are a DataError.
     """
     from statsmodels.stats.proportion import proportion_confint
 
@@ -110,7 +110,7 @@ def accuracy_interval(
 
 
 def confusion(predictions: Predictions) -> np.ndarray:
-    """Count what was taken for what: (k, k) int64, a row a true class, a column a predicted one."""
+    """Compute the confusion matrix: (k, k) int64, true classes in rows, predicted in columns."""
     from sklearn.metrics import confusion_matrix
 
     checked = check(predictions)
@@ -119,7 +119,7 @@ def confusion(predictions: Predictions) -> np.ndarray:
 
 
 def most_confused(predictions: Predictions, k: int = 5) -> pd.DataFrame:
-    """List the k commonest mistakes, the commonest first; equal counts in the classes' order.
+    """List the k most common mistakes, most common first; ties in the classes' order.
 
     Columns ``true``, ``predicted`` (names), ``count``, and ``share`` of the true class's pictures.
     """
@@ -136,9 +136,9 @@ def most_confused(predictions: Predictions, k: int = 5) -> pd.DataFrame:
 def report(predictions: Predictions) -> pd.DataFrame:
     """Compute precision, recall and F1 of each class: scikit-learn's report as a table.
 
-    A row a class, then "macro average" (each class counts the same) and "weighted average" (each
-    picture does); columns ``precision``, ``recall``, ``f1`` (0 … 1) and ``support`` (pictures).
-    Where a share has no denominator (a class that was never predicted) it is 0.
+    One row per class, then "macro average" (each class counts the same) and "weighted average"
+    (each picture does); columns ``precision``, ``recall``, ``f1`` (0 … 1), and ``support``
+    (pictures). A share without a denominator (a class that was never predicted) is 0.
     """
     from sklearn.metrics import classification_report
 
@@ -157,7 +157,7 @@ def report(predictions: Predictions) -> pd.DataFrame:
 
 
 def reliability_table(predictions: Predictions) -> pd.DataFrame:
-    """Set how sure against how often right, in `BINS` bins over 0 … 1, open below, closed above.
+    """Compare confidence with accuracy in `BINS` bins over 0 … 1, open below, closed above.
 
     Columns ``low`` and ``high`` (a bin's edges), ``count`` (predictions in it), ``confidence``
     (mean probability of the predicted class) and ``accuracy``, both NaN where a bin is empty.
@@ -176,7 +176,7 @@ def calibration_error(predictions: Predictions) -> float:
 
     The mean distance between confidence and accuracy over the bins of `reliability_table`, each
     weighted by its predictions. Too sure and not sure enough cancel within a bin; and chance alone
-    makes every gap larger than 0: of 3,589 predictions, even perfect ones get about 0.02.
+    makes every gap larger than 0: with 3,589 predictions, even perfect ones get about 0.02.
     """
     table = reliability_table(predictions)
     gaps = (table["confidence"] - table["accuracy"]).abs()
@@ -189,7 +189,7 @@ def most_confident(
     """List the k predictions with the highest probability; ``correct``: only right or wrong ones.
 
     Index ``rank`` from 1; ``position`` (place in the predictions), ``row`` (place in the source
-    file, in whose order equals stand), ``true`` and ``predicted`` (names), ``probability`` of the
+    file, the order of ties), ``true`` and ``predicted`` (names), ``probability`` of the
     predicted class, ``correct``.
     """
     checked = check(predictions)
@@ -211,14 +211,14 @@ def most_confident(
 
 @dataclass(frozen=True)
 class Summary:
-    """What one would say of a set of predictions in a line. Shares are 0 … 1."""
+    """A set of predictions, summed up in one line. Shares are 0 … 1."""
 
     n: int  # pictures
     correct: int
     accuracy: float
-    interval: tuple[float, float]  # Wilson's 95 % interval of the accuracy
-    n_without_copies: int  # pictures that do not also stand in the training split
-    accuracy_without_copies: float  # NaN where there is none
+    interval: tuple[float, float]  # Wilson's 95% interval of the accuracy
+    n_without_copies: int  # pictures that are not also in the training split
+    accuracy_without_copies: float  # NaN if there is none
     interval_without_copies: tuple[float, float]
     macro_f1: float  # the mean F1 of the classes, each counting the same
     balanced_accuracy: float  # the mean recall of the classes that occur
@@ -248,7 +248,7 @@ def summary(predictions: Predictions) -> Summary:
     unseen = right[~checked.copies]
     left = len(unseen) > 0
     true = checked.probabilities[np.arange(len(right)), checked.labels]
-    # Of two equally probable classes the first counts as the more probable, as in argmax.
+    # Of two equally probable classes, the first counts as the more probable, as in argmax.
     two = np.argsort(-checked.probabilities, axis=1, kind="stable")[:, :2]
     return Summary(
         n=len(right),

@@ -1,12 +1,12 @@
 """Every plot that is needed twice: arrays or a DataFrame in, a `Figure` out.
 
 A `Figure` is Matplotlib's, made without pyplot: nothing global changes, nothing is shown twice,
-and nothing has to be closed. In a notebook it displays itself where it is a cell's last
+and nothing has to be closed. In a notebook, it displays itself if it is a cell's last
 expression; on disk, `save` writes it, byte for byte the same each time.
 
 Pictures are uint8, (height, width), (height, width, 1) or (height, width, 3). An expression has
 one color everywhere, `expressions.COLORS`, and never color alone: its name or a mark says the
-same. ``title`` stands over the whole figure. Where there is nothing to draw, each raises
+same. ``title`` goes above the entire figure. When there is nothing to draw, each raises
 `DataError`.
 """
 # ruff: noqa: F401, I001

@@ -1,4 +1,4 @@
-"""Accuracies and how sure they are: intervals, differences, reliability, coverage, corruptions."""
+"""Accuracies and how certain they are: intervals, differences, reliability, coverage."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from utils.figures.style import INK, MAIN, QUIET, Figure, styled
 
 @styled
 def difference_forest(table: pd.DataFrame) -> Figure:
-    """Draw paired differences with their intervals, a line each, around zero.
+    """Draw paired differences with their intervals, one line each, around zero.
 
     Parameters
     ----------
@@ -22,7 +22,7 @@ def difference_forest(table: pd.DataFrame) -> Figure:
         From `evaluation.compare_all`: ``difference``, ``low`` and ``high`` (shares, -1 … 1) and
         ``p_holm``; its index, of two levels, names each line "first − second".
 
-    A dot is filled where the interval leaves zero out, and empty where it does not.
+    A dot is filled if the interval excludes zero, and empty if it does not.
     """
     figure, ((axes,),) = style.sheet(8.5, 0.44 * len(table) + 1.4)
     axes.axvline(0, color=INK, linewidth=1.2, zorder=0.5)
@@ -41,16 +41,16 @@ def difference_forest(table: pd.DataFrame) -> Figure:
 
 @styled
 def reliability(table: pd.DataFrame | Mapping[str, pd.DataFrame]) -> Figure:
-    """Draw how often right against how confident, and how many predictions were so confident.
+    """Draw accuracy against confidence, and how many predictions have each confidence.
 
     Parameters
     ----------
     table : DataFrame, or mapping of names to DataFrames
         From `evaluation.reliability_table`: low, high, count, confidence, accuracy. Several,
-        say before and after a temperature, stand side by side on one scale.
+        say before and after a temperature, are drawn side by side on one scale.
 
-    The mean gap in it, weighted by count, is the expected calibration error; the bars at the
-    dots are Wilson's 95 % intervals.
+    The mean gap shown, weighted by count, is the expected calibration error; the bars at the
+    dots are Wilson's 95% intervals.
     """
     from statsmodels.stats.proportion import proportion_confint
 
@@ -63,7 +63,7 @@ def reliability(table: pd.DataFrame | Mapping[str, pd.DataFrame]) -> Figure:
         style.require_some(filled, "reliability table")
         counts, confidence, accuracy = filled["count"], filled["confidence"], filled["accuracy"]
         low, high = proportion_confint((accuracy * counts).round(), counts, method="wilson")
-        upper.plot([0, 1], [0, 1], "--", color=QUIET, linewidth=1.3, label="as confident as right")
+        upper.plot([0, 1], [0, 1], "--", color=QUIET, linewidth=1.3, label="perfectly calibrated")
         upper.vlines(confidence, low, high, color=MAIN, linewidth=2, alpha=0.5)
         upper.plot(confidence, accuracy, "o", color=MAIN, label="measured, with its 95% interval")
         gap = np.average((confidence - accuracy).abs(), weights=counts)
@@ -75,7 +75,7 @@ def reliability(table: pd.DataFrame | Mapping[str, pd.DataFrame]) -> Figure:
         lower.set_xlabel("probability of the predicted class (%)")
         lower.xaxis.set_major_formatter(PercentFormatter(xmax=1, symbol=""))
         lower.grid(axis="y")
-    panels[0, 0].set(ylim=(0, 1.02), ylabel="right (% of the bin)")
+    panels[0, 0].set(ylim=(0, 1.02), ylabel="accuracy (% of the bin)")
     panels[0, 0].yaxis.set_major_formatter(PercentFormatter(xmax=1, symbol=""))
     panels[1, 0].set(xlim=(0, 1), ylabel="predictions")
     style.whole_axis(panels[1, 0].yaxis, 3)
@@ -91,13 +91,13 @@ def coverage_curves(curves: Mapping[str, pd.DataFrame], *, wanted: float) -> Fig
     Parameters
     ----------
     curves : mapping of names to DataFrames
-        From `evaluation.coverage_curve`: coverage, answered, accuracy, low, high. Of the first,
-        the 95 % band is drawn (the others' are much the same).
+        From `evaluation.coverage_curve`: coverage, answered, accuracy, low, high. For the first,
+        the 95% band is drawn (the others' are much the same).
     wanted : float
-        An accuracy, 0 … 1, to be marked by a line across.
+        An accuracy, 0 … 1, to mark with a horizontal line.
 
-    At the right end everything is answered: there stands the usual accuracy. A curve begins at
-    its most confident hundredth, or at 20 answers: before, one mistake is five points.
+    At the right end, everything is answered: this is the usual accuracy. A curve starts at its
+    most confident hundredth, or at 20 answers: before, one mistake is five points or more.
     """
     curves = style.several(curves, "curves")
     figure, ((axes,),) = style.sheet(7.4, 4.8 + 0.1 * len(curves))
@@ -113,9 +113,9 @@ def coverage_curves(curves: Mapping[str, pd.DataFrame], *, wanted: float) -> Fig
         label = f"{name}: {shown['accuracy'].iloc[-1]:.1f}% of all"
         axes.plot(shown["coverage"], shown["accuracy"], markevery=[-1], label=label, **look)
     line = {"color": QUIET, "linewidth": 1.3, "linestyle": style.DOTTED}
-    axes.axhline(100 * wanted, label=f"wanted: {wanted:.0%}", **line)
+    axes.axhline(100 * wanted, label=f"target: {wanted:.0%}", **line)
     axes.set(xlabel="coverage: answered, most confident first (% of the pictures)")
-    axes.set(xlim=(0, 101), ylabel="right (% of the answered)")
+    axes.set(xlim=(0, 101), ylabel="accuracy (% of answered)")
     axes.set_ylim(top=min(101.0, axes.get_ylim()[1]))
     axes.grid(axis="y")
     style.legend_below(figure, axes.get_legend_handles_labels()[0], ncols=2)

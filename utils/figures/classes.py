@@ -1,4 +1,4 @@
-"""Class by class: how many, what is taken for what, how well each is found."""
+"""Class by class: how many, what is mistaken for what, how well each is recognized."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from utils.runtime import DataError
 
 @styled
 def class_counts(counts: pd.DataFrame) -> Figure:
-    """Draw how many pictures each expression has, a panel a column.
+    """Draw how many pictures each expression has, one panel per column.
 
     Parameters
     ----------
     counts : DataFrame
-        Index: expressions; columns: splits, or "before" and "after"; a column "all" beside
+        Index: expressions; columns: splits, or "before" and "after"; a column "all" next to
         others is left out.
     """
     import seaborn
@@ -56,11 +56,11 @@ def confusion_matrix(
 
     Parameters
     ----------
-    counts : (k, k) whole numbers, 0 or more
+    counts : (k, k) integers, 0 or more
         Row: the true class; column: the predicted one.
     expressions : sequence of k str
     names : (str, str)
-        What a row and a column are: of two sets of labels neither is the true one.
+        What rows and columns are: of two sets of labels, neither is the true one.
     """
     import seaborn
 
@@ -75,7 +75,7 @@ def confusion_matrix(
     percent = np.where((counts > 0) & (shares < 0.005), "<1", np.char.mod("%.0f", 100 * shares))
     said = [f"{part}%\n{count:,}" for part, count in zip(percent.flat, counts.flat, strict=True)]
     figure, ((axes,),) = style.sheet(classes + 1.5, 0.82 * classes + 1.2)
-    # The root spreads the small shares, where the mistakes are; the numbers say how much.
+    # The square root spreads the small shares, where the mistakes are; the numbers say how much.
     # One hue reads the same with any color vision.
     look = {"cmap": "Blues", "vmin": 0, "vmax": 1.1, "linewidths": 2, "cbar": False}
     said = np.reshape(said, counts.shape)
@@ -94,7 +94,7 @@ def confusion_matrix(
 
 @styled
 def per_class_bars(reports: Mapping[str, pd.DataFrame], *, metric: str = "f1") -> Figure:
-    """Draw one metric of each expression: a dot a run, with its value.
+    """Draw one metric of each expression: one dot per run, with its value.
 
     Parameters
     ----------
@@ -113,14 +113,14 @@ def per_class_bars(reports: Mapping[str, pd.DataFrame], *, metric: str = "f1") -
     table = pd.DataFrame({run: one[metric] for run, one in reports.items()})
     table = table.loc[[*names, "macro average"]]
     lines = []
-    for name in names:  # of each run, where they are of different faces
+    for name in names:  # of each run, if they are on different faces
         counts = dict.fromkeys(f"{one.loc[name, 'support']:,}" for one in reports.values())
         lines.append(f"{name}  (n = {' / '.join(counts)})")
     figure, ((axes,),) = style.sheet(6.8 + 0.7 * len(reports), 0.48 * len(table) + 1.4)
     handles = _dots(axes, table)
     style.name_lines(axes, [*lines, "macro average"])
     axes.axhline(len(names) - 0.5, color="#9A9A9A", linewidth=0.8)
-    axes.set(xlabel=f"{metric.replace('f1', 'F1')} (each line's highest is bold)", ylabel="")
+    axes.set(xlabel=f"{metric.replace('f1', 'F1')} (highest in each row in bold)", ylabel="")
     style.legend_below(figure, handles)
     return figure
 

@@ -1,4 +1,4 @@
-"""What is wrong with a data set, what each mistake adds, and claims beside what others report."""
+"""What is wrong with a data set, what each mistake adds, and claims next to others' reports."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SEED = {**style.mark("o", INK, False), "markersize": 5, "markeredgewidth": 1.2}
 #: Kind of a mistake → what the legend says, and color.
 _KINDS = {
     "leak": ("test pictures reach training", "#CC6677"),
-    "choice": ("the test set chooses", "#DDAA33"),
+    "choice": ("chosen on the test set", "#DDAA33"),
     "measure": ("something else is measured", "#88CCEE"),
     "combined": ("several at once", "#AA4499"),
 }
@@ -26,21 +26,21 @@ _KINDS = {
 
 @styled
 def mistakes_waterfall(table: pd.DataFrame, *, claims: Mapping[str, float] | None = None) -> Figure:
-    """Draw what each mistake adds to the honest figure, a bar each, the largest below.
+    """Draw what each mistake adds to the honest figure, one bar each, the largest at the bottom.
 
     Parameters
     ----------
     table : DataFrame
         From `mistakes.table`. Columns: title, kind ("leak", "choice", "measure" or "combined"),
         base (the index of the honest row that it is compared with; an honest row names itself),
-        figure, points, each (the seeds' figures) and done_right (points; NaN where there is none),
+        figure, points, each (the seeds' figures) and done_right (points; NaN if there is none),
         all in percent.
     claims : mapping of names to percentages, optional
-        Figures from elsewhere, marked by dotted upright lines.
+        Figures from elsewhere, marked by dotted vertical lines.
 
     A bar goes from the honest figure to the mean figure with the mistake, and a dot marks each
-    seed: an interval from three seeds would run past 100 %. At the right stand the mean and the
-    difference in points. A diamond marks where the same thing leads when done after the split.
+    seed: an interval from three seeds would run past 100%. At the right are the mean and the
+    difference in points. A diamond marks the result of the same thing done after the split.
     """
     honest = table.index == table["base"]
     wrong = table[~honest]
@@ -54,7 +54,7 @@ def mistakes_waterfall(table: pd.DataFrame, *, claims: Mapping[str, float] | Non
         rows = rows.assign(last=last).sort_values(["last", "figure"], kind="stable")
         at = len(names)
         axes.vlines(base["figure"], at - 0.4, at + len(rows) + 0.4, color=INK, linewidth=1.6)
-        style.beside(axes, at, f"{base['figure']:.1f} %", fontweight="bold")
+        style.beside(axes, at, f"{base['figure']:.1f}%", fontweight="bold")
         axes.plot(base["each"], [at] * len(base["each"]), **_SEED)
         for place, row in enumerate(rows.itertuples(), start=at + 1):
             _mistake(axes, place, row, base["figure"])
@@ -77,7 +77,7 @@ def mistakes_waterfall(table: pd.DataFrame, *, claims: Mapping[str, float] | Non
 def _mistake(axes: Axes, place: int, row: tuple, honest: float) -> None:
     """Draw one mistake, from the honest figure to its own."""
     axes.barh(place, row.figure - honest, 0.66, honest, color=_KINDS[row.kind][1])
-    text = f"{row.figure:.1f} %   {row.points:+.1f}".replace("-", "−")
+    text = f"{row.figure:.1f}%   {row.points:+.1f}".replace("-", "−")
     # What the mistake is measured against: the base's mean over the seeds that both have.
     start = row.figure - row.points
     axes.plot(row.each, [place] * len(row.each), zorder=3, **_SEED)
@@ -90,7 +90,7 @@ def _mistake(axes: Axes, place: int, row: tuple, honest: float) -> None:
 def claims_against_reported(
     claims: pd.DataFrame, reported: pd.DataFrame, *, people: tuple[float, float]
 ) -> Figure:
-    """Draw claims above what has been reported, the highest at the top of its part.
+    """Draw claims above what has been reported, the highest at the top of each part.
 
     Parameters
     ----------
@@ -99,7 +99,7 @@ def claims_against_reported(
         number of test faces is not known.
     reported : DataFrame
         The same, and ``kind`` ("published", "measured" or "reproduced"), ``outside_data`` (true,
-        false or missing: those with get an asterisk).
+        false or missing: true ones get an asterisk).
     people : (float, float)
         How often people agree with the labels, in percent: mean and spread.
     """
@@ -113,7 +113,7 @@ def claims_against_reported(
         table.sort_values("accuracy", ascending=False, kind="stable")
         for table in (claims, reported)
     )
-    gap = pd.DataFrame(np.nan, index=[""], columns=columns)  # an empty line parts them
+    gap = pd.DataFrame(np.nan, index=[""], columns=columns)  # an empty line separates them
     rows = pd.concat([claims[columns], gap, reported[columns]])
     outside = reported["outside_data"].fillna(False).astype(bool)
     names = [*claims.index, "", *reported.index.where(~outside, reported.index + " *")]
@@ -131,8 +131,8 @@ def claims_against_reported(
     axes.axhline(len(claims), color="#CFCFCF", linewidth=0.8)
     style.references(axes, named)
     axes.margins(x=0.06)
-    note = "\n* pre-trained on other pictures" if outside.any() else ""
-    axes.set_xlabel(f"accuracy (%), with its 95% interval where the faces were counted{note}")
+    note = "\n* pretrained on other pictures" if outside.any() else ""
+    axes.set_xlabel(f"accuracy (%), with its 95% interval where the number of faces is known{note}")
     marks, used = {"claimed": style.mark("D", WRONG)}, set(reported["kind"])
     marks |= {kind: style.mark(**look) for kind, look in kinds.items() if kind in used}
     handles = [Line2D([], [], label=label, **one) for label, one in marks.items()]

@@ -11,9 +11,9 @@ from utils.figures import style
 from utils.figures.style import INK, MAIN, QUIET, Figure, styled
 from utils.runtime import DataError
 
-#: How far back a block's depth goes to the right and up, as a share of the side that it stands for.
+#: How far a block's depth goes to the right and up, as a share of the side that it represents.
 _SLANT = 0.3
-#: Inches that a block's captions need.
+#: Least width of a block's captions, in inches.
 _LEAST = 1.3
 _NOTE = (
     "height and depth: sides in pixels; length: filters or units\n"
@@ -36,10 +36,10 @@ _SHORT = {
 def architecture(model: Any) -> Figure:
     """Draw a network as blocks to scale, one for each convolution or dense layer, with captions.
 
-    A block's height and depth are the sides of the pictures that its convolution makes (pale) and
-    that leave it after pooling (dark); its length is their number, one a filter. A dense layer is
-    a rod as long as its units are many. What would be thinner than 0.03 inches is drawn so thick.
-    Captions name the layers in their order, and the block's parameters.
+    A block's height and depth are the sides of the feature maps that its convolution outputs (pale)
+    and that leave it after pooling (dark); its length is their number, one per filter. A dense
+    layer is a rod whose length is its number of units. Anything thinner than 0.03 inches is drawn
+    that thick. Captions name the layers in order, and the block's parameters.
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ def architecture(model: Any) -> Figure:
         When the network has branches.
     """
     blocks = _blocks(model)
-    # Inches a pixel of side, and inches a filter or unit: the largest of each decides.
+    # Inches per pixel of side, and per filter or unit: the largest of each decides.
     side_scale = 1.35 / max(block["outer"][0] for block in blocks)
     length_scale = 1.9 / max(block["outer"][2] for block in blocks)
     figure, ((axes,),) = style.sheet(1, 1)
@@ -100,7 +100,7 @@ def _cuboid(axes: Any, left: float, sizes: tuple[float, float, float], color: st
 
 
 def _chain(model: Any) -> Iterator[Any]:
-    """Yield the layers one behind the other; a `DataError` where the network branches."""
+    """Yield the layers one after the other; a `DataError` if the network branches."""
     for layer in model.layers:
         if hasattr(layer, "layers"):
             yield from _chain(layer)
@@ -108,14 +108,14 @@ def _chain(model: Any) -> Iterator[Any]:
         inputs = layer.input
         if isinstance(inputs, list | tuple) and len(inputs) > 1:
             raise DataError(
-                f"{model.name}: layer {layer.name} joins branches; expected one layer behind the "
+                f"{model.name}: layer {layer.name} joins branches; expected one layer after the "
                 "other"
             )
         yield layer
 
 
 def _volume(layer: Any) -> tuple[int, int, int]:
-    """Return the sides and the filters of a layer's output; a row of values has sides of 1."""
+    """Return the sides and the filters of a layer's output; a vector has sides of 1."""
     shape = tuple(int(side) for side in layer.output.shape[1:])
     return shape if len(shape) == 3 else (1, 1, shape[-1])
 
@@ -144,7 +144,7 @@ def _blocks(model: Any) -> list[dict[str, Any]]:
         else:
             blocks[-1]["said"].append(_said(layer, kind))
         block = blocks[-1]
-        if kind != "Flatten":  # the same numbers in a row: nothing to draw
+        if kind != "Flatten":  # the same numbers in a vector: nothing to draw
             block["inner"] = _volume(layer)
         sides = [f"{side:,}" for side in block["inner"]]
         block["shape"] = sides[2] if block["color"] == _DENSE else "×".join(sides)

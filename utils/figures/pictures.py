@@ -26,7 +26,7 @@ def _grid(
     cell: float = 1.4,
     edges: Mapping[int, str] | None = None,
 ) -> Figure:
-    """Show pictures in rows, ``cell`` inches each, some of them in frames of a color."""
+    """Show pictures in rows, ``cell`` inches each, some of them in colored frames."""
     columns = max(1, min(columns, len(images)))
     rows = math.ceil(len(images) / columns)
     lines = 1 + max((text.count("\n") for text in titles), default=0) if titles else 0
@@ -68,12 +68,12 @@ def augmentation_examples(
 
 @styled
 def face_sheet(images: np.ndarray, labels: np.ndarray, *, per_class: int = 8) -> Figure:
-    """Show the first ``per_class`` faces of each expression, a row an expression.
+    """Show the first ``per_class`` faces of each expression, one row per expression.
 
     Parameters
     ----------
     images : (n, h, w[, 1 or 3]) uint8
-    labels : (n,) whole numbers, index into `EXPRESSIONS`
+    labels : (n,) integers, index into `EXPRESSIONS`
     """
     style.require_some(images, "images")
     style.require_same_length(len(images), labels=labels)
@@ -107,14 +107,14 @@ def smote_parents(
     weights: np.ndarray,
     labels: np.ndarray,
 ) -> Figure:
-    """Show synthetic faces, framed, between their two parents, a column each.
+    """Show synthetic faces, framed, between their two parents, one column each.
 
     Parameters
     ----------
     parent_a, synthetic, parent_b : (m, h, w[, 1 or 3]) uint8
     weights : (m,) float, 0 … 1
-        How far each synthetic face has gone from its parent A to its parent B.
-    labels : (m,) whole numbers, index into `EXPRESSIONS`
+        How far each synthetic face is on the way from parent A to parent B.
+    labels : (m,) integers, index into `EXPRESSIONS`
     """
     style.require_some(synthetic, "synthetic")
     kinds = {"parent A": parent_a, "synthetic": synthetic, "parent B": parent_b}
@@ -166,12 +166,12 @@ def annotated_photo(photo: np.ndarray, boxes: Sequence[Box], captions: Sequence[
     boxes : sequence of Box
         `faces.Box`, in pixel edges. One may reach outside the photo.
     captions : sequence of str
-        One a box; if an expression's name begins it, it gets the expression's color.
+        One per box; if it starts with an expression's name, it gets the expression's color.
 
     Returns
     -------
     (height, width, 3) uint8 array
-        RGB. Each caption stands above its box, or inside it where there is no room above.
+        RGB. Each caption is above its box, or inside it if there is no room above.
     """
     style.require_same_length(len(boxes), captions=captions)
     photo = checked_picture(photo, "photo")
@@ -194,22 +194,26 @@ def annotated_photo(photo: np.ndarray, boxes: Sequence[Box], captions: Sequence[
         x = max(0, min(left, size[0] - wide - line))
         y = max(0, top - high - line if top >= high + line else top)
         draw.rectangle((x, y, x + wide, y + high), fill=color, outline="white")
-        # Of black and white, the one that stands out more (luma, as Rec. 601 weighs it).
-        dark = np.dot(ImageColor.getrgb(color), (0.299, 0.587, 0.114)) < 100
-        draw.text((x + (line + 1) // 2, y), caption, fill="white" if dark else "black", font=font)
+        draw.text((x + (line + 1) // 2, y), caption, fill=_ink_on(color), font=font)
     return np.asarray(image)
+
+
+def _ink_on(color: str) -> str:
+    """Choose black or white, by a color's luma as Rec. 601 weighs it."""
+    luma = np.dot(ImageColor.getrgb(color), (0.299, 0.587, 0.114))
+    return "white" if luma < 100 else "black"
 
 
 @styled
 def timeline(times: np.ndarray, probabilities: np.ndarray, expressions: Sequence[str]) -> Figure:
-    """Draw how the probabilities of a face change through a film, stacked: their sum is 100 %.
+    """Draw how the probabilities of a face change through a video, stacked: their sum is 100%.
 
     Parameters
     ----------
     times : (n,) array
-        Seconds, rising; two or more.
+        Seconds, increasing; two or more.
     probabilities : (n, k) array
-        0 … 1, a column an expression.
+        0 … 1, one column per expression.
     expressions : sequence of str
         The k names.
     """
@@ -221,11 +225,10 @@ def timeline(times: np.ndarray, probabilities: np.ndarray, expressions: Sequence
     for at, name in enumerate(expressions):  # in the area where it is thickest, if it fits
         most = int(shares[:, at].argmax())
         if shares[most, at] > 12:
-            dark = np.dot(ImageColor.getrgb(colors[at]), (0.299, 0.587, 0.114)) < 100
             x = np.clip(times[most], *np.quantile(times, [0.06, 0.94]))
             y = tops[np.abs(times - x).argmin(), at] - shares[np.abs(times - x).argmin(), at] / 2
-            color = "white" if dark else "black"
-            axes.text(x, y, name, ha="center", va="center", color=color, fontsize=9)
+            ink = _ink_on(colors[at])
+            axes.text(x, y, name, ha="center", va="center", color=ink, fontsize=9)
     axes.set(xlabel="time (s)", ylabel="probability (%)", ylim=(0, 100))
     axes.set_xlim(times[0], times[-1])
     style.legend_below(figure, areas, list(expressions), ncols=len(expressions))

@@ -32,14 +32,14 @@ _DASHES = ((0, ()), (0, (6, 2)), (0, (2, 1.5)), (0, (6, 2, 1.5, 2)), (0, (10, 3)
 
 
 class Figure(matplotlib.figure.Figure):
-    """A Matplotlib figure that pyplot does not know, and that shows itself in a notebook."""
+    """A Matplotlib figure that pyplot does not know, and that displays itself in a notebook."""
 
     def __init__(self, *arguments: Any, **settings: Any) -> None:
         super().__init__(*arguments, **settings)
-        FigureCanvasAgg(self)  # without one, seaborn's heat maps would open a figure of pyplot's
+        FigureCanvasAgg(self)  # without one, seaborn's heat maps would open a pyplot figure
 
     def savefig(self, fname: Any, **settings: Any) -> None:
-        """Write the figure in the course's style (fonts are chosen as late as this)."""
+        """Write the figure in the course's style (fonts are chosen only here)."""
         with matplotlib.style.context(STYLE):
             # A second layout moves things by a pixel: lay out once, whatever the resolution.
             if self.get_layout_engine() is not None:
@@ -59,10 +59,10 @@ def png(figure: matplotlib.figure.Figure, dpi: float) -> bytes:
 
 
 def quantized(content: bytes, *, kmeans: int = 0) -> bytes:
-    """Bring a PNG to 256 colors; one that has a palette already stays as it is.
+    """Reduce a PNG to 256 colors; one that already has a palette stays as it is.
 
-    They take a third of the space, and change a pixel of a plot by 0.2 of 255 on average. With
-    ``kmeans``, which refines the colors so often, photos look better.
+    The result takes a third of the space; a pixel of a plot changes by 0.2 of 255 on average. With
+    ``kmeans``, which refines the colors that many times, photos look better.
     """
     picture = Image.open(io.BytesIO(content))
     if picture.mode == "P":
@@ -98,7 +98,7 @@ def styled(plot: Callable[..., Figure]) -> Callable[..., Figure]:
 def save(figure: matplotlib.figure.Figure, name: str, folder: Path) -> Path:
     """Write a figure as ``folder``/``name``.png, which depends on nothing but its content.
 
-    The folder is made if it is not there; the file is written atomically, and its path returned.
+    The folder is created if needed; the file is written atomically, and its path returned.
     """
     path = folder / f"{name}.png"
     with matplotlib.style.context(STYLE):
@@ -151,14 +151,14 @@ def name_lines(axes: Axes, names: Sequence[str]) -> None:
 
 
 def beside(axes: Axes, place: float, text: str, points: float = 8, **font: Any) -> None:
-    """Write right of the axes, so many points from their edge."""
+    """Write to the right of the axes, this many points from their edge."""
     where = {"xycoords": axes.get_yaxis_transform(), "textcoords": "offset points"}
     font = {"va": "center", "annotation_clip": False, **font}
     axes.annotate(text, (1, place), (points, 0), **where, **font)
 
 
 def references(axes: Axes, named: Mapping[str, float]) -> None:
-    """Mark values by dotted upright lines, named above the axes, a line of text each."""
+    """Mark values with dotted vertical lines, named above the axes, one line of text each."""
     for level, (name, value) in enumerate(sorted(named.items(), key=lambda one: one[1])):
         axes.axvline(value, color=QUIET, linewidth=1.3, linestyle=DOTTED, zorder=0.5)
         where = {"xycoords": axes.get_xaxis_transform(), "textcoords": "offset points"}
@@ -167,25 +167,25 @@ def references(axes: Axes, named: Mapping[str, float]) -> None:
 
 
 def whole_axis(axis: Any, most: int = 7) -> None:
-    """Put at most so many ticks at whole numbers, with commas."""
+    """Put at most this many ticks at whole numbers, with commas."""
     axis.set_major_locator(MaxNLocator(most, steps=[1, 2, 5, 10], integer=True))
     axis.set_major_formatter(lambda value, _: f"{value:,.0f}")
 
 
 def legend_below(figure: Figure, handles: Any, labels: Sequence[str] | None = None, **how) -> None:
-    """Put the legend under the figure; up to three entries a line, unless told otherwise."""
+    """Put the legend under the figure; up to three entries per line by default."""
     labels = [handle.get_label() for handle in handles] if labels is None else labels
     how = {"ncols": min(3, len(labels)), **how}
     figure.legend(handles, labels, loc="outside lower center", **how)
 
 
 def color_of(expression: str) -> str:
-    """Return an expression's color, or gray for what is none."""
+    """Return an expression's color, or gray for anything else."""
     return COLORS.get(expression, OTHER_COLOR)
 
 
 def checked_picture(image: np.ndarray, what: str = "picture") -> np.ndarray:
-    """Bring a picture to (height, width, 3) uint8, whatever its channels."""
+    """Convert a picture to (height, width, 3) uint8, whatever its channels."""
     image = np.asarray(image)
     full = image[:, :, None] if image.ndim == 2 else image
     if full.ndim != 3 or full.shape[2] not in (1, 3) or full.dtype != np.uint8 or not full.size:
@@ -205,7 +205,7 @@ def show(axes: Axes, image: np.ndarray, edge: str | None = None) -> None:
 
 
 def require_same_length(count: int, **others: Sequence | np.ndarray | None) -> None:
-    """Refuse what should have ``count`` entries and has another number; None is no entry."""
+    """Refuse what does not have ``count`` entries; None is accepted."""
     for name, values in others.items():
         if values is not None and len(values) != count:
             raise DataError(f"{name}: expected {count}, one each, got {len(values)}")

@@ -1,4 +1,4 @@
-"""What training came to epoch by epoch, and how long things take."""
+"""Training epoch by epoch, and how long it took."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from matplotlib.ticker import FixedLocator, NullLocator
 from utils.figures import style
 from utils.figures.style import QUIET, Figure, styled
 
-#: Seconds that an axis of times may be marked at.
+#: Seconds at which a time axis may have ticks.
 _CLOCK = {1: "1 s", 3: "3 s", 10: "10 s", 30: "30 s", 60: "1 min", 180: "3 min", 600: "10 min"}
 _CLOCK |= {1800: "30 min", 3600: "1 h", 10800: "3 h", 36000: "10 h", 86400: "24 h"}
 
@@ -25,7 +25,7 @@ def learning_curves(history: pd.DataFrame | Mapping[str, pd.DataFrame]) -> Figur
     history : DataFrame, or mapping of names to DataFrames
         With the columns of ``history.csv``: epoch (from 1), loss, accuracy, val_loss,
         val_accuracy (accuracies 0 … 1). The best epoch has the highest validation accuracy, the
-        first of equals.
+        first among ties.
     """
     histories = style.several(history, "history")
     figure, (panels,) = style.sheet(9.5, 4.3, 1, 2)
@@ -46,21 +46,21 @@ def learning_curves(history: pd.DataFrame | Mapping[str, pd.DataFrame]) -> Figur
         axes.set_xlabel("epoch")
         style.whole_axis(axes.xaxis)
         axes.grid(axis="y")
-    # A column a run; a single run's three entries in one line.
+    # One column per run; a single run's three entries on one line.
     style.legend_below(figure, panels[0].lines, ncols=3 if len(histories) == 1 else len(histories))
     return figure
 
 
 @styled
 def accuracy_by_time(curves: Mapping[str, pd.DataFrame], levels: Sequence[float]) -> Figure:
-    """Draw the best validation accuracy so far over the time since the start, a line a run.
+    """Draw the best validation accuracy so far over the time since the start, one line per run.
 
     Parameters
     ----------
     curves : mapping of names to DataFrames
-        "seconds" (above 0), "best" (0 … 1): a row an epoch.
+        "seconds" (above 0), "best" (0 … 1): one row per epoch.
     levels : sequence of float
-        Accuracies, 0 … 1, marked by a line across, and on each curve where it first reaches one.
+        Accuracies, 0 … 1, marked by a horizontal line, and where each curve first reaches one.
     """
     curves = style.several(curves, "curve")
     figure, ((axes,),) = style.sheet(9, 5.0 + 0.1 * len(curves))
@@ -81,7 +81,7 @@ def accuracy_by_time(curves: Mapping[str, pd.DataFrame], levels: Sequence[float]
     axes.set_xlabel("time from the start of training (logarithmic)")
     axes.set_ylabel("best validation accuracy so far (%)")
     axes.grid(axis="x")
-    # Further down all runs are beginners.
+    # Below that, all runs are just beginning.
     axes.set_ylim(bottom=max(axes.get_ylim()[0], 100 * min(levels, default=0) - 30))
     style.legend_below(figure, axes.get_legend_handles_labels()[0])
     return figure

@@ -1,11 +1,11 @@
-"""What is wrong with a set of faces, before anything is trained.
+"""Find what is wrong with a set of faces before anything is trained.
 
     python -m utils.honesty.audit fer2013.csv
     python -m utils.honesty.audit my-faces --json audit.json
 
 PATH is a csv like FER2013's or an archive of one, a folder of pictures in class folders (with
 train, val and test folders around them or not), a folder with ExpW's label.lst, or the name of a
-data set. Found are exact and near copies between the splits (mirrored, brightened, shifted: see
+data set. It finds exact and near copies between the splits (mirrored, brightened, shifted: see
 `copies`), one picture under several labels, flat pictures, and pictures without a face.
 
 >>> from utils import datasets
@@ -31,15 +31,15 @@ from utils.expressions import FERPLUS_COLUMNS
 from utils.honesty import copies
 from utils.runtime import DataError
 
-#: The correlation from which a pair counts as a near copy, unless told otherwise.
+#: The lowest correlation of a near copy, by default.
 THRESHOLD = 0.95
 #: Where the bands of `Audit.bands` begin.
 BANDS = (0.99, 0.98, 0.95, 0.90, 0.85, 0.80)
 #: A picture whose gray levels have a smaller standard deviation shows next to nothing: FER2013 has
-#: two beside its flat ones, at 0.7 and 3.9, both without a face; the next deviates by 9.1.
+#: two besides its flat ones, at 0.7 and 3.9, both without a face; the next is at 9.1.
 NEARLY_FLAT = 5.0
 
-#: What `Audit.masks` looks for, and how tables call it.
+#: What `Audit.masks` looks for, and what tables call it.
 PROBLEMS: dict[str, str] = {
     "repeats": "repeats an earlier picture, pixel for pixel",
     "exact_copies": "exact copy of a training picture",
@@ -55,7 +55,7 @@ PROBLEMS: dict[str, str] = {
     "photo_in_training": "cut from a photo that training faces come from too",
 }
 
-_LIKELY = 0.6  # from which correlation a pair is tried once more, shifted
+_LIKELY = 0.6  # the lowest correlation of a pair that is also tried shifted
 _LINES = 10
 
 
@@ -63,13 +63,14 @@ _LINES = 10
 class Audit:
     """What `examine` found: arrays with an entry for each of the data set's n pictures.
 
-    ``across`` says that validation and test pictures were compared with training ones; else every
-    picture with all others, and "training picture" in `PROBLEMS` means any other. ``first`` (int64)
-    is the position of the first picture with the same pixels; ``exact`` (bool) whether the same
-    pixels stand in training (or anywhere else). ``nearest`` (int64) is the position of the picture
-    that correlates best, -1 for one not compared, or flat; ``correlation`` and ``aligned``
-    (float32) are with that one as it is and shifted by up to 2 pixels, 1 for an exact copy, else
-    NaN; ``mirrored`` (bool) says that its mirror image is what correlates.
+    ``across`` says that validation and test pictures were compared with training ones; otherwise,
+    every picture was compared with all others, and "training picture" in `PROBLEMS` means any
+    other. ``first`` (int64) is the position of the first picture with the same pixels; ``exact``
+    (bool) says whether the same pixels are in training (or anywhere else). ``nearest`` (int64) is
+    the position of the picture that correlates best, -1 for one not compared, or flat;
+    ``correlation`` and ``aligned`` (float32) are with that one as it is and shifted by up to 2
+    pixels, 1 for an exact copy, NaN without one; ``mirrored`` (bool) says that its mirror image
+    is what correlates.
     """
 
     dataset: FaceDataset
@@ -87,18 +88,18 @@ class Audit:
 
     @property
     def compared(self) -> np.ndarray:
-        """Which pictures were compared, (n,) bool: all but training's, or all."""
+        """Which pictures were compared, (n,) bool: all but the training ones, or all."""
         return (self.dataset.split != "training") | (not self.across)
 
     def near(self, threshold: float | None = None, *, shifted: bool = False) -> np.ndarray:
-        """Mark the pictures with an exact or near copy, (n,) bool; `shifted`: or when shifted."""
+        """Mark the pictures with an exact or near copy, (n,) bool; `shifted`: also when shifted."""
         threshold = self.threshold if threshold is None else threshold
         return self.exact | ((self.aligned if shifted else self.correlation) >= threshold)
 
     def masks(self) -> dict[str, np.ndarray]:
         """Mark the pictures with each problem, (n,) bool, by the keys of `PROBLEMS`.
 
-        What cannot be asked (no votes, no photos) is left out. A picture can have several.
+        What cannot be checked (no votes, no photos) is left out. A picture can have several.
         """
         data, near, level = self.dataset, self.near(), copies.flat(self.dataset.images)
         spread = np.array([image.std(axis=(0, 1)).max() for image in data.images])
@@ -125,7 +126,7 @@ class Audit:
         return found
 
     def problems(self) -> pd.DataFrame:
-        """Count the pictures with each problem: a column each split that has some, and "all"."""
+        """Count the pictures with each problem: one column per split that has some, and "all"."""
         table = (
             pd.DataFrame(self.masks()).groupby(self.dataset.split).sum().T.rename_axis("problem")
         )
@@ -138,12 +139,12 @@ class Audit:
         return text if self.across else text.replace("a training picture", "another picture")
 
     def bands(self) -> pd.DataFrame:
-        """Ask how far likeness means anything, by how alike a picture and its nearest are.
+        """Show at what correlations a picture and its nearest are still copies.
 
-        Labels of two copies agree about as often as people do on one picture; and among strangers
-        the mirror image fits as often: where a share s is mirrored, some 2 s are strangers.
-        Returned is a row a band (index "correlation"): "pairs", "mirrored", "fit shifted", "same
-        label" (counts), "agreement" (the share with the same label; NaN where there are no pairs).
+        Labels of two copies agree about as often as people do on one picture; and among strangers,
+        the mirror image fits as often: where a share s is mirrored, about 2s are strangers.
+        Returns one row per band (index "correlation"): "pairs", "mirrored", "fit shifted", "same
+        label" (counts), "agreement" (the share with the same label; NaN if there are no pairs).
         """
         taken, rows = ~((self.nearest >= 0) & self.compared), {}
         same = self.dataset.labels == self.dataset.labels[self.nearest]
@@ -163,12 +164,12 @@ class Audit:
 
         Columns: "picture" and "copy_of" (files or rows), "split", "correlation", "aligned",
         "exact", "mirrored", "label" and "copy_of_label" (names); the index holds positions, and
-        "position_of" the other's. Where all were compared with all, a pair stands once.
+        "position_of" the other's. If all were compared with all, a pair is listed once.
         """
         data, names = self.dataset, self._names()
         source = np.flatnonzero(self.near(shifted=True) & (self.nearest >= 0))
         at, other = source, self.nearest[source]
-        if not self.across:  # of two, the later one is the copy
+        if not self.across:  # of the two, the later one is the copy
             keys = np.sort(np.stack([at, other]), axis=0)
             _, once = np.unique(keys, axis=1, return_index=True)
             source, at, other = source[once], keys[1, once], keys[0, once]
@@ -192,7 +193,7 @@ class Audit:
         return table.iloc[order]
 
     def contradictions(self) -> pd.DataFrame:
-        """List identical pictures under several labels: a row each, groups by "same_as"."""
+        """List identical pictures under several labels: one row each, grouped by "same_as"."""
         data, names = self.dataset, self._names()
         at = np.flatnonzero(self.masks()["contradictory"])
         at = at[np.argsort(self.first[at], kind="stable")]
@@ -226,11 +227,11 @@ class Audit:
             "problems": self.problems().T.to_dict(),
             "bands": bands.where(bands.notna(), None).to_dict("records"),
             "contradictory_groups": int(self.contradictions()["same_as"].nunique()),
-            "skipped": {reason: int(count) for reason, count in data.skipped},
+            "skipped": {why.partition(", first ")[0]: int(count) for why, count in data.skipped},
         }
 
     def summary(self) -> str:
-        """Say what was examined and found, for a terminal: the counts, then the first ten pairs."""
+        """Report what was examined and found, for a terminal: counts, then the first ten pairs."""
         problems = self.problems().rename(index=self.describe)
         some = problems[problems["all"] > 0]
         parts = [self.dataset.describe(), some.to_string() if len(some) else "nothing found"]
@@ -248,17 +249,17 @@ def examine(dataset: FaceDataset, *, threshold: float = THRESHOLD, within: bool 
     Parameters
     ----------
     dataset : FaceDataset
-        Its `votes` and `photos` are looked at where it has them.
+        Its `votes` and `photos` are used if it has them.
     threshold : float
-        The correlation from which a pair counts as a near copy, over 0 and at most 1.
+        The lowest correlation of a near copy, over 0 and at most 1.
     within : bool
-        Compare every picture with all others, whatever their splits. It is also done where
+        Compare every picture with all others, whatever their splits. This is also done when
         nothing, or everything, is training.
 
     Raises
     ------
     DataError
-        When the data set is empty, or for a threshold that no correlation can be.
+        When the data set is empty, or the threshold is not a possible correlation.
     """
     if not 0 < threshold <= 1:
         raise DataError(f"threshold {threshold}: expected over 0 and at most 1")
@@ -277,7 +278,7 @@ def examine(dataset: FaceDataset, *, threshold: float = THRESHOLD, within: bool 
     place[place == count] = -1
     exact = place >= 0
     correlation, mirrored = np.where(exact, 1, np.nan), np.zeros(count, dtype=bool)
-    # Of pictures with the same pixels the first stands for all.
+    # Of pictures with the same pixels, the first represents all.
     known = np.flatnonzero(training) if across else np.arange(count)
     among = np.sort(known[np.unique(first[known], return_index=True)[1]])
     asked = np.flatnonzero(~training & ~exact) if across else among
@@ -312,7 +313,7 @@ class Leaks:
     def near(
         self, rows: np.ndarray, threshold: float | None = None, *, shifted: bool = False
     ) -> np.ndarray:
-        """Mark those of (n,) row numbers that have a copy in training, (n,) bool: see `Audit.near`.
+        """Mark which of (n,) row numbers have a copy in training, (n,) bool: see `Audit.near`.
 
         DataError for a row that was not compared: a training row, or one of another data set.
         """
@@ -330,8 +331,8 @@ class Leaks:
 def record(audit: Audit, folder: Path, about: Mapping[str, Any]) -> Path:
     """Write an audit's numbers and pairs, no names and no pictures; `recorded` reads them back.
 
-    The .json, which is returned, comes last: without it there is no record. DataError where nothing
-    was compared with training.
+    The .json, which is returned, is written last: without it, there is no record. DataError if
+    nothing was compared with training.
     """
     from utils import records
 
@@ -361,7 +362,7 @@ def record(audit: Audit, folder: Path, about: Mapping[str, Any]) -> Path:
 
 
 def recorded(name: str = "fer2013", folder: Path | None = None) -> Leaks:
-    """Read an audit back, by the data set's name, from a folder (``results/data``).
+    """Read a recorded audit, by the data set's name, from a folder (``results/data``).
 
     ModelError or DataError when there is none, or a file is not what it should be.
     """
@@ -374,8 +375,8 @@ def recorded(name: str = "fer2013", folder: Path | None = None) -> Leaks:
         expected = info["rows"] - info["splits"]["training"]
         ascending = (np.diff(kept["rows"]) > 0).all()
         if not ascending or {len(array) for array in kept.values()} != {expected}:
-            raise ValueError(f"expected pairs of {expected:,} rows beside it, ascending")
-    except Exception as error:  # NumPy, zipfile and zlib raise a dozen kinds at a damaged archive
+            raise ValueError(f"expected pairs of {expected:,} rows, ascending")
+    except Exception as error:  # NumPy, zipfile and zlib raise a dozen kinds on a damaged archive
         raise DataError(f"{path.name}: cannot be read: {type(error).__name__}: {error}") from error
     return Leaks(info, **kept)
 
@@ -385,8 +386,8 @@ def sensitivity(
 ) -> pd.DataFrame:
     """Measure how much a copy still correlates with its picture, by what was done to the copy.
 
-    `most` of the images, (n, height, width, 1) uint8, that are not flat are drawn. Returned is a
-    row a change (index "change": `sample.planted.CHANGES`): "pictures", "median" and "lowest"
+    It draws up to `most` of the images, (n, height, width, 1) uint8, that are not flat. Returns
+    one row per change (index "change": `sample.planted.CHANGES`): "pictures", "median" and "lowest"
     (correlation; of all but one in a hundred), "found" (the share at `threshold` or more),
     "found_shifted" (the same when they are `copies.aligned`).
     """
@@ -400,7 +401,7 @@ def sensitivity(
     for change in CHANGES:
         made = np.stack([changed(image[..., 0], change, draws) for image in originals])[..., None]
         known = copies.mirrored(originals) if change == "mirrored" else originals
-        found = np.nan_to_num(copies.correlations(made, known))  # a change can leave one level
+        found = np.nan_to_num(copies.correlations(made, known))  # a change can leave one gray level
         better = np.fmax(found, copies.aligned(made, known))
         rows[change] = {
             "pictures": len(found),
@@ -413,15 +414,15 @@ def sensitivity(
 
 
 def _load(path: str, **options) -> FaceDataset:
-    """Read whatever lies at a path, or the data set of that name; with FER+'s votes."""
+    """Read whatever is at a path, or the data set of that name; with FER+'s votes."""
     place = Path(path)
     if not place.exists() and path in datasets.LOADERS:
         place = runtime.RAW / path
         if not place.exists():
             return datasets.load(path, **options)
     if not place.exists():
-        raise DataError(f"{path}: no such file or folder, nor a data set of that name")
-    cache = runtime.RAW in place.absolute().parents  # no copy of what others keep elsewhere
+        raise DataError(f"{path}: no such file or folder, and no data set of that name")
+    cache = runtime.RAW in place.absolute().parents  # no copy of data kept elsewhere
     name = {"label.lst": "expw", ".parquet": "folder"}
     name = name.get(place.name, name.get(place.suffix, "fer2013"))
     if place.is_dir():
@@ -435,15 +436,15 @@ def _load(path: str, **options) -> FaceDataset:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Examine, print what was found, write what is asked for."""
+    """Examine, print the findings, write what was asked for."""
     parser = runtime.parser("python -m utils.honesty.audit", __doc__.partition(">>>")[0])
     add = parser.add_argument
     add("path", metavar="PATH", help="a csv, a folder, or a data set's name")
-    add("--threshold", type=float, default=THRESHOLD, help="of a near copy (%(default)s)")
-    add("--classes", metavar="A,B,…", help="what a folder's numbered classes stand for")
+    add("--threshold", type=float, default=THRESHOLD, help="near-copy correlation (%(default)s)")
+    add("--classes", metavar="A,B,…", help="names of a folder's numbered classes")
     add("--within", action="store_true", help="compare every picture with all others")
-    add("--json", type=Path, metavar="FILE", help="write numbers and pairs; - prints them instead")
-    add("--record", type=Path, metavar="FOLDER", help="keep NAME-leaks.json there: results/data")
+    add("--json", type=Path, metavar="FILE", help="write numbers and pairs; -: print them instead")
+    add("--record", type=Path, metavar="FOLDER", help="write FOLDER/NAME-leaks.json: results/data")
     asked = parser.parse_args(arguments)
     options = {"classes": tuple(asked.classes.split(","))} if asked.classes else {}
     audit = examine(_load(asked.path, **options), threshold=asked.threshold, within=asked.within)

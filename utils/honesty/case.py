@@ -16,13 +16,13 @@ _STREAM = 92  # of draws; the sample's own streams have other numbers
 
 
 def prepared(seed: int = 0) -> FaceDataset:
-    """Make the set of "Find the leak": the sample's faces, three times spoiled.
+    """Make the set for "Find the leak": the sample's faces, spoiled in three ways.
 
-    Rows below 2,000 are rendered faces, in training and test; the others were made from them. What
-    was done to them is not said here: `audit` and `claims` find it.
+    Rows below 2,000 are rendered faces, in training and test; the others were made from them. How
+    they were spoiled is not told here: `audit` and `claims` find out.
     """
     draws, faces = Draws(seed, _STREAM), datasets.load("sample")
-    # Its own faults go first, so that only the planted ones are found.
+    # Its own faults are removed first, so that only the planted ones are found.
     clean = datasets.first_copies(faces) == np.arange(len(faces))
     clean &= (faces.images.std(axis=(1, 2, 3)) > 0) & (faces.split != "validation")
     faces = faces.take(clean)
@@ -49,7 +49,7 @@ def prepared(seed: int = 0) -> FaceDataset:
 
 
 def _blends(images: np.ndarray, count: int, draws: Draws) -> np.ndarray:
-    """Blend faces with one of their five nearest, as SMOTE does, in whole numbers."""
+    """Blend faces with one of their five nearest, as SMOTE does, in integers."""
     flat = images.reshape(len(images), -1).astype(np.int64)
     first = draws.integers(0, len(images), count)
     steps = draws.integers(128, 897, count)

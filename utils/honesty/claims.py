@@ -1,10 +1,10 @@
 """Is this accuracy possible? Ask arithmetic: ``python -m utils.honesty.claims 86.0 --n 3589``.
 
-Of n faces a whole number is classified correctly, so only n + 1 accuracies exist, and a figure with
-two decimals may be none of them: the GRIM test (Brown and Heathers 2017, Social Psychological and
-Personality Science 8(4)). Beside it: which known split the class counts belong to, the accuracies
-that a classification report allows, and the distance to what has been reproduced. It shows what a
-figure cannot be, never why.
+Of n faces, a whole number is classified correctly, so only n + 1 accuracies exist, and a figure
+with two decimals may be none of them: the GRIM test (Brown and Heathers 2017, Social Psychological
+and Personality Science 8(4)). It also tells which known split the class counts belong to, which
+accuracies a classification report allows, and the distance to what has been reproduced. It shows
+what a figure cannot be, never why.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import numpy as np
 import pandas as pd
 
 from utils import runtime
-from utils.expressions import EXPRESSIONS, FERPLUS_COLUMNS, FERPLUS_EXPRESSIONS, FOLDER_NAMES
+from utils.expressions import FERPLUS_COLUMNS, FERPLUS_EXPRESSIONS, meaning
 from utils.honesty import known
 from utils.honesty.known import ANCESTORS, KINDS, PEOPLE, reported_table  # noqa: F401  found here too
 from utils.runtime import DataError
@@ -54,8 +54,8 @@ def possible_counts(accuracy: Decimal, n: int) -> dict[str, range]:
     Returns
     -------
     dict of str to range
-        The counts 0 … n that become this figure, by how a share becomes one: "half up",
-        "half even", or, rarely, "truncated"; empty where none do.
+        The counts, 0 … n, that round to this figure, by rounding rule: "half up", "half even",
+        or, rarely, "truncated"; empty where none do.
     """
     decimals = _places(accuracy)
     units, scale = int(accuracy.scaleb(decimals)), 100 * 10**decimals
@@ -89,19 +89,19 @@ def _percentage(accuracy: object) -> Decimal:
     if 0 < value <= 1 and not signed:
         raise DataError(
             f"accuracy {accuracy!r}: expected a percentage; for the share {value} give "
-            f"'{value.scaleb(2):f}', for {value} percent give '{value} %'"
+            f"'{value.scaleb(2):f}', for {value} percent give '{value}%'"
         )
     return value
 
 
 def _number(given: object, what: str, most: int) -> Decimal:
-    """Read a number exactly, with the decimals that it is written with."""
+    """Read a number exactly, with the decimals it is written with."""
     text = str(given).strip()
     if isinstance(given, (float, np.floating)):
-        # Of a float32 NumPy writes the digits that were meant; beyond ten decimals they are noise.
+        # NumPy writes the digits that a float32 stands for; beyond ten decimals they are noise.
         text = np.format_float_positional(given, precision=10, trim="0")
     if not re.fullmatch(r"\d{1,3}(\.\d{0,15})?|\.\d{1,15}", text, re.ASCII) or Decimal(text) > most:
-        raise DataError(f"{what} {given!r}: expected a number 0 … {most}, of 15 decimals at most")
+        raise DataError(f"{what} {given!r}: expected a number 0 … {most}, with at most 15 decimals")
     return Decimal(text)
 
 
@@ -113,7 +113,7 @@ def _whole(value: object, name: str, least: int) -> int:
 
 @dataclass(frozen=True)
 class SplitMatch:
-    """Which known split class counts belong to.
+    """The known split that class counts belong to.
 
     ``how`` is "exact"; "to rounding" (of a stratified part, each within one); "classes left out" or
     "classes merged" (those of `changed`); "balanced" (about equal numbers); or "none". ``order`` is
@@ -150,7 +150,7 @@ def match_supports(
     Raises
     ------
     DataError
-        When a count is not a whole number of 0 or more, or a name is unknown or stands twice.
+        When a count is not a whole number of 0 or more, or a name is unknown or appears twice.
     """
     names, counts = _read_supports(supports)
     first = None if dataset is None else known.known_dataset(dataset)
@@ -180,10 +180,9 @@ def _read_supports(supports: object) -> tuple[tuple[str, ...] | None, tuple[int,
 
 
 def _expression(name: object) -> str:
-    lowered = str(name).strip().lower()
-    if lowered not in FOLDER_NAMES and lowered != "contempt":
+    if (found := meaning(str(name))) is None:
         raise DataError(f"class {name!r}: expected one of {', '.join(FERPLUS_EXPRESSIONS)}")
-    return EXPRESSIONS[FOLDER_NAMES[lowered]] if lowered in FOLDER_NAMES else lowered
+    return found
 
 
 def _same(
@@ -199,7 +198,7 @@ def _same(
         pairs = zip(counts, found, strict=True)
         return all(abs(count - own[name]) <= split.tolerance for count, name in pairs)
 
-    # Of equal counts each keeps its own name.
+    # Among equal counts, each keeps its own name.
     places = [split.expressions.index(name) for name in names or own]
     by_count = np.argsort(np.lexsort((places, counts)))
     found = tuple(np.array(sorted(own, key=own.get))[by_count].tolist())
@@ -239,9 +238,9 @@ def _changed(
 def read_report(report: pd.DataFrame | str) -> pd.DataFrame:
     """Read a classification report: `evaluation.report`'s table, or scikit-learn's printed text.
 
-    Returned is a row a class, averages left out: ``support`` (int), ``recall`` as given, and the
-    fewest and most correct answers that round to it, ``right_low`` and ``right_high`` (where the
-    first is greater, no whole number does); DataError when it is none, or a class stands twice.
+    Returns one row per class, without averages: ``support`` (int), ``recall`` as given, and the
+    fewest and most correct answers that round to it, ``right_low`` and ``right_high`` (if the
+    first is greater, no whole number does); DataError if it is none, or a class appears twice.
     """
     if isinstance(report, str):
         line = re.compile(r"\s*(\S.*?)((?:\s+\d\.\d+){3})\s+(\d+)\s*", re.ASCII)
@@ -249,7 +248,7 @@ def read_report(report: pd.DataFrame | str) -> pd.DataFrame:
         rows = {name: (cells.split()[1], int(support)) for name, cells, support in found}
         report = pd.DataFrame.from_dict(rows, orient="index", columns=["recall", "support"])
         if len(rows) < len(found):
-            raise DataError("report: found a class that stands there twice, expected each once")
+            raise DataError("report: found a class that appears twice, expected each once")
     if not isinstance(report, pd.DataFrame) or not {"recall", "support"} <= set(report.columns):
         raise DataError("report: expected a table of classes with recall and support")
     table = report[[not _AVERAGE.fullmatch(str(name)) for name in report.index]]
@@ -258,7 +257,7 @@ def read_report(report: pd.DataFrame | str) -> pd.DataFrame:
         raise DataError("report: expected each class once, with a whole number as its support")
     support = support.astype(int)
     shares = [_number(cell, f"recall of {name}", 1) for name, cell in table["recall"].items()]
-    # A column has its longest cell's decimals: 0.9 beside 0.85 is 0.90.
+    # A column has its longest cell's decimals: 0.9 next to 0.85 is 0.90.
     half = 0.5 * 10.0 ** -max(map(_places, shares)) + 1e-12
     shares = np.array(shares, dtype=float)
     low = np.ceil(np.maximum(shares - half, 0) * support).astype(int)
@@ -277,7 +276,7 @@ def check_claim(
     runs: int = 1,
     report: pd.DataFrame | str | None = None,
 ) -> pd.Series:
-    """Ask of a claimed accuracy what arithmetic can tell.
+    """Check what arithmetic can tell about a claimed accuracy.
 
     Parameters
     ----------
@@ -285,33 +284,33 @@ def check_claim(
         In percent, 0 … 100, with or without "%". Its decimals count, so give a string: the float
         75.9 may have been "75.90". A number of 1 or less without "%" is refused: it may be a share.
     n : int, optional
-        Test faces. By default the sum of the supports, else the official test split's.
+        Test faces. By default the sum of the supports, or else the official test split's.
     supports
         As in `match_supports`; they must sum to n.
     dataset : str
         "fer2013", "ferplus" or "expw".
     runs : int
-        Of how many runs on the same n the figure is the mean.
+        The number of runs on the same n that the figure is the mean of.
     report
         As in `read_report`, in place of supports.
 
     Returns
     -------
     Series
-        ``accuracy`` (Decimal), ``low`` and ``high`` (percent; the 95 % interval at n over all
-        counts that give the figure), ``dataset``, ``n`` (None: not said, and no official split),
+        ``accuracy`` (Decimal), ``low`` and ``high`` (percent; the 95% interval at n over all
+        counts that give the figure), ``dataset``, ``n`` (None: not given, and no official split),
         ``n_said`` (False: the official split's), ``possible`` (by rounding to nearest; None without
-        n), ``right_low``, ``right_high`` and ``roundings`` (of n × runs), ``runs_needed`` (the mean
-        of how few runs could give it where one cannot), ``split`` (`SplitMatch`), ``report_low``,
+        n), ``right_low``, ``right_high`` and ``roundings`` (of n × runs), ``runs_needed`` (fewest
+        runs whose mean could give it where one cannot), ``split`` (`SplitMatch`), ``report_low``,
         ``report_high`` and ``report_fits`` (percent that the report allows), ``report_impossible``
         (classes whose recall no whole number gives; these four with a report), ``reproduced`` and
-        ``published`` (names of the best figures that stand), ``above_reproduced`` (points; beside
-        it in standard errors), ``above_published``, ``above_people``.
+        ``published`` (names of the best figures that stand), ``above_reproduced`` (points; then
+        in standard errors), ``above_published``, ``above_people``.
 
     Raises
     ------
     DataError
-        When something is not a number of its kind, or supports do not sum to n.
+        When a number is not of the expected kind, or supports do not sum to n.
     """
     value, dataset = _percentage(accuracy), known.known_dataset(dataset)
     runs = _whole(runs, "runs", 1)
@@ -360,7 +359,7 @@ def check_claim(
             error = known.standard_error(bar["accuracy"], n or math.nan)
             row["errors_above_reproduced"] = points / error
     row["above_people"] = float(value) - known.PEOPLE[0] if dataset == "fer2013" else math.nan
-    return pd.Series(row, dtype=object, name=f"{value} %")
+    return pd.Series(row, dtype=object, name=f"{value}%")
 
 
 def questions(claim: pd.Series) -> list[str]:
@@ -370,7 +369,7 @@ def questions(claim: pd.Series) -> list[str]:
         runs = claim["runs_needed"]
         mean = f", or the mean of {runs} runs or more" if runs else ""
         asked.append(
-            f"No whole number of {n:,} faces gives {claim.name}: of how many faces is it{mean}?"
+            f"No whole number of {n:,} faces gives {claim.name}: how many faces is it on{mean}?"
         )
     if not claim["n_said"]:
         asked.append("Of how many test faces, and of which split, is the figure?")
@@ -387,17 +386,17 @@ def questions(claim: pd.Series) -> list[str]:
             "none": ["Which faces are these? No known split has such counts."],
         }[match.how]
         asked += [
-            f"Is {given} named rightly? It has the count of {own}." for given, own in match.renamed
+            f"Is {given} the right name? It has the count of {own}." for given, own in match.renamed
         ]
     if claim.get("report_fits") is False:
         asked.append("Why does the table of recalls not give this accuracy?")
     if claim["errors_above_reproduced"] > known.CONTRADICTED:
-        asked.append("It is far above what others reproduced: may one see the predictions?")
-    return asked or ["Arithmetic has nothing to ask: may one see the predictions all the same?"]
+        asked.append("It is far above what others reproduced: can we see the predictions?")
+    return asked or ["Arithmetic has nothing to ask: can we see the predictions anyway?"]
 
 
 def claims_table(claims: Mapping[str, pd.Series]) -> pd.DataFrame:
-    """Set one claim or more side by side: index ``claim``, columns as in `check_claim`."""
+    """Put one or more claims side by side: index ``claim``, columns as in `check_claim`."""
     table = pd.DataFrame(dict(claims)).T.rename_axis("claim")
     whole = dict.fromkeys(("n", "right_low", "right_high", "runs_needed"), "Int64")
     percent = [name for name in table if name in ("accuracy", "low", "high") or "above" in name]
@@ -411,15 +410,15 @@ def ancestors() -> dict[str, pd.Series]:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Print what arithmetic says of a claim; DataError for what is none."""
+    """Print what arithmetic says of a claim; DataError if it is not one."""
     parser = runtime.parser("python -m utils.honesty.claims", __doc__)
     add = parser.add_argument
-    add("accuracy", help="in percent, with the decimals it was given with: 86.0")
+    add("accuracy", help="in percent, with all its decimals: 86.0")
     add("--n", type=int, help="test faces (default: the official test split's)")
     add("--supports", nargs="+", metavar="COUNT", help="faces of each class, or angry=491 …")
-    add("--report", type=Path, help="a file: what scikit-learn's classification_report prints")
+    add("--report", type=Path, help="a file with what scikit-learn's classification_report prints")
     add("--dataset", default="fer2013", choices=tuple(known.DATASETS))
-    add("--runs", type=int, default=1, help="the figure is the mean of so many")
+    add("--runs", type=int, default=1, help="the figure is a mean of this many runs")
     asked = parser.parse_args(arguments)
     claim = check_claim(
         asked.accuracy,
@@ -436,10 +435,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print("ask:", question)
     if claim.possible is False:
         table = possible_at(asked.accuracy, asked.dataset)
-        # Of so many faces every figure is possible.
+        # With this many faces, every figure is possible.
         table = table[table["possible"] & (table["n"] < 10 ** (_places(claim.accuracy) + 2))]
         places = [f"{one.n:,} ({one.split})" for one in table.itertuples()]
-        print("possible at", "; ".join(places) or "none of the splits that are known")
+        print("possible at", "; ".join(places) or "none of the known splits")
 
 
 def _supports(words: Sequence[str] | None) -> list[int] | dict[str, int] | None:

@@ -5,19 +5,19 @@ Gonzalez and Woods, *Digital Image Processing*, 4th ed. 2018, section 12.3): 1 f
 differ in brightness and contrast alone, about 0 for unrelated noise. It finds one photo that was
 brightened, recompressed, mirrored, or slightly blurred or noisy. It does not recognize people: two
 frontal portraits in the same light can reach 0.9 at 48×48 pixels. And it misses copies that are
-turned, cropped closer or partly covered, so that what is found is a lower bound.
+rotated, cropped closer, or partly covered, so its count is a lower bound.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-#: How many pictures of each side are compared at once: some 40 MB at 48×48.
+#: How many pictures of each set are compared at once: some 40 MB at 48×48.
 BLOCK = 1024
 #: How many pixels `aligned` shifts a picture by, at most, in each direction.
 REACH = 2
 
-_TIE = np.float32(1e-6)  # so much better must a mirror image fit
+_TIE = np.float32(1e-6)  # a mirror image must fit this much better
 
 
 def flat(images: np.ndarray) -> np.ndarray:
@@ -35,7 +35,7 @@ def mirrored(images: np.ndarray, chosen: np.ndarray | slice = slice(None)) -> np
 def correlations(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """Correlate pictures, two (m, height, width, channels) uint8 arrays, pair by pair, in float64.
 
-    Returned are (m,) numbers -1 … 1; NaN where one of the two is flat.
+    Returns (m,) numbers, -1 … 1; NaN where one of the two is flat.
     """
     products = _unit_vectors(first, np.float64) * _unit_vectors(second, np.float64)
     return np.where(flat(first) | flat(second), np.nan, products.sum(axis=1))
@@ -70,14 +70,14 @@ def nearest(
     Parameters
     ----------
     queries, references : (m or n, height, width, channels) uint8 arrays
-        Of one size.
+        All of one size.
     themselves : bool
         The references are the queries: a picture is not compared with itself.
 
     Returns
     -------
     place : (m,) int64 array
-        Positions among the references, of equals the first; -1 where nothing can be compared,
+        Positions among the references, the first among ties; -1 where nothing can be compared
         because the query is flat or every reference is.
     correlation : (m,) float64 array
         -1 … 1; NaN where `place` is -1.
@@ -117,7 +117,7 @@ def nearest(
 
 
 def _unit_vectors(images: np.ndarray, kind: type = np.float32) -> np.ndarray:
-    """Take each picture's mean away and scale the rest to length 1: (n, d) floats; flat: zeros."""
+    """Subtract each picture's mean and scale the rest to length 1: (n, d) floats; flat: zeros."""
     vectors = images.reshape(len(images), np.prod(images.shape[1:])).astype(kind)
     vectors -= vectors.mean(axis=1, keepdims=True)
     vectors[flat(images)] = 0

@@ -1,6 +1,6 @@
 """What a claim is compared with: known splits with their class counts, and cited accuracies.
 
-The one place of the project that knows these numbers. Nothing here was measured by the course.
+The one place for these numbers. No accuracy here was measured by the course.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ TEST_FACES = {"fer2013": 3_589, "ferplus": 3_153}
 #: How often people agree with FER2013's labels, in percent: mean and spread (Goodfellow 2013).
 PEOPLE = (65.0, 5.0)
 
-#: FER2013's faces of each expression without pictures that also stand in Training, bit for bit.
+#: FER2013's faces of each expression without pictures that are also in Training, bit for bit.
 FER2013_WITHOUT_COPIES = {
     "PublicTest": (438, 41, 449, 866, 626, 301, 588),
     "PrivateTest": (454, 39, 481, 851, 577, 298, 601),
@@ -38,14 +38,14 @@ FERPLUS_COUNTS = {
 #: The course's own test split of ExpW's class-balanced part, with the seed 0.
 EXPW_COUNTS = (46, 46, 48, 46, 48, 49, 50)
 
-#: A published figure stands while no repetition came out more standard errors lower. Three, not
-#: two: another training adds its own chance to that of the test split.
+#: A published figure stands unless a repetition came out more than this many standard errors
+#: lower. Three, not two: another training run adds its own randomness to the test split's.
 CONTRADICTED = 3
 
-#: What a reported figure is, by the strength of what it shows; the only meaning of these words.
+#: What a reported figure is, by strength of evidence; these words mean nothing else.
 KINDS: dict[str, str] = {
     "published": "the authors' own",
-    "measured": "others asked the released weights, or read the released logs",
+    "measured": "others tested the released weights, or read the released logs",
     "reproduced": "others trained the network again",
 }
 
@@ -79,7 +79,7 @@ def _known_splits() -> tuple[KnownSplit, ...]:
         for percent in percents:  # rounded up, as scikit-learn's train_test_split does
             n = -(-percent * sum(counts) // 100)
             rounded = tuple((2 * percent * count + 100) // 200 for count in counts)
-            name = f"{percent} % of {of}"
+            name = f"{percent}% of {of}"
             splits.append(KnownSplit(name, dataset, n, rounded, classes, 1, note))
 
     training, public, private = OFFICIAL_COUNTS.values()
@@ -110,7 +110,7 @@ def _known_splits() -> tuple[KnownSplit, ...]:
     for faces, of in ((91_793, "the whole set"), (36_000, "36,000 faces")):
         for percent in (10, 20):
             n = -(-percent * faces // 100)
-            splits.append(KnownSplit(f"{percent} % of {of}", "expw", n, None, note="no official"))
+            splits.append(KnownSplit(f"{percent}% of {of}", "expw", n, None, note="no official"))
     fixed("test split of this course", "expw", EXPW_COUNTS, "class-balanced, split by photo")
     return tuple(splits)
 
@@ -148,7 +148,7 @@ _REPORTED = (
      "epoch chosen on PrivateTest", _VGG19),
     ("VGG19 from scratch, epoch chosen on PublicTest", "fer2013", 72.6, "measured", False,
      False, 3_589, "the same training, chosen by the honest rule", _VGG19, "VGG19 from scratch"),
-    # Its paper's own figure, 73.28, is of PublicTest: no row here, where n is PrivateTest's.
+    # Its paper's own figure, 73.28, is on PublicTest: no row here, where n is PrivateTest's.
     ("VGG, tuned, on PrivateTest", "fer2013", 73.7, "measured", False, None, 3_589,
      "where its released curve levels; 73.28 is PublicTest", _VGG),
     ("ResNet18 with tricks", "fer2013", 73.70, "published", False, True, 3_589,
@@ -183,7 +183,7 @@ _REPORTED = (
      "63 to 66 over repeated splits", "papers that repeat the split"),
 )
 #: What the course's five ancestors claimed: network, accuracy in percent (None: nothing), the
-#: data set that it is asked of, test faces, and what was said.
+#: data set it is checked on, test faces, and what was said.
 ANCESTORS: tuple[tuple[str, str | None, str, int | None, str], ...] = (
     ("cnn3", "86", "fer2013", None, "FER2013; the number of test faces was not said"),
     ("cnn4", "78", "fer2013", None, "neither the data nor the number of test faces was said"),
@@ -201,7 +201,7 @@ def reported_table(dataset: str | None = None) -> pd.DataFrame:
     -------
     DataFrame
         Those of one ``dataset``, or all. Index ``figure``; ``dataset``; ``accuracy``, ``low`` and
-        ``high`` (percent; the 95 % interval, NaN where n is not known); ``kind`` (one of `KINDS`);
+        ``high`` (percent; the 95% interval, NaN where n is not known); ``kind`` (one of `KINDS`);
         ``outside_data`` (whether the network had learned from other pictures; nullable); ``stands``
         (False where a repetition came out more than `CONTRADICTED` standard errors lower); ``n``
         (nullable), ``note``, ``source``; ``chosen_on_test`` (whether the epoch was chosen on the
@@ -220,7 +220,7 @@ def reported_table(dataset: str | None = None) -> pd.DataFrame:
 
 
 def best(dataset: str, kind: str) -> pd.Series:
-    """Find the highest row of `reported_table` of a kind that stands."""
+    """Find the highest row of a kind in `reported_table` that stands."""
     table = reported_table(dataset)
     table = table[(table["kind"] == kind) & table["stands"]]
     return table.loc[table["accuracy"].idxmax()]
@@ -234,7 +234,7 @@ def standard_error(accuracy: float | pd.Series, n: float | pd.Series) -> float |
 def accuracy_interval(
     accuracy: float, n: int | None, right: range | None = None
 ) -> tuple[float, float]:
-    """Return the 95 % interval in percent, over all counts that give a figure."""
+    """Return the 95% interval in percent, over all counts that give a figure."""
     if not n or n != n:
         return (np.nan, np.nan)
     nearest = min(n, math.floor(float(accuracy) * n / 100 + 0.5))

@@ -1,10 +1,10 @@
-"""What the usual mistakes add to a figure: a catalogue, the record of their trainings, the table.
+"""What common mistakes add to an accuracy: a catalog, the record of their runs, and the table.
 
-`MISTAKES` says what is done wrong, and how the figure is then read. One small network was trained
-with one mistake at a time (`experiments.mistakes`); most mistakes need no training of their own,
-only another reading of the honest ones. ``results/mistakes-NAME/`` holds
-``plan.json`` (protocol, data, sessions), ``runs.csv`` (`RUN_COLUMNS`) and ``honest-SEED.npz`` (the
-honest network's answers after each epoch). `table` sets each mistake against the honest figure.
+`MISTAKES` says what is done wrong, and how the figure is then computed. One small network was
+trained with one mistake at a time (`experiments.mistakes`); most mistakes need no run of their own,
+only a different evaluation of the honest ones. ``results/mistakes-NAME/`` has ``plan.json``
+(protocol, data, sessions), ``runs.csv`` (`RUN_COLUMNS`) and ``honest-SEED.npz`` (the honest
+network's predictions after each epoch). `table` compares each mistake with the honest figure.
 """
 
 from __future__ import annotations
@@ -20,26 +20,26 @@ import pandas as pd
 from utils import evaluation, runtime
 from utils.runtime import ModelError
 
-#: The trainings that make no mistake: what the table calls them.
+#: The runs that make no mistake, and what the table calls them.
 HONEST = "honest"
 BASES = {HONEST: "no mistake", "by_photo": "no mistake, split by photo"}
 
 #: What a mistake does to a figure.
 KINDS: dict[str, str] = {
     "leak": "test pictures reach training",
-    "choice": "the test set chooses",
+    "choice": "chosen on the test set",
     "measure": "something else is measured",
     "combined": "several at once",
 }
 
-#: The classes that two of the mistakes leave out: those of the lowest recall on PublicTest in
-#: the recorded run cnn3-fer2013-none (disgust 27 %, fear 34 %, sad 50 %).
+#: The classes that two of the mistakes leave out: those with the lowest recall on PublicTest in
+#: the recorded run cnn3-fer2013-none (disgust 27%, fear 34%, sad 50%).
 DROPPED: dict[str, tuple[str, ...]] = {
     "five_classes": ("disgust", "fear"),
     "four_classes": ("disgust", "fear", "sad"),
 }
 
-#: Of ``runs.csv``: a row an epoch of a variant with a seed. "steps" are gradient steps so far,
+#: Of ``runs.csv``: one row per variant, seed, and epoch. "steps" are gradient steps so far,
 #: "train_accuracy" is what Keras shows, a mean over the epoch's batches; "val" and "test" count the
 #: variant's own validation and test rows, "test_leaked" those of the latter that share a picture
 #: (or photo) with training; "seconds" include the predictions.
@@ -52,12 +52,12 @@ RUN_COLUMNS = (
 
 @dataclass(frozen=True)
 class Mistake:
-    """One way to a figure that is too high.
+    """One way to get a figure that is too high.
 
-    ``variant`` and ``reading`` say of which trainings the figure is and how it is read from them
+    ``variant`` and ``reading`` say which runs the figure comes from and how it is read from them
     (`read_figure`), ``base`` names the honest variant that it is compared with, ``control`` the one
-    that does the same thing after the split ("" where there is none), and ``title`` stands in
-    tables and figures.
+    that does the same thing after the split ("" if there is none), and ``title`` is used in tables
+    and figures.
     """
 
     name: str
@@ -78,7 +78,7 @@ MISTAKES: tuple[Mistake, ...] = tuple(
          "best epoch chosen on the test set"),
         ("pooled", "choice", HONEST, "pooled",
          "validation and test pooled, the epoch chosen on them"),
-        ("resplit", "leak", "resplit", "chosen", "all rows split anew, at random"),
+        ("resplit", "leak", "resplit", "chosen", "all rows split again, at random"),
         ("augmented_first", "leak", "augmented_first", "chosen", "augmentation before the split",
          HONEST, "augmented_after"),
         ("smote_first", "leak", "smote_first", "chosen", "SMOTE before the split",
@@ -89,7 +89,7 @@ MISTAKES: tuple[Mistake, ...] = tuple(
         ("five_classes", "measure", "five_classes", "chosen", "disgust and fear left out"),
         ("four_classes", "measure", "four_classes", "chosen", "disgust, fear and sad left out"),
         ("binary_accuracy", "measure", HONEST, "binary", "“binary” accuracy over the classes"),
-        ("top2", "measure", HONEST, "top2", "among the two most probable (top-2)"),
+        ("top2", "measure", HONEST, "top2", "label among the two most probable (top-2)"),
         ("by_face", "leak", "by_face", "chosen", "faces of one photo on both sides", "by_photo"),
         ("combined", "combined", "combined", "best_on_test",
          "SMOTE and augmentation before the split, best epoch on the test set"),
@@ -100,14 +100,14 @@ MISTAKES: tuple[Mistake, ...] = tuple(
 
 @dataclass(frozen=True)
 class Mistakes:
-    """A record of what the mistakes are worth on a data set.
+    """A record of what the mistakes add on a data set.
 
-    ``name`` is its folder's without "mistakes-", ``info`` is ``plan.json`` (dataset, fingerprint,
-    plan, expressions, rows, and sessions, each with its command, versions, hardware and commit),
-    ``runs`` is ``runs.csv``, with `RUN_COLUMNS`. ``answers`` holds by seed what the honest network
-    answers on the test set: ``labels``, ``rows``, ``copies`` (whether the same picture stands in
-    training), (n,); the most probable class ``first`` and the next, ``second``, and whether the
-    first has more than 0.5, ``sure``, (epochs, n).
+    ``name`` is its folder's name without "mistakes-", ``info`` is ``plan.json`` (dataset,
+    fingerprint, plan, expressions, rows, and sessions, each with its command, versions, hardware,
+    and commit), ``runs`` is ``runs.csv``, with `RUN_COLUMNS`. ``answers`` holds, by seed, what the
+    honest network predicts on the test set: ``labels``, ``rows``, ``copies`` (whether the same
+    picture is in training), (n,); the most probable class ``first`` and the next, ``second``, and
+    ``sure``, whether the first has more than 0.5, (epochs, n).
     """
 
     name: str
@@ -120,13 +120,13 @@ class Mistakes:
         return sorted(map(int, self.runs.loc[self.runs["variant"] == variant, "seed"].unique()))
 
     def history(self, variant: str, seed: int) -> pd.DataFrame:
-        """Return the epochs of one training, in order."""
+        """Return the epochs of one run, in order."""
         rows = self.runs[(self.runs["variant"] == variant) & (self.runs["seed"] == seed)]
         return rows.sort_values("epoch").reset_index(drop=True)
 
 
 def read_figure(found: Mistakes, variant: str, seed: int, reading: str) -> tuple[float, int, float]:
-    """Read a figure from the training of a variant with a seed.
+    """Read a figure from the run of a variant with a seed.
 
     Parameters
     ----------
@@ -134,14 +134,14 @@ def read_figure(found: Mistakes, variant: str, seed: int, reading: str) -> tuple
         "chosen": the test accuracy of the epoch that is best on validation, the honest way;
         "best_on_test": the highest test accuracy; "pooled": the highest accuracy on validation and
         test together; "training", "training_last": the training accuracy of the chosen, the last
-        epoch. Of the honest variant only: "all_rows", as "chosen" but with the copies of training
+        epoch. For the honest variant only: "all_rows", as "chosen" but with the copies of training
         pictures; "binary", Keras's binary accuracy; "top2".
 
     Returns
     -------
     figure, n, leaked : float, int, float
-        Percent; the rows that it is of; the percentage of these that training knows (NaN where
-        the figure is of training itself).
+        Percent; the number of rows; the percentage of these that leaked into training (NaN if the
+        figure is of training itself).
     """
     history = found.history(variant, seed)
     chosen = int(history["val_right"].argmax())
@@ -170,7 +170,7 @@ def read_figure(found: Mistakes, variant: str, seed: int, reading: str) -> tuple
 
 
 def table(found: Mistakes) -> pd.DataFrame:
-    """Set each mistake against the honest figure.
+    """Compare each mistake with the honest figure.
 
     Returns
     -------
@@ -179,11 +179,11 @@ def table(found: Mistakes) -> pd.DataFrame:
         that were trained, in `MISTAKES`' order. Columns: ``title``; ``kind``; ``base``, what it
         is compared with; ``seeds``, how many; ``n`` and ``leaked`` as `read_figure` returns them
         for the first seed; ``figure``, the mean of the seeds, percent; ``each``, a tuple of the
-        seeds' own figures; ``points``, the mean of the differences to the base, paired by seed,
-        percentage points; ``low`` and ``high``, its 95 %
-        interval over the seeds (`evaluation.seeds_interval`; NaN for one seed), of the honest row
-        that of its figure; ``done_right``, the difference where the same thing is done after the
-        split (NaN where that does not apply).
+        seeds' own figures; ``points``, the mean of the differences from the base, paired by seed,
+        percentage points; ``low`` and ``high``, its 95% interval over the seeds
+        (`evaluation.seeds_interval`; NaN for one seed), for the honest row that of its figure;
+        ``done_right``, the difference when the same thing is done after the split (NaN where that
+        does not apply).
 
     Raises
     ------
@@ -212,7 +212,7 @@ def table(found: Mistakes) -> pd.DataFrame:
 
 
 def _paired(found: Mistakes, variant: str, reading: str, base: str) -> pd.DataFrame:
-    """Put the figures of a variant and of its base side by side, for the seeds of both."""
+    """Put the figures of a variant and of its base side by side, for seeds that both have."""
     seeds = [seed for seed in found.seeds(variant) if seed in found.seeds(base)]
     wrong = [read_figure(found, variant, seed, reading)[0] for seed in seeds]
     honest = [read_figure(found, base, seed, "chosen")[0] for seed in seeds]
@@ -256,7 +256,7 @@ def load(name: str | Path, results: Path = runtime.RESULTS) -> Mistakes:
             if shapes != [(n,)] * 3 + [(epochs, n)] * 3:
                 raise ValueError(f"arrays of {shapes}, expected {epochs} epochs")
             found.answers[seed] = said
-    except Exception as error:  # NumPy, zipfile and zlib raise a dozen kinds at a damaged archive
+    except Exception as error:  # NumPy, zipfile and zlib raise a dozen kinds on a damaged archive
         problem = f"cannot be read: {type(error).__name__}: {error}"
         raise ModelError(f"{folder.name}/{file.name}: {problem}") from error
     return found

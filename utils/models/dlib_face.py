@@ -1,10 +1,10 @@
-"""Dlib's network for recognizing people, as a start for one that names expressions.
+"""Dlib's network for recognizing people, as a starting point for one that names expressions.
 
 Davis King's `dlib_face_recognition_resnet_model_v1` (2017, CC0): a residual network of 29
 convolutions, trained on some three million faces of 7,485 people (FaceScrub, VGG-Face, the web) to
-tell one person from another. He et al. (2016) is its pattern, with half the filters. The terms of
-the pictures behind it are their owners', for VGG-Face research only: what is trained from it is
-named as trained with outside data. `pip download --no-deps face_recognition_models` holds the file.
+tell one person from another. It follows He et al. (2016), with half the filters. The pictures
+behind it are under their owners' terms, VGG-Face for research only: what is trained from it is
+labeled as using outside data. `pip download --no-deps face_recognition_models` gets the file.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from utils.runtime import ModelError
 
 #: What dlib subtracts from red, green and blue before it divides by 256 (``input_rgb_image``).
 MEAN_COLOR = (122.782, 117.001, 104.298)
-#: Filters of each stage, how many blocks it has, and whether the first one halves the sides.
+#: Each stage's filters, its number of blocks, and whether the first one halves the sides.
 STAGES = ((32, 3, False), (64, 4, True), (128, 3, True), (256, 3, True), (256, 1, True))
-#: Smallest faces, in pixels, of which so many stages leave one.
+#: Smallest faces, in pixels, of which 1, 2, … stages leave one pixel.
 SMALLEST_SIDES = (11, 19, 31, 55, 103)
 
 
@@ -56,28 +56,28 @@ def dlib_face(
 ):
     """Build dlib's network up to one of its stages, with a mean and a softmax of our own.
 
-    Batch normalization had become one factor and one constant a filter when the file was written;
-    both are multiplied into the convolutions here, and so is the preparation of the pixels. Where
-    dlib fills up a shortcut with channels of zeros, a 1×1 convolution begins with the same zeros.
+    In the file, batch normalization is already one factor and one constant per filter; both are
+    folded into the convolutions here, as is the preprocessing of the pixels. Where dlib pads a
+    shortcut with channels of zeros, a 1×1 convolution starts with the same zeros.
 
     Parameters
     ----------
     weights : path of ``dlib_face_recognition_resnet_model_v1.dat``, or None
-        What the convolutions start from; None: random numbers.
+        What the convolutions start from; None: random weights.
     stages : int
-        1 … 5. The last ones know who it is, and forget what the face does; 5 takes faces of 103
-        pixels or more.
+        1 … 5. The last ones know whose face it is, and forget its expression; 5 takes faces of
+        103 pixels or more.
     dropout : float
-        Share dropped before the softmax, 0 … 1.
+        Dropout rate before the softmax, 0 … 1.
     normalization : bool
-        Whether each convolution is followed by batch normalization again, which lets the whole
-        network learn at a higher rate. With ``weights`` it begins as the identity
+        Whether each convolution is followed by batch normalization again, which lets the entire
+        network learn at a higher rate. With ``weights``, it starts as the identity
         (`networks.begin_as_identity`).
 
     Raises
     ------
     ModelError
-        When the faces are too small or have neither 1 nor 3 channels, or the file is another.
+        When the faces are too small or have neither 1 nor 3 channels, or it is another file.
     """
     import keras
     from keras import layers
@@ -114,7 +114,7 @@ def _convolution(
     stride: int = 1,
     padding: str = "same",
 ):
-    """Add a convolution with its bias, and batch normalization where it is asked for."""
+    """Add a convolution with its bias, and batch normalization if asked for."""
     from keras import layers
 
     values = layers.Conv2D(
@@ -131,7 +131,7 @@ def _convolution(
 
 
 def _block(values, filters: int, half: bool, name: str, normalization: bool):
-    """Add two convolutions and their shortcut; ``half`` halves the sides and loses an odd pixel."""
+    """Add two convolutions and their shortcut; ``half`` halves the sides, dropping an odd pixel."""
     from keras import layers
 
     lacking = tuple((0, 1 - side % 2) for side in values.shape[1:3])
@@ -143,7 +143,7 @@ def _block(values, filters: int, half: bool, name: str, normalization: bool):
     inner = _convolution(inner, filters, f"{name}_2", normalization)
     if half:
         values = layers.AveragePooling2D(2, name=f"{name}_pooling")(values)
-        # Of even sides the convolution leaves one row less than the pooling; dlib adds zeros.
+        # Of even sides, the convolution leaves one row fewer than the pooling; dlib adds zeros.
         inner = layers.ZeroPadding2D(lacking, name=f"{name}_padding")(inner)
         if values.shape[-1] != filters:
             values = layers.Conv2D(filters, 1, use_bias=False, name=f"{name}_shortcut")(values)
@@ -152,18 +152,18 @@ def _block(values, filters: int, half: bool, name: str, normalization: bool):
 
 
 def read_weights(path: Path | str) -> list[np.ndarray]:
-    """Read the tensors of dlib's file, from the pixels on.
+    """Read the tensors of dlib's file, in order from the input.
 
-    Each layer's name is followed by its version, the tensor's version (2), its four sides as
-    packed whole numbers, and its float32 numbers, the lowest byte first (dlib 19,
-    ``dnn/tensor.h``, ``serialize.h``).
+    Each layer's name is followed by its version, the tensor's version (2), its four dimensions as
+    packed integers, and its float32 numbers, little-endian (dlib 19, ``dnn/tensor.h``,
+    ``serialize.h``).
 
     Returns
     -------
     list of numpy.ndarray
         Flat, float32: for each of the 29 convolutions its kernel (filters, channels, rows,
         columns) with its bias, then its affine layer's factors and constants; at the end the
-        matrix (256, 128) of the description, which no network here uses.
+        (256, 128) matrix of the descriptor, which no network here uses.
 
     Raises
     ------
@@ -175,7 +175,7 @@ def read_weights(path: Path | str) -> list[np.ndarray]:
     try:
         for name in [b"con_4", b"affine_"] * 29 + [b"fc_2"]:
             place = content.index(b"\x01" + bytes([len(name)]) + name, place) + 2 + len(name)
-            if name == b"fc_2":  # its number of outputs and of inputs come first
+            if name == b"fc_2":  # its numbers of outputs and inputs come first
                 place = _whole_number(content, _whole_number(content, place)[1])[1]
             version, place = _whole_number(content, place)
             if version != 2:
@@ -192,14 +192,14 @@ def read_weights(path: Path | str) -> list[np.ndarray]:
 
 
 def _whole_number(content: bytes, place: int) -> tuple[int, int]:
-    """Read a whole number that dlib has packed (a byte that counts bytes); and where it ends."""
+    """Read an integer as dlib packs it (a byte that counts bytes), and where it ends."""
     count = content[place] & 15
     end = place + 1 + count
     return int.from_bytes(content[place + 1 : end], "little"), end
 
 
 def _set_weights(model, tensors: list[np.ndarray], channels: int) -> None:
-    """Multiply affine layers and the pixels' preparation into the convolutions."""
+    """Fold affine layers and the preprocessing of the pixels into the convolutions."""
     kinds = [layer for layer in model.layers if type(layer).__name__ == "Conv2D"]
     shortcuts = [layer for layer in kinds if layer.name.endswith("_shortcut")]
     for layer in shortcuts:
@@ -209,7 +209,7 @@ def _set_weights(model, tensors: list[np.ndarray], channels: int) -> None:
         depth = 3 if number == 0 else depth
         flat, affine = tensors[2 * number : 2 * number + 2]
         if flat.size != filters * (depth * rows * columns + 1) or affine.size != 2 * filters:
-            raise ModelError(f"{layer.name}: dlib's file holds {flat.size:,} other numbers")
+            raise ModelError(f"{layer.name}: the {flat.size:,} numbers in dlib's file do not fit")
         kernel = flat[:-filters].reshape(filters, depth, rows, columns).transpose(2, 3, 1, 0)
         bias, (factor, constant) = flat[-filters:], affine.reshape(2, filters)
         if number == 0:

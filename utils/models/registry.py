@@ -1,6 +1,6 @@
-"""Networks found by name: a decorated function is all that adding one takes.
+"""Networks found by name: all it takes to add one is a decorated function.
 
-Every network takes pixels as a camera gives them (0 … 255, uint8 or float) and prepares them
+Every network takes pixels as a camera gives them (0 … 255, uint8 or float) and preprocesses them
 itself, so that a saved model needs no instructions.
 """
 
@@ -28,9 +28,9 @@ class Network:
     build : callable
         (input_shape, classes, **settings) to a float32 `keras.Model`.
     size : int
-        Side in pixels of the faces that it is described with.
+        Side, in pixels, of the faces in its description.
     recipe : mapping
-        The training settings in which it differs from `training.Settings`' defaults.
+        The training settings that differ from the defaults of `training.Settings`.
     """
 
     build: Callable
@@ -52,7 +52,7 @@ def network(*, size: int, recipe: Mapping[str, Any] | None = None) -> Callable:
 
 
 def find_network(name: str) -> Network:
-    """Return an entry of `NETWORKS`; a `ModelError` lists the names there are."""
+    """Return an entry of `NETWORKS`; for an unknown name, a `ModelError` lists those there are."""
     if name not in NETWORKS:
         raise ModelError(f"no network is called {name!r}; there are: {', '.join(NETWORKS)}")
     return NETWORKS[name]
@@ -86,7 +86,7 @@ def build(
     Raises
     ------
     ModelError
-        When there is no network of that name, it has no such setting, or cannot be built so.
+        When there is no network of that name, it has no such setting, or cannot be built this way.
     """
     found = find_network(name)
     shape = input_shape or (found.size, found.size, 1)
@@ -95,11 +95,11 @@ def build(
     except ModelError:
         raise
     except (TypeError, ValueError, ArithmeticError, LookupError) as error:
-        raise ModelError(f"{name} cannot be built so: {error}") from error
+        raise ModelError(f"{name} cannot be built this way: {error}") from error
 
 
 def layers_table(model) -> pd.DataFrame:
-    """List a network's layers with what each costs, computed from the layers themselves.
+    """List a network's layers and their costs, computed from the layers themselves.
 
     Parameters
     ----------
@@ -109,9 +109,9 @@ def layers_table(model) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        A row a layer, index "layer"; columns "kind", "output" (shape without the batch),
+        One row per layer, index "layer"; columns "kind", "output" (shape without the batch),
         "parameters", and "multiply_adds" for one face: those of convolutions and dense layers,
-        beside which the others' are nothing.
+        next to which the others' are negligible.
     """
     rows = [
         {
@@ -132,7 +132,7 @@ def networks_table(names: Sequence[str] = ANCESTORS) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        A row a network, index "network"; columns "input", "convolutions", "dense_layers",
+        One row per network, index "network"; columns "input", "convolutions", "dense_layers",
         "parameters", "multiply_adds" (for one face).
     """
     rows = []
@@ -143,7 +143,7 @@ def networks_table(names: Sequence[str] = ANCESTORS) -> pd.DataFrame:
             {
                 "network": name,
                 "input": "×".join(map(str, model.input_shape[1:])),
-                # What only prepares the pixels (vgg16's colors) is not counted as a layer.
+                # A layer that only preprocesses pixels (vgg16's colors) is not counted.
                 "convolutions": sum(
                     layer.trainable and type(layer).__name__ == "Conv2D" for layer in model.layers
                 ),
@@ -156,10 +156,10 @@ def networks_table(names: Sequence[str] = ANCESTORS) -> pd.DataFrame:
 
 
 def freeze_base(model, frozen: bool) -> None:
-    """Freeze a network's base, or let it learn again; compile afterwards.
+    """Freeze a network's base, or let it learn again; compile afterward.
 
-    The base is all up to the last flattening or global pooling; layers that only prepare pixels
-    are never trained. A frozen batch normalization leaves its running averages as they are.
+    The base is everything up to the last flattening or global pooling; layers that only preprocess
+    pixels are never trained. A frozen batch normalization leaves its running averages as they are.
     """
     kinds = [type(layer).__name__ for layer in model.layers]
     ends = [at for at, kind in enumerate(kinds) if kind.startswith(("Flatten", "Global"))]
@@ -169,7 +169,7 @@ def freeze_base(model, frozen: bool) -> None:
 
 
 def _multiply_adds(layer) -> int:
-    """Count one face's multiply-adds in a layer: each weight once a place it is applied to."""
+    """Count one face's multiply-adds in a layer: each weight once per place it is applied to."""
     kernel = getattr(layer, "kernel", None)
     if kernel is None:
         return 0

@@ -1,8 +1,8 @@
-"""Seeded random draws that are the same on every machine and in every NumPy.
+"""Seeded random draws that are the same on every machine and in every NumPy version.
 
 NumPy promises that a bit generator's raw output never changes, but not that the distributions
-drawn from it stay as they are. So everything here is made from PCG64's raw 64-bit words, with
-operations that IEEE 754 rounds in one way only.
+drawn from it stay the same. So everything here is computed from PCG64's raw 64-bit words, with
+operations that IEEE 754 rounds in only one way.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from utils.runtime import DataError
 
 
 class Draws:
-    """One stream of random numbers: `entropy` is the seed, then the number of the stream.
+    """One stream of random numbers: `entropy` is the seed, then the stream's number.
 
-    Streams of one seed are independent: a change in one leaves the others as they were. A negative
+    Streams of one seed are independent: a change in one leaves the others unchanged. A negative
     seed is a DataError.
     """
 
@@ -32,11 +32,11 @@ class Draws:
         return self._bits.random_raw(shape)
 
     def units(self, *shape: int) -> np.ndarray:
-        """Draw evenly in [0, 1), float64, with 53 random bits."""
+        """Draw uniformly in [0, 1), float64, with 53 random bits."""
         return (self.words(*shape) >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
     def uniform(self, low: float, high: float, *shape: int) -> np.ndarray:
-        """Draw evenly in [low, high), float32."""
+        """Draw uniformly in [low, high), float32."""
         return (low + (high - low) * self.units(*shape)).astype(np.float32)
 
     def bell(self, spread: float, *shape: int) -> np.ndarray:
@@ -49,11 +49,11 @@ class Draws:
         return self.units(*shape) < probability
 
     def integers(self, low: int, high: int, *shape: int) -> np.ndarray:
-        """Draw evenly in low … high - 1, int64."""
+        """Draw uniformly in low … high - 1, int64."""
         return low + np.floor(self.units(*shape) * (high - low)).astype(np.int64)
 
     def choose(self, weights: Sequence[float], *shape: int) -> np.ndarray:
-        """Draw index i with a probability in proportion to ``weights[i]``, int64."""
+        """Draw index i with a probability proportional to ``weights[i]``, int64."""
         edges = np.array(list(accumulate(float(weight) for weight in weights)))
         found = np.searchsorted(edges, self.units(*shape) * edges[-1], side="right")
         return np.minimum(found, len(edges) - 1)

@@ -1,4 +1,4 @@
-"""The sample faces as files, in the formats that the real data come in."""
+"""The sample faces as files, in the formats of the real data."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from utils.runtime import DataError
 from utils.sample.photos import PHOTOS, render_photos
 from utils.sample.rows import ROWS, render_rows
 
-#: Stands in every folder that `write` has made: only such a folder is ever written over.
+#: Marks every folder that `write` made: only such a folder is ever overwritten.
 MARKER = "rendered-sample-faces.json"
 
 
@@ -31,7 +31,7 @@ def write(folder: str | Path, *, rows: int = ROWS, photos: int = PHOTOS, seed: i
     Parameters
     ----------
     folder : str or Path
-        Made if it is missing. A folder that an earlier call made is written anew.
+        Created if missing. A folder from an earlier call is rewritten.
     rows, photos, seed : int
         As `render_rows` and `render_photos` take them.
 
@@ -43,9 +43,8 @@ def write(folder: str | Path, *, rows: int = ROWS, photos: int = PHOTOS, seed: i
     Raises
     ------
     DataError
-        When the folder is not empty and holds no `MARKER`, so no earlier call has written it; in
-        one with it, ``fer2013`` and ``expw`` are made anew. For counts or a seed that cannot be
-        rendered.
+        When the folder is not empty and has no `MARKER`, so no earlier call wrote it; in one with
+        it, ``fer2013`` and ``expw`` are rewritten. For counts or a seed that cannot be rendered.
     """
     folder = Path(folder)
     if folder.is_dir() and any(folder.iterdir()) and not (folder / MARKER).is_file():
@@ -86,7 +85,7 @@ def _write_rows(folder: Path, faces) -> None:
 
 
 def _write_photos(folder: Path, photos) -> None:
-    """Write ExpW's ``label.lst`` and the pictures that it names."""
+    """Write ExpW's ``label.lst`` and the pictures that it lists."""
     from PIL import Image
 
     (folder / "image").mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""The painter: one function a part of the face, each on many faces at once.
+"""The painter: one function per part of the face, each for many faces at once.
 
 A face is painted in its own coordinates: x to the viewer's right and y down, the eyes at about
 (±0.35, -0.1), the mouth at (0, 0.5), the chin at y = 1. A part is a coverage in 0 … 1, made from
@@ -21,10 +21,10 @@ TONGUE = (0.74, 0.34, 0.34)
 
 
 class Face:
-    """The coordinates of one painting of n people, seen by all parts.
+    """The coordinates of one painting of n people, used by all parts.
 
-    `frame_x` and `frame_y` (n or 1, height, width) say where each pixel, of the size `pixel`, is in
-    the frame, which goes from -1 to 1 along its shorter side; `people` and `pose` are of
+    `frame_x` and `frame_y` (n or 1, height, width) say where each pixel, of size `pixel`, is in the
+    frame, which runs from -1 to 1 along its shorter side; `people` and `pose` come from
     `people.draw_people` and `rows.draw_pose`, `units` (n, 28) are action units. All float32.
     """
 
@@ -51,7 +51,7 @@ class Face:
         return np.clip(0.5 - distance * self.edge, 0, 1)
 
     def band(self, y: np.ndarray, top: np.ndarray, bottom: np.ndarray) -> np.ndarray:
-        """Coverage of what lies below one curve and above another."""
+        """Coverage of what is below one curve and above another."""
         below = np.clip((y - top) * self.edge + 0.5, 0, 1)
         return below * np.clip((bottom - y) * self.edge + 0.5, 0, 1)
 
@@ -67,7 +67,7 @@ class Face:
 
 
 def soft(x, y, wide, high) -> np.ndarray:
-    """Make a soft spot about (0, 0): 1 in its middle, 0 from its rim on."""
+    """Make a soft spot about (0, 0): 1 at its center, 0 from its rim outward."""
     spot = np.maximum(1 - (x / wide) * (x / wide) - (y / high) * (y / high), 0)
     return spot * spot
 
@@ -98,7 +98,7 @@ def shade(pixels: np.ndarray, amount: np.ndarray) -> None:
 
 
 def paint_person(pixels: np.ndarray, face: Face) -> None:
-    """Paint whole persons over what is there, from back to front."""
+    """Paint entire people over what is there, from back to front."""
     paint_behind(pixels, face)
     who = face.people
     down = np.clip(face.v, 0, 1)
@@ -175,7 +175,7 @@ def shade_skin(pixels: np.ndarray, face: Face, skin: np.ndarray) -> None:
 
 
 def paint_beard(pixels: np.ndarray, face: Face, skin: np.ndarray) -> None:
-    """Paint a beard along the jaw and a moustache; the mouth comes over them later."""
+    """Paint a beard along the jaw and a mustache; the mouth is painted over them later."""
     who = face.people
     line = 0.72 - 1.15 * face.away * face.away * (1 + 0.6 * face.away) + 0.5 * face.drop
     cheeks = np.clip((face.y - line) * 6, 0, 1)
@@ -302,7 +302,7 @@ def paint_mouth(pixels: np.ndarray, face: Face) -> None:
 
 
 def paint_eyes(pixels: np.ndarray, face: Face) -> None:
-    """Paint both eyes: the opening between two lids, and the iris that they cover or lay bare."""
+    """Paint both eyes: the opening between two lids, and the iris that they cover or expose."""
     who, au, y = face.people, face.au, face.y + 0.10
     along = (face.away - who.eye_gap) / who.eye_width  # -1: inner corner, 1: outer
     arch = hump(along)
@@ -356,7 +356,7 @@ def paint_hair(pixels: np.ndarray, face: Face, skin: np.ndarray) -> None:
     line = who.hair_line + who.hair_curve * across * across + who.hair_part * across * 0.5
     line = line + who.fringe * waves(across * 5) - 0.25 * face.pose.nod
     line = line + 0.012 * waves(across * who.hair_waves * 0.7)
-    # what falls before the ears
+    # what falls in front of the ears
     sides = np.abs(face.u) - (0.90 - 0.25 * who.hair_volume) * who.width
     line = np.maximum(line, np.where(sides > 0, who.hair_length - 0.2, line))
     low = np.minimum(who.hair_length, 0.15)

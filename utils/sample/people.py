@@ -25,7 +25,7 @@ ACTION_UNITS: dict[str, dict[int, float]] = {
     "surprise": {1: 1.0, 2: 1.0, 5: 0.9, 25: 0.5, 26: 1.0},
     "neutral": {},
 }
-#: Other ways to make the same face: changes to the table above, each as likely as the table's own.
+#: Other ways to make the same face: changes to the table above, each as likely as the table itself.
 VARIANTS: dict[str, tuple[dict[int, float], ...]] = {
     "angry": ({23: 0.5, 24: 0.0, 10: 0.6, 16: 0.6, 25: 0.9, 26: 0.2}, {23: 0.4, 24: 1.0, 17: 0.5}),
     "disgust": ({15: 0.3, 16: 0.9, 25: 0.8}, {9: 0.8, 4: 0.4, 15: 0.8, 16: 0.0, 17: 0.7}),
@@ -35,7 +35,7 @@ VARIANTS: dict[str, tuple[dict[int, float], ...]] = {
     "surprise": ({26: 0.4, 27: 0.9}, {26: 0.6}),
     "neutral": ({},),
 }
-#: What people take an expression for, when they take it for another (weights, not percentages).
+#: What people mistake an expression for, when they do (weights, not percentages).
 CONFUSIONS: dict[str, dict[str, float]] = {
     "angry": {"disgust": 4, "neutral": 3, "sad": 2, "fear": 1},
     "disgust": {"angry": 6, "sad": 2, "neutral": 1, "fear": 1},
@@ -59,7 +59,7 @@ SKINS, HAIRS, IRISES, CLOTHES = (  # red, green and blue in hundredths
 
 
 def confused(labels: np.ndarray, draws: Draws) -> np.ndarray:
-    """Draw for each label another that it could be taken for: (n,) int64 in, (n,) int64 out."""
+    """Draw for each label one that it could be mistaken for: (n,) int64 in, (n,) int64 out."""
     others = np.empty_like(labels)
     for index, name in enumerate(EXPRESSIONS):
         where = np.flatnonzero(labels == index)
@@ -71,9 +71,9 @@ def confused(labels: np.ndarray, draws: Draws) -> np.ndarray:
 def activations(labels: np.ndarray, draws: Draws) -> tuple[np.ndarray, np.ndarray]:
     """Draw how strongly each face moves each action unit, and shows its expression.
 
-    A face shows one variant of its expression at a strength of its own, each unit a little more
-    or less than prescribed, and one face in five mixes in some of an expression that it could be
-    taken for. Neutral faces are not dead: a trace of some unit stays in many of them.
+    A face shows one variant of its expression at its own strength, each unit slightly more or less
+    than prescribed, and one face in five mixes in some of an expression that it could be mistaken
+    for. Neutral faces are not lifeless: a trace of some unit remains in many of them.
 
     (n,) int64 labels in; (n, 28) float32, 0 … 1.1, and (n,) float32, 0.45 … 1, out.
     """
@@ -112,7 +112,7 @@ def _pick(colors: np.ndarray, weights: tuple, count: int, draws: Draws) -> np.nd
 def draw_people(count: int, draws: Draws) -> SimpleNamespace:
     """Draw `count` people, all different: what stays the same when a face moves.
 
-    Each attribute is (n, 1, 1) float32, so that it meets pictures of (n, height, width), lengths
+    Each attribute is (n, 1, 1) float32, to broadcast with pictures of (n, height, width), lengths
     in units of about half a face's height; the five colors are (n, 3) float32 in 0 … 1.
     """
 

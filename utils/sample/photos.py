@@ -1,4 +1,4 @@
-"""ExpW-like photos: one to three persons in a picture, with their boxes and labels."""
+"""ExpW-like photos: one to three people in a picture, with their boxes and labels."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from utils.sample.rows import draw_pose
 
 #: How many photos are rendered unless told otherwise.
 PHOTOS = 60
-#: One photo in this many has a face that its picture's edge cuts, so its box reaches outside.
+#: One photo in this many has a face cut off by the picture's edge, so its box extends outside.
 CUT = 6
 
 _PEOPLE, _FACES, _SCENES, _GRAIN, _LABELS = range(100, 105)  # streams of draws
@@ -32,11 +32,11 @@ class SamplePhoto:
     image : (h, w, 3) uint8
         RGB, 320×240 to 480×360.
     boxes : (k, 4) int64
-        Left, top, right, bottom of each face in pixels; some reach outside the picture.
+        Left, top, right, bottom of each face in pixels; some extend outside the picture.
     labels : (k,) int64
         Indices into `EXPRESSIONS`.
     confidence : (k,) float64
-        How sure a face detector would be, in ExpW's scale (about 10 to 100).
+        How sure a face detector would be, on ExpW's scale (about 10 to 100).
     """
 
     name: str
@@ -47,7 +47,7 @@ class SamplePhoto:
 
 
 def render_photos(count: int = PHOTOS, seed: int = 0) -> list[SamplePhoto]:
-    """Render photos of one to three persons, every expression about equally often.
+    """Render photos of one to three people, every expression about equally often.
 
     Parameters
     ----------
@@ -103,7 +103,7 @@ def render_photos(count: int = PHOTOS, seed: int = 0) -> list[SamplePhoto]:
 
 
 def _places(width: int, height: int, crowd: int, cut: bool, draws: Draws) -> list[tuple]:
-    """Stand people side by side, if `cut` the first half out: x, y and half a face's height."""
+    """Place people side by side, the first half outside if `cut`: x, y and half a face's height."""
     places = []
     slot = width / crowd
     for number in range(crowd):
@@ -139,13 +139,13 @@ def _background(width: int, height: int, draws: Draws) -> np.ndarray:
 
 
 def _muted(draws: Draws) -> np.ndarray:
-    """Draw a color of a room rather than of a sweet: (3,) float32."""
+    """Draw a color for a room rather than for candy: (3,) float32."""
     color = draws.uniform(0.15, 0.95, 3)
     return (color + 1.2 * color[0]) / np.float32(2.2)
 
 
 def _paint_at(pixels: np.ndarray, x: int, y: int, radius: int, people, units, pose) -> list[int]:
-    """Paint one person at a spot, and give the box of the face."""
+    """Paint one person at a spot, and return the box of the face."""
     height, width = pixels.shape[2:]
     left, right = max(0, x - 3 * radius), min(width, x + 3 * radius)
     top = max(0, y - 2 * radius)
@@ -162,7 +162,7 @@ def _paint_at(pixels: np.ndarray, x: int, y: int, radius: int, people, units, po
 
 
 def _develop(tones: np.ndarray, grain: Draws) -> np.ndarray:
-    """Add fine grain, alike in the three channels: (3, h, w) float32 in, (h, w, 3) uint8 out."""
+    """Add fine grain, the same in all three channels: (3, h, w) float32 in, (h, w, 3) uint8 out."""
     levels = np.floor(np.clip(tones, 0, 1) * np.float32(255 * 16) + np.float32(0.5))
     words = grain.words(*tones.shape[1:])
     bells = ((words >> np.uint64(8)) & np.uint64(255)) + ((words >> np.uint64(24)) & np.uint64(255))

@@ -1,4 +1,4 @@
-"""Near copies, planted on purpose in rendered rows: training pictures, a little changed."""
+"""Near copies, planted on purpose in rendered rows: training pictures, slightly changed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from utils.sample.rows import SampleRows
 
 #: How a planted copy differs from its original, in the order in which they are planted.
 CHANGES: tuple[str, ...] = ("mirrored", "brighter", "noisy", "compressed", "shifted")
-#: Every so many planted copies, one carries another label than its original.
+#: One planted copy in this many has a different label from its original.
 OTHER_LABEL = 4
 
 _STREAM = 90  # of draws; the rows' own streams have lower numbers
@@ -23,39 +23,39 @@ _STEP = 32
 
 
 def plant_near_copies(rows: SampleRows, count: int = 10) -> tuple[SampleRows, pd.DataFrame]:
-    """Put near copies of training pictures in place of pictures of PublicTest and PrivateTest.
+    """Replace pictures of PublicTest and PrivateTest with near copies of training pictures.
 
-    The changes are those that one photo goes through on its way to two places of the web. They take
-    turns, and every `OTHER_LABEL`-th copy carries another label than its original. Rows that have a
+    The changes are those that one photo goes through on its way to two places on the web. They take
+    turns, and every `OTHER_LABEL`-th copy has a different label from its original. Rows that have a
     fault already (copies, contradictions, flat rows) are left as they are; labels and usages do not
-    change at all, and the rows that were given are not touched.
+    change at all, and `rows` itself is not modified.
 
     Parameters
     ----------
     rows : SampleRows
         As `render_rows` gives them.
     count : int
-        How many, 1 … a tenth of the rows. Which, and the noise, are the same everywhere.
+        How many, from 1 to a tenth of the rows. Which rows, and the noise, are the same everywhere.
 
     Returns
     -------
     SampleRows
         New rows.
     DataFrame
-        What was planted, a row each, by "row" (index, ascending): "usage", "copy_of" (a row of
+        What was planted, one row each, by "row" (index, ascending): "usage", "copy_of" (a row of
         Training), "change" (one of `CHANGES`), "label" and "copy_of_label" (names).
 
     Raises
     ------
     DataError
-        For a count out of range, or when no pair of the kind that is wanted is left.
+        For a count out of range, or when no pair of the required kind is left.
 
     Notes
     -----
-    In the 2,000 default rows no validation or test picture correlates with an unrelated training
+    In the 2,000 default rows, no validation or test picture correlates with an unrelated training
     picture, or its mirror image, at more than 0.940, shifted by up to two pixels or not; every
     planted copy reaches 0.957 with its original, most of the shifted ones only once they are
-    shifted back. Other rows promise no such gap.
+    shifted back. Other rows guarantee no such gap.
     """
     if not 1 <= count <= len(rows) // 10:
         raise DataError(f"count is {count}: expected 1 … {len(rows) // 10}")
@@ -85,7 +85,7 @@ def plant_near_copies(rows: SampleRows, count: int = 10) -> tuple[SampleRows, pd
 
 
 def changed(image: np.ndarray, change: str, draws: Draws) -> np.ndarray:
-    """Change a (height, width) uint8 picture in one of `CHANGES`, in whole numbers.
+    """Apply one of `CHANGES` to a (height, width) uint8 picture, in integer arithmetic.
 
     ``draws`` gives the noise, and the direction of a shift.
     """
@@ -107,7 +107,7 @@ def changed(image: np.ndarray, change: str, draws: Draws) -> np.ndarray:
 
 
 def _compressed(levels: np.ndarray) -> np.ndarray:
-    """Keep the coarse part of each 8×8 block: JPEG's way, with Walsh-Hadamard's whole numbers."""
+    """Keep the coarse part of each 8×8 block: JPEG's way, by integer Walsh-Hadamard transform."""
     two = np.array([[1, 1], [1, -1]])
     transform = np.kron(two, np.kron(two, two))
     height, width = levels.shape
@@ -115,7 +115,7 @@ def _compressed(levels: np.ndarray) -> np.ndarray:
     down, across = levels.shape
     blocks = levels.reshape(down // _BLOCK, _BLOCK, across // _BLOCK, _BLOCK).transpose(0, 2, 1, 3)
     found = transform @ blocks @ transform
-    # half a step added: the division rounds instead of cutting off
+    # half a step added: the division rounds instead of truncating
     kept = (found + _STEP * 4) // (_STEP * 8) * (_STEP * 8)
     back = (transform @ kept @ transform + 32) >> 6
     return back.transpose(0, 2, 1, 3).reshape(down, across)[:height, :width]

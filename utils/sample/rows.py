@@ -17,17 +17,17 @@ from utils.sample.draws import Draws
 from utils.sample.painting import Face, paint_person
 from utils.sample.people import ACTION_UNITS, CONFUSIONS, UNITS
 
-#: Goes up whenever the pixels change, so that no old rendering in the cache is taken for a new one.
+#: Goes up whenever the pixels change, so that no cached old rendering passes for a new one.
 VERSION = 3
-#: How many rows are rendered unless told otherwise; width and height of a row's picture.
+#: How many rows are rendered by default; width and height of a row's picture.
 ROWS, SIZE = 2000, 48
-#: FER2013's own rows a class, in the order of `EXPRESSIONS` (35,887 in all).
+#: FER2013's own rows per class, in the order of `EXPRESSIONS` (35,887 in all).
 FER2013_ROWS = (4953, 547, 5121, 8989, 6077, 4002, 6198)
 #: FER2013's names for the splits, with the share of the rows that each gets here.
 USAGES: dict[str, int] = {"Training": 70, "PublicTest": 10, "PrivateTest": 20}
-#: One row in this many shows another expression than its label says.
+#: One row in this many shows a different expression than its label says.
 LABEL_NOISE = 33
-#: Planted on purpose, as FER2013 has them too; `SampleRows` says which rows they are.
+#: Planted on purpose, as FER2013 has them too; `SampleRows` says which rows.
 COPIES, CONTRADICTIONS, FLAT = 6, 2, 2
 
 _PEOPLE, _FACES, _SCENES, _GRAIN, _LABELS, _PLANTED, _VOTES = range(7)  # streams of draws
@@ -43,7 +43,7 @@ class SampleRows:
     images : (n, 48, 48) uint8
         Gray pictures.
     labels : (n,) int64
-        What each row is said to show: an index into `EXPRESSIONS`.
+        What each row's label says: an index into `EXPRESSIONS`.
     usage : (n,) str
         "Training", "PublicTest" or "PrivateTest", in this order.
     votes : (n, 10) int64
@@ -51,11 +51,11 @@ class SampleRows:
     drawn : (n,) int64
         What the renderer drew. Where it differs from `labels`, the label is wrong on purpose.
     copies : (6, 2) int64
-        Rows of PrivateTest, and the rows of Training that they copy to the pixel.
+        Rows of PrivateTest, and the rows of Training that they copy pixel for pixel.
     contradictions : (2, 2) int64
         Pairs of Training rows with the same pixels and different labels.
     flat : (2,) int64
-        Training rows of one even gray, without a face.
+        Training rows of uniform gray, without a face.
     """
 
     images: np.ndarray
@@ -72,7 +72,7 @@ class SampleRows:
 
 
 def apportion(total: int, shares: tuple[int, ...]) -> list[int]:
-    """Split `total` in proportion to `shares` (largest remainders), none left without any."""
+    """Split `total` in proportion to `shares` (largest remainders), at least 1 for each."""
     whole = sum(shares)
     counts = [total * share // whole for share in shares]
     rests = [total * share % whole for share in shares]
@@ -85,7 +85,7 @@ def apportion(total: int, shares: tuple[int, ...]) -> list[int]:
 
 
 def render_rows(count: int = ROWS, seed: int = 0, *, cache: bool = True) -> SampleRows:
-    """Render rows in FER2013's form: its size, its class imbalance, 70/10/20 % in its three usages.
+    """Render rows in FER2013's form: its size, its class imbalance, 70/10/20% in its three usages.
 
     Parameters
     ----------
@@ -94,8 +94,8 @@ def render_rows(count: int = ROWS, seed: int = 0, *, cache: bool = True) -> Samp
     seed : int
         0 or more. The same seed gives the same pixels on every machine.
     cache : bool
-        Whether to keep the result in ``data/cache`` and take it from there the next time. A file
-        that is damaged is made anew; a folder that cannot be written to is not an error.
+        Whether to keep the result in ``data/cache`` and reuse it from there. A damaged file is
+        rendered again; a folder that cannot be written to is not an error.
 
     Returns
     -------
@@ -109,7 +109,7 @@ def render_rows(count: int = ROWS, seed: int = 0, *, cache: bool = True) -> Samp
     path = runtime.CACHE / f"sample-v{VERSION}-rows-{count}-{seed}.npz"
     if cache:
         with (
-            contextlib.suppress(Exception),  # missing, damaged or of another form: rendered anew
+            contextlib.suppress(Exception),  # missing, damaged or of another form: render again
             np.load(path, allow_pickle=False) as stored,  # tests the archive's checksums
         ):
             return SampleRows(**stored)
@@ -130,7 +130,7 @@ def render_face(
     expression : str or mapping of str to float
         One of `EXPRESSIONS`, or a blend: the share of each, ``{"fear": 0.7, "surprise": 0.3}``.
     intensity : float
-        How strongly its action units move: 0, a neutral face, to 1, all of `ACTION_UNITS`.
+        How strongly its action units move, from 0, a neutral face, to 1, all of `ACTION_UNITS`.
     seed : int
         Which person, pose, light and grain: the same for every expression and intensity.
 
@@ -165,7 +165,7 @@ def action_unit_mask(moved: np.ndarray, resting: np.ndarray) -> np.ndarray:
     Parameters
     ----------
     moved, resting : (…, 48, 48) uint8 arrays
-        The same faces, with and without: from `render_face` with one seed.
+        The same faces, with and without them: from `render_face` with one seed.
 
     Returns
     -------
@@ -218,7 +218,7 @@ def _plant(labels: np.ndarray, usage: np.ndarray, draws: Draws) -> tuple[np.ndar
 
 
 def _first(free: list[int], fits: np.ndarray, count: int) -> list[int]:
-    """Take the first `count` rows that fit out of the free ones."""
+    """Take the first `count` fitting rows out of the free ones."""
     taken = [free[place] for place in np.flatnonzero(fits)[:count]]
     for row in taken:
         free.remove(row)
@@ -227,7 +227,7 @@ def _first(free: list[int], fits: np.ndarray, count: int) -> list[int]:
 
 def draw_pose(count: int, draws: Draws) -> SimpleNamespace:
     """Draw where each head is and how it is turned: (n, 1, 1) float32, in frame units."""
-    half = draws.bell(0.13, count)  # half the tangent: exact sine and cosine without a library
+    half = draws.bell(0.13, count)  # tan(angle / 2): exact sine and cosine without a library
     size = 1 + half * half
     values = {
         "x": draws.bell(0.08, count),
@@ -275,7 +275,7 @@ def _paint(units: np.ndarray, seed: int) -> np.ndarray:
 
 
 def _develop(tones: np.ndarray, blur: np.ndarray, noise: np.ndarray, grain: Draws) -> np.ndarray:
-    """Blur (sixteenths of its light to each neighbor), grain and round to 8 bits, in integers."""
+    """Blur (sixteenths of the light to each neighbor), add grain, round to 8 bits, in integers."""
     levels = np.floor(np.clip(tones, 0, 1) * np.float32(255 * 16) + np.float32(0.5))
     levels = levels.astype(np.int64)
     side = blur[:, None, None]
@@ -291,7 +291,7 @@ def _develop(tones: np.ndarray, blur: np.ndarray, noise: np.ndarray, grain: Draw
 
 
 def _vote(drawn: np.ndarray, strength: np.ndarray, flat: np.ndarray, draws: Draws) -> np.ndarray:
-    """Draw ten votes a row, (n, 10) int64: the fainter a face, the less people agree on it."""
+    """Draw ten votes per row, (n, 10) int64: the fainter a face, the less people agree on it."""
     count = len(drawn)
     agree = draws.units(count, 10) < (0.35 + 0.6 * strength)[:, None]
     votes = np.zeros((count, len(FERPLUS_COLUMNS)), np.int64)

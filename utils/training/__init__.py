@@ -1,8 +1,8 @@
-"""Training that records itself, and goes on where it was killed.
+"""Training that records itself and resumes where it was interrupted.
 
-`train` is the whole of it: the training split balanced and augmented, `model.fit`, the best epoch
-chosen on the validation split, the test split read once at the end, everything written to a run's
-folder. It stands in `utils/training/fit.py`.
+`train` does all of it: balances and augments the training split, calls `model.fit`, chooses the
+best epoch on the validation split, reads the test split once at the end, and writes everything to
+the run's folder. It is in `utils/training/fit.py`.
 """
 # ruff: noqa: F401, I001
 

@@ -1,12 +1,12 @@
 """Several devices: ``tf.distribute`` or ``keras.distribution`` around the same `model.fit`.
 
-Each device takes its share of every batch, and gradients are summed: as many faces a step as on
+Each device takes its share of every batch, and gradients are summed: as many faces per step as on
 one device, so the same losses up to the order in which floats are added and, with
-MirroredStrategy, to what is random.
+MirroredStrategy, up to randomness.
 
-Several machines are several processes that run one program in step, each with the devices of its
-machine. The same command is started on every machine, and JAX's environment variables tell it who
-is who::
+Several machines are several processes that run one program in lockstep, each with the devices of
+its machine. Start the same command on every machine; environment variables tell it which one it
+is::
 
     export KERAS_BACKEND=jax KERAS_DISTRIBUTION_JOB_ADDRESSES=10.0.0.1:9911
     KERAS_DISTRIBUTION_NUM_PROCESSES=2 KERAS_DISTRIBUTION_PROCESS_ID=0 python train.py ...
@@ -30,12 +30,12 @@ MACHINES = ("KERAS_DISTRIBUTION_JOB_ADDRESSES", "KERAS_DISTRIBUTION_NUM_PROCESSE
 
 @dataclass(frozen=True)
 class Devices:
-    """The devices that share a training; by default one.
+    """The devices that share a training run; by default one.
 
     Attributes
     ----------
     count : int
-        How many, on all machines together.
+        How many, across all machines.
     engine : str
         "" (one device), "DataParallel" (JAX) or "MirroredStrategy" (TensorFlow).
     plan : keras.distribution.DataParallel or tf.distribute.Strategy, or None
@@ -55,19 +55,19 @@ class Devices:
         return self.plan.scope() if self.plan is not None else contextlib.nullcontext()
 
     def synchronize(self, network, on: bool) -> None:
-        """Let batch normalization take its mean over all devices, where it would not by itself."""
+        """Make batch normalization average over all devices where it would not by itself."""
         if self.engine == "MirroredStrategy":
             for layer in network.layers:
                 if hasattr(layer, "synchronized"):
                     layer.synchronized = on
 
     def agree(self, what: str) -> None:
-        """Refuse to go on unless all machines say the same; each waits here for the others.
+        """Refuse to continue unless all machines agree on ``what``; each waits here for the others.
 
         Raises
         ------
         ModelError
-            On every machine, when one has another command, other data or another record.
+            On every machine, when one has a different command, data, or record.
         """
         if self.processes == 1:
             return
@@ -84,18 +84,18 @@ class Devices:
 
 
 def choose(count: int | str = 1) -> Devices:
-    """Choose the devices of a training.
+    """Choose the devices for a training run.
 
     Parameters
     ----------
     count : int or "all"
-        How many devices of this machine. Of several machines each gives all of its own.
+        How many of this machine's devices. Several machines each contribute all of theirs.
 
     Raises
     ------
     ValueError
-        When there are fewer devices than asked for, or the backend knows one only, or cannot
-        train on several machines.
+        When there are fewer devices than asked for, or the backend supports only one, or it
+        cannot train on several machines.
     """
     import keras
 
@@ -131,23 +131,23 @@ def choose(count: int | str = 1) -> Devices:
 
 
 def _machines(count: int | str, backend: str, told: bool) -> Devices:
-    """Join the other machines that the environment names; wait until all are there."""
+    """Join the other machines that the environment names; wait until all are up."""
     import keras
 
     if backend != "jax":
         raise ValueError(
-            "several machines need JAX: Keras 3 fits no model with TensorFlow's "
+            "several machines need JAX: Keras 3 cannot fit a model with TensorFlow's "
             "MultiWorkerMirroredStrategy (keras-team/keras issue 20585). Set KERAS_BACKEND=jax"
         )
     if not told:
-        raise ValueError(f"JAX reads no TF_CONFIG: tell it who is who by {', '.join(MACHINES)}")
+        raise ValueError(f"JAX does not read TF_CONFIG: set {', '.join(MACHINES)} instead")
     if str(count) not in ("1", "all"):
-        raise ValueError(f"of several machines each gives all its devices, not {count}")
+        raise ValueError(f"several machines each contribute all their devices, not {count}")
     import jax
 
     if not jax.distributed.is_initialized():
         keras.distribution.initialize()
-    # Every process makes its own part of each batch: Keras could cut a `tf.data.Dataset` only.
+    # Every process makes its own part of each batch: Keras can only shard a `tf.data.Dataset`.
     plan = keras.distribution.DataParallel(auto_shard_dataset=False)
     part = jax.process_index(), jax.process_count()
     return Devices(jax.device_count(), "DataParallel", plan, *part)

@@ -1,4 +1,4 @@
-"""A run from its first start to its test predictions; killed, it goes on."""
+"""A run from its first start to its test predictions, resumed if it was interrupted."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from utils.training.settings import Settings, course_settings, settings_from_rec
 
 ONE_DEVICE = Devices()
 
-#: Validation faces a step.
+#: Validation faces per step.
 VALIDATION_BATCH = 256
 
 
@@ -42,51 +42,50 @@ def train(
     callbacks: Sequence = (),
     devices: Devices = ONE_DEVICE,
 ) -> records.Run:
-    """Train a network and record the run; called again, go on from the last finished epoch.
+    """Train a network and record the run; called again, resume after the last finished epoch.
 
     Parameters
     ----------
     dataset : FaceDataset
-        With rows of all three splits, or of two where `test` is false.
+        With rows of all three splits, or of the first two if `test` is false.
     settings : Settings
         What to do.
     folder : path
-        The run's folder. A finished run there is returned as it is. Networks that start or teach
-        this one are also looked for beside it.
+        The run's folder. A finished run there is returned as is. Networks that initialize or teach
+        this one are also looked for next to it.
     verbose : {"auto", 0, 1, 2}
-        Keras's: 1 a progress bar, 2 a line an epoch.
+        As in Keras: 1 is a progress bar, 2 one line per epoch.
     test : bool
         Whether the test split is read at the end, once. A search leaves it unread; the run then
-        has no test predictions until it is asked for again with them.
+        has no test predictions until a later call with `test` true.
     callbacks : sequence of keras.callbacks.Callback
-        Their ``on_epoch_end`` is called once the epoch is on disk. What one raises ends the
-        training; the same call goes on from there.
+        Their ``on_epoch_end`` is called once the epoch is on disk. An exception in one ends
+        training; the same call resumes from there.
     devices : Devices
-        As `devices.choose` returns them; by default one. Of several machines each calls this, and
-        the first writes the record; to go on from it, all must be able to read its folder.
+        As `devices.choose` returns them; by default one. Several machines each call this, and the
+        first writes the record; to resume from it, all must be able to read its folder.
 
     Returns
     -------
     Run
-        With validation and test predictions of the epoch that was best on validation; without an
-        epoch, of the network as it was built or started.
+        With validation and test predictions of the epoch that was best on validation; with no
+        epochs, of the network as it was built or initialized.
 
     Raises
     ------
     ModelError
-        When the folder holds a run of other settings or data, a network that should start or
-        teach this one cannot, the training diverges (nothing of that epoch is recorded), or the
-        machines disagree or cannot share the batches equally.
+        When the folder holds a run with other settings or data, a network cannot initialize or
+        teach this one, training diverges (nothing of that epoch is recorded), or the machines
+        disagree or cannot share the batches equally.
     DataError
         When a split is missing, or the data cannot be balanced as asked.
     """
-    if not settings.epochs:  # what only a training has is no part of the record
+    if not settings.epochs:  # what only training uses is not part of the record
         nothing = {"balance": "none", "targets": "labels", "teachers": (), "ema_momentum": 0.0}
         settings = dataclasses.replace(settings, **nothing)
-    folder = Path(folder)
     results = folder.parent
     if folder.exists() and not folder.is_dir():
-        raise ModelError(f"{folder}: expected a run's folder, and it is a file")
+        raise ModelError(f"{folder}: expected a run's folder, found a file")
     if settings.batch_size % devices.count and devices.engine == "DataParallel":
         raise ModelError(
             f"batch_size: {devices.count} devices cannot share {settings.batch_size} equally"
@@ -113,7 +112,7 @@ def train(
 
 @contextlib.contextmanager
 def _hold(folder: Path, devices: Devices) -> Iterator[Path]:
-    """Keep a run's folder for this process; all machines but the first work in a copy of it."""
+    """Lock a run's folder for this process; all machines but the first work in a copy of it."""
     import filelock
 
     if devices.process:
@@ -124,7 +123,7 @@ def _hold(folder: Path, devices: Devices) -> Iterator[Path]:
             yield copy
         return
     folder.parent.mkdir(parents=True, exist_ok=True)
-    # One process a run: a second one waits, and then finds it finished. The system lets go of
+    # One process per run: a second one waits, and then finds it finished. The system releases
     # the lock when its holder is killed.
     with filelock.FileLock(folder.with_name(f".{folder.name}.lock")):
         yield folder
@@ -133,7 +132,7 @@ def _hold(folder: Path, devices: Devices) -> Iterator[Path]:
 def _write_predictions(
     dataset: datasets.FaceDataset, settings: Settings, folder: Path, split: str
 ) -> None:
-    """Ask the saved network, so that what is recorded is what the file says."""
+    """Use the saved network, so that the record is what the file predicts."""
     classifier = models.load(folder / "model.keras")
     views = settings.test_time_augmentation
     predictions = predict(classifier, dataset, split, test_time_augmentation=views)
@@ -151,14 +150,14 @@ def _begin(
     """Write ``run.json`` at a run's first start; at a later one, check that it is the same run."""
     for split in datasets.SPLITS if test else datasets.SPLITS[:2]:
         if not (dataset.split == split).any():
-            raise DataError(f"{dataset.name}: a run needs {split} rows, and there are none")
-    # Files may change later: a network is named by its content, and so are votes.
+            raise DataError(f"{dataset.name}: a run needs {split} rows, but there are none")
+    # Files may change later: networks and votes are identified by their content.
     contents = {
         f"{what}_sha256": [runtime.sha256(models.find(one, results)) for one in names]
         for what in ("initial_weights", "teachers")
         if (names := getattr(settings, what))
     }
-    if len(settings.initial_weights) == 1:  # records of earlier versions hold no list of one
+    if len(settings.initial_weights) == 1:  # records of earlier versions have no list of one
         (contents["initial_weights_sha256"],) = contents["initial_weights_sha256"]
     asked = {
         "model": settings.model,
@@ -204,11 +203,11 @@ def _begin(
 
 
 def _require_same(name: str, info: dict[str, Any], asked: dict[str, Any]) -> None:
-    """Refuse to go on with a run that was begun with other settings or data."""
+    """Refuse to resume a run that was started with other settings or data."""
 
     def flat(value: dict[str, Any]) -> dict[str, Any]:
         settings = dataclasses.asdict(settings_from_record(value["settings"]))
-        # The votes' content is in no record of the first edition.
+        # Records of the first edition do not have the votes' content.
         kept = {key: value.get(key, asked[key] if key == "votes_sha256" else None) for key in asked}
         return {**kept, "settings": None, **settings}
 
@@ -217,20 +216,20 @@ def _require_same(name: str, info: dict[str, Any], asked: dict[str, Any]) -> Non
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise ModelError(f"{name}/run.json: its settings cannot be read: {error}") from error
     different = [
-        f"{key.replace('fingerprint', 'faces of the fingerprint')}: "
+        f"{key.replace('fingerprint', 'faces with fingerprint')}: "
         f"{found[key]!r}, now {wanted[key]!r}"
         for key in wanted
         if json.dumps(found[key]) != json.dumps(wanted[key])
     ]
     if different:
         raise ModelError(
-            f"{name}: that run was begun with {'; '.join(different)}: take another --name, or "
+            f"{name}: that run was started with {'; '.join(different)}: choose another --name, or "
             "delete that run's folder"
         )
 
 
 def _votes(dataset: datasets.FaceDataset, settings: Settings) -> dict[str, Any]:
-    """Name the votes by their content, where they are learned: no fingerprint holds them."""
+    """Identify the votes by their content, if they are learned: no fingerprint covers them."""
     if settings.targets == "labels" or dataset.votes is None:
         return {}
     content = np.ascontiguousarray(dataset.votes, "<i8").tobytes()
@@ -238,7 +237,7 @@ def _votes(dataset: datasets.FaceDataset, settings: Settings) -> dict[str, Any]:
 
 
 def _network(dataset: datasets.FaceDataset, settings: Settings, results: Path):
-    """Build the network as it stands before its first epoch, in float32."""
+    """Build the network as it is before its first epoch, in float32."""
     import keras
 
     keras.utils.set_random_seed(settings.seed)
@@ -260,7 +259,7 @@ def _fit(
     callbacks: Sequence,
     devices: Devices,
 ):
-    """Train from the last finished epoch to the last, and return the best epoch's network."""
+    """Train from the last finished epoch to the end, and return the best epoch's network."""
     import keras
 
     from utils.training.model import Batches, HeldOut, TrainingModel
@@ -296,14 +295,14 @@ def _fit(
     records.write_info(folder, info)
 
     recorder = _epoch_recorder(folder, settings, batches)
-    # One optimizer trains the frozen epochs, another the others.
+    # One optimizer trains the frozen epochs, another the rest.
     for first, last in itertools.pairwise(sorted({0, settings.frozen_epochs, settings.epochs})):
         history = records.read_history(folder)
         if len(history) >= last and last < settings.epochs:
             continue
         models.freeze_base(network, last == settings.frozen_epochs)
         goes_on = len(history) > first
-        if not goes_on:  # a phase of its own: the weights alone, before there is an optimizer
+        if not goes_on:  # a new phase: only the weights, before there is an optimizer
             _restore(model, folder)
         compile_model(model, settings, len(batches), epochs=last - first, fine_tuning=first > 0)
         if goes_on:
@@ -316,11 +315,11 @@ def _fit(
             epochs=last,
             callbacks=[
                 recorder,
-                # Validated by the averaged weights, trained on the others.
+                # Validation uses the averaged weights, training the others.
                 *([keras.callbacks.SwapEMAWeights()] if settings.ema_momentum else []),
                 *callbacks,
             ],
-            shuffle=False,  # `Batches` holds the order; Keras would shuffle it, unseeded
+            shuffle=False,  # `Batches` sets the order; Keras would shuffle it, unseeded
             verbose=verbose,
         )
 
@@ -346,7 +345,7 @@ def _finish(network, dataset: datasets.FaceDataset, folder: Path, info: dict[str
 
 
 def compile_model(model, settings: Settings, steps: int, *, epochs: int, fine_tuning: bool) -> None:
-    """Give a `TrainingModel` its loss and, for one phase of so many epochs, its optimizer."""
+    """Give a `TrainingModel` its loss and, for one phase of ``epochs`` epochs, its optimizer."""
     import keras
 
     total = epochs * steps
@@ -367,13 +366,13 @@ def compile_model(model, settings: Settings, steps: int, *, epochs: int, fine_tu
         optimizer,
         keras.losses.CategoricalCrossentropy(label_smoothing=settings.label_smoothing),
         weighted_metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")],
-        # XLA's convolutions are several times slower than TensorFlow's on a processor.
+        # XLA's convolutions are several times slower than TensorFlow's on a CPU.
         jit_compile=False if on_a_processor() else "auto",
     )
 
 
 def on_a_processor() -> bool:
-    """Whether the backend is TensorFlow on a processor."""
+    """Whether the backend is TensorFlow on a CPU."""
     import keras
 
     if keras.backend.backend() != "tensorflow":
@@ -384,14 +383,14 @@ def on_a_processor() -> bool:
 
 
 def _epoch_recorder(folder: Path, settings: Settings, batches):
-    """Make the callback that begins an epoch by its seed and ends it on disk.
+    """Make the callback that seeds an epoch when it begins and writes it to disk when it ends.
 
     First the network as it was validated, then all weights with the optimizer's state, each under
     the epoch's own name; then the row in ``history.csv``, which is what makes the epoch count; then
-    older files go, but for the best epoch's network. Killed between any two of these, the next
-    start finds a whole epoch. Keras's `BackupAndRestore` writes weights and epoch number in two
-    files, and `CSVLogger` and `ModelCheckpoint` keep a third and a fourth, which a kill can tear
-    apart.
+    older files are deleted, except the best epoch's network. After a kill between any two of these,
+    the next start finds a complete epoch. Keras's `BackupAndRestore` writes weights and epoch
+    number to two files, and `CSVLogger` and `ModelCheckpoint` keep a third and a fourth, which a
+    kill can leave out of sync.
     """
     import keras
 
@@ -418,13 +417,13 @@ def _epoch_recorder(folder: Path, settings: Settings, batches):
         def refuse_divergence(self, values):
             if not all(map(math.isfinite, values)):
                 raise ModelError(
-                    f"{folder.name}: the training diverged in epoch {self.epoch} (its loss is no "
+                    f"{folder.name}: training diverged in epoch {self.epoch} (its loss is no "
                     f"longer a number): nothing of that epoch is recorded. Delete {folder}, and "
-                    "take a lower learning rate or another optimizer"
+                    "try a lower learning rate or another optimizer"
                 )
 
         def on_test_end(self, logs=None):
-            # Before `SwapEMAWeights` takes the averaged weights out again.
+            # Before `SwapEMAWeights` swaps the averaged weights out again.
             save(self.model.network.save_weights, _checkpoint(folder, "network", self.epoch))
 
         def on_epoch_end(self, epoch, logs=None):
@@ -449,51 +448,44 @@ def _epoch_recorder(folder: Path, settings: Settings, batches):
 
 
 def _restore(model, folder: Path) -> None:
-    """Load the last finished epoch, where there is one: weights, and the optimizer's state."""
+    """Load the last finished epoch, if there is one: weights, and the optimizer's state."""
     done = len(records.read_history(folder))
     if not done:
         return
     file = _checkpoint(folder, "epoch", done)
-    again = "delete the folder, or take another name"
+    again = "delete the folder, or choose another name"
     if not file.is_file():
-        raise ModelError(f"{folder.name}: {done} epochs are recorded, and {file} is gone: {again}")
+        raise ModelError(f"{folder.name}: {done} epochs are recorded, but {file} is gone: {again}")
     try:
         model.load_weights(file)
-    except Exception as error:  # HDF5 raises anything at a damaged file
+    except Exception as error:  # HDF5 can raise anything on a damaged file
         raise ModelError(f"{file}: cannot be read ({error}): {again}") from error
 
 
 def _checkpoint(folder: Path, what: str, epoch: int) -> Path:
-    """Name what is kept of an epoch (from 1): all weights ("epoch") or the validated "network"."""
+    """Name a file kept for an epoch (from 1): all weights ("epoch") or the validated "network"."""
     return folder / "checkpoints" / f"{what}-{epoch:03d}.weights.h5"
 
 
-def course_run(
-    dataset: datasets.FaceDataset,
-    settings: Settings | None = None,
-    *,
-    verbose: int | str = 2,
-) -> records.Run:
+def course_run(dataset: datasets.FaceDataset, *, verbose: int | str = 2) -> records.Run:
     """Train the course's network on a data set, or read the run that an earlier call made.
 
-    It lies in ``runs/``; its name ends in a hash of its data and settings, so that a change of
-    either starts a new one.
+    It is in ``runs/``; its name ends in a hash of its data and settings, so that changing either
+    starts a new one.
 
     Parameters
     ----------
     dataset : FaceDataset
         The rendered sample faces, or real ones.
-    settings : Settings, optional
-        By default those of `course_settings`.
     verbose : {"auto", 0, 1, 2}
-        Keras's.
+        As in Keras.
 
     Returns
     -------
     Run
         Finished.
     """
-    settings = settings or course_settings(dataset.name)
+    settings = course_settings(dataset.name)
     plan = json.dumps([dataset.fingerprint(), dataclasses.asdict(settings)])
     digest = hashlib.sha256(plan.encode()).hexdigest()[:8]
     name = f"{settings.model}-{dataset.name}-{settings.balance}-{digest}"

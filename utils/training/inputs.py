@@ -1,4 +1,4 @@
-"""What a network is trained on: the training split balanced, and what each face is called."""
+"""What a network is trained on: the balanced training split, and each face's target."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from utils.training.settings import Settings
 
 
 def of_size(images: np.ndarray | OnDisk, size: int) -> np.ndarray | OnDisk:
-    """Resize faces as `faces.resize` does; those that lie in a file, whenever they are read."""
+    """Resize faces as `faces.resize` does; those in a file, whenever they are read."""
     return images.resized(size) if isinstance(images, OnDisk) else faces.resize(images, size)
 
 
@@ -34,7 +34,7 @@ def training_faces(
     labels : numpy.ndarray
         (m,) int64.
     weights : numpy.ndarray or None
-        (m,) float32: what each face counts, where the balance is "weights".
+        (m,) float32: each face's weight, if the balance is "weights".
     """
     part = dataset.part("training")
     part = part.with_images(of_size(part.images, settings.size))
@@ -51,14 +51,14 @@ def training_faces(
 def training_targets(
     dataset: datasets.FaceDataset, labels: np.ndarray, settings: Settings
 ) -> np.ndarray:
-    """Say what each training face is to be called.
+    """Compute the target of each training face.
 
     Parameters
     ----------
     dataset : FaceDataset
-        With FER+'s votes, where the settings ask for them.
+        With FER+'s votes, if the settings ask for them.
     labels : numpy.ndarray
-        (m,) of the faces that `training_faces` returned.
+        (m,), as `training_faces` returned them.
     settings : Settings
         Gives targets.
 
@@ -79,7 +79,7 @@ def training_targets(
     if part.votes is None:
         raise DataError(
             f"{dataset.name}: found no votes, expected FER+'s (--data ferplus has them; "
-            "datasets.beside_fer2013 puts them beside FER2013's labels)"
+            "datasets.beside_fer2013 adds them to FER2013's labels)"
         )
     shares = datasets.vote_shares(part.votes, part.expressions)
     if settings.targets == "both":

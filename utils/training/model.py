@@ -1,6 +1,6 @@
-"""The network with what happens to its training faces before it: a small `keras.Model`.
+"""The network, and what happens to training faces before they reach it: a `keras.Model`.
 
-This module imports Keras at its top, so import it inside functions, after `runtime.setup`.
+This module imports Keras at the top, so import it inside functions, after `runtime.setup`.
 """
 
 from __future__ import annotations
@@ -15,21 +15,21 @@ class TrainingModel(keras.Model):
     """Augmentation, mixing and teachers around a network, active in training only.
 
     Compile it with a loss of targets and probabilities and call `fit` on inputs of {"faces",
-    "targets"}, as `Batches` makes them: where faces are mixed or teachers asked, the target is
+    "targets"}, as `Batches` makes them: if faces are mixed or there are teachers, the target is
     made in the same step as the face.
 
     Parameters
     ----------
     network : keras.Model
-        Pixels of 0 … 255 in, probabilities out. It alone is saved in the end.
+        Pixels of 0 … 255 in, probabilities out. Only it is saved in the end.
     augmentation : sequence of keras.layers.Layer
         Applied to the faces one after another, as `augment.layers_before` makes them.
     mixing : keras.layers.Layer, optional
         As `augment.mixing_layer` makes it.
     teach : callable, optional
-        From a batch of augmented faces to the teachers' probabilities, which are
-        ``distillation_weight`` of each target (Hinton et al. 2015; asked about the very faces that
-        the network sees, Beyer et al. 2022, §3).
+        From a batch of augmented faces to the teachers' probabilities, which make up
+        ``distillation_weight`` of each target (Hinton et al. 2015; teachers get exactly the faces
+        that the network sees, Beyer et al. 2022, §3).
     distillation_weight : float
         0 … 1.
     """
@@ -50,7 +50,7 @@ class TrainingModel(keras.Model):
         self.distillation_weight = distillation_weight
 
     def call(self, inputs, training: bool = False):
-        """Return the network's probabilities, and the targets that they are to be held against."""
+        """Return the network's probabilities, and the targets to compare them with."""
         faces, targets = inputs["faces"], inputs["targets"]
         if training:
             faces = keras.ops.cast(faces, "float32")
@@ -65,18 +65,18 @@ class TrainingModel(keras.Model):
         return self.network(faces, training=training), targets
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        """Take the compiled loss of the step's own targets."""
+        """Compute the compiled loss with the step's own targets."""
         probabilities, targets = y_pred
         return super().compute_loss(x, targets, probabilities, sample_weight, training)
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
-        """Update the compiled metrics with the step's own targets; class weights do not count."""
+        """Update the compiled metrics with the step's own targets; class weights are ignored."""
         probabilities, targets = y_pred
         return super().compute_metrics(x, targets, probabilities, x.get("counted"))
 
 
 class Batches(keras.utils.PyDataset):
-    """Training faces in the order of an epoch, which seed and epoch alone decide.
+    """Training faces in the order of an epoch, which depends only on seed and epoch.
 
     Parameters
     ----------
@@ -85,11 +85,11 @@ class Batches(keras.utils.PyDataset):
     targets : numpy.ndarray
         (n, k) float32, rows that sum to one.
     weights : numpy.ndarray, optional
-        (n,) float32: what each face counts.
+        (n,) float32: each face's weight.
     batch_size, seed : int
-        The last batch of an epoch is filled up from its front, so that all are of one size.
+        The last batch of an epoch is filled up from the epoch's start: all have the same size.
     part : (int, int)
-        A machine's number, counted from 0, and how many share each batch: it makes its part only.
+        A machine's number, counted from 0, and how many share each batch: it makes only its part.
     """
 
     def __init__(self, faces, targets, weights=None, *, batch_size: int, seed: int, part=(0, 1)):
@@ -120,7 +120,7 @@ class Batches(keras.utils.PyDataset):
 
 
 class HeldOut(keras.utils.PyDataset):
-    """Validation faces in their order, filled up with copies that count nothing.
+    """Validation faces in their order, padded with copies that do not count.
 
     Devices take equal parts of each batch; a copy counts neither in the loss nor in the metrics.
 
@@ -131,11 +131,11 @@ class HeldOut(keras.utils.PyDataset):
     targets : numpy.ndarray
         (n, k) float32.
     devices : int
-        How many share a batch, on all machines together.
+        How many share a batch, across all machines.
     batch_size : int
-        This machine's faces in a batch, a multiple of its devices.
+        This machine's faces per batch, a multiple of its devices.
     part : (int, int)
-        As in `Batches`; here it is every so many-th face.
+        As in `Batches`; here, for n machines, it is every n-th face.
     """
 
     def __init__(self, faces, targets, *, devices: int, batch_size: int, part=(0, 1)):
@@ -160,10 +160,10 @@ class HeldOut(keras.utils.PyDataset):
 
 
 def seed_everything(model: keras.Model, seed: int, epoch: int) -> None:
-    """Make all that is random in an epoch a function of (seed, epoch).
+    """Make everything random in an epoch a function of (seed, epoch).
 
-    Keras keeps the state of each random generator (dropout's, augmentation's) in a
-    variable, and saves none of them: a resumed run would draw other numbers than a whole one.
+    Keras keeps the state of each random generator (dropout's, augmentation's) in a variable, and
+    saves none of them: a resumed run would draw other numbers than an uninterrupted one.
     """
     states = [one for one in model.variables if one.path.endswith("seed_generator_state")]
     for place, state in enumerate(states):

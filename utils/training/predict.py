@@ -1,4 +1,4 @@
-"""A trained network asked about a split, with its names and its size of faces checked first."""
+"""A trained network's predictions on a split, after a check of its class names."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from utils import datasets, faces, models, records
 from utils.datasets.ondisk import pieces
 from utils.runtime import ModelError
 
-#: Faces that the network is asked about at a time.
+#: Faces that the network predicts at a time.
 BATCH = 256
 
 
@@ -21,7 +21,7 @@ def predict(
     *,
     test_time_augmentation: int = 1,
 ) -> records.Predictions:
-    """Ask a network about every row of one split.
+    """Run a network on every row of one split.
 
     Parameters
     ----------
@@ -32,28 +32,28 @@ def predict(
     split : {"training", "validation", "test"}
         Which rows.
     test_time_augmentation : {1, 2, 10}
-        How many views of each face are shown; the answers are averaged (`models.averaged`).
+        How many views of each face are used; their predictions are averaged (`models.averaged`).
 
     Returns
     -------
     Predictions
-        A row for each face, in the dataset's order.
+        One row per face, in the data set's order.
 
     Raises
     ------
     ModelError
-        When the network's classes are others than the data set's.
+        When the network's classes differ from the data set's.
     """
     if classifier.expressions != tuple(dataset.expressions):
         raise ModelError(
-            f"the network names {', '.join(classifier.expressions)}; "
-            f"{dataset.name} has {', '.join(dataset.expressions)}: expected the same, in one order"
+            f"the network names {', '.join(classifier.expressions)}; {dataset.name} has "
+            f"{', '.join(dataset.expressions)}: expected the same, in the same order"
         )
     chosen = dataset.split == split
     part = dataset.part(split)
     asked = models.averaged(classifier, test_time_augmentation)
     count = BATCH // test_time_augmentation
-    # The copies of faces that Keras makes are of one piece at a time.
+    # In pieces, because Keras copies all faces that it is given.
     shown = pieces(part.images, face=math.prod(classifier.input_shape), multiple=BATCH)
     return records.Predictions(
         probabilities=np.concatenate(
@@ -67,7 +67,7 @@ def predict(
 
 
 def faces_for(classifier: models.Classifier, images: np.ndarray) -> np.ndarray:
-    """Bring faces to the size and the channels that a network takes.
+    """Convert faces to the size and the channels that a network takes.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Networks that start another one (transfer learning), or teach it (distillation)."""
+"""Networks that initialize another one (transfer learning) or teach it (distillation)."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from utils.training.settings import Settings
 
 
 def take_over(model, starts: Sequence[models.Classifier], expressions: tuple[str, ...]) -> None:
-    """Copy a trained network's weights into one of the same form, layer by layer.
+    """Copy a trained network's weights into one of the same architecture, layer by layer.
 
-    Of several it is the mean: a uniform "model soup" (Wortsman et al. 2022, §2), nearly as good as
-    the mean of their answers where all were once the same network. The last layer is left as it
-    is unless all name the same expressions.
+    Of several, it copies the mean: a uniform "model soup" (Wortsman et al. 2022, §2), nearly as
+    good as the mean of their predictions if all started as the same network. The last layer is
+    left as is unless all have the same expressions.
     """
     one_list = len({tuple(expressions), *(start.expressions for start in starts)}) == 1
     for layer in model.layers:
@@ -27,14 +27,14 @@ def take_over(model, starts: Sequence[models.Classifier], expressions: tuple[str
 
 
 def _weights_for(layer, start: models.Classifier, network: str) -> list[np.ndarray]:
-    """Read what a layer's namesake in a trained network has learned."""
+    """Read the weights of a layer's namesake in a trained network."""
     there = {one.name: one for one in start.model.layers}
     expected = [tuple(weight.shape) for weight in layer.weights]
     found = there[layer.name].get_weights() if layer.name in there else []
     if [weight.shape for weight in found] != expected:
         raise ModelError(
-            f"a {start.model.name} cannot start this {network}: layer {layer.name} takes "
-            f"weights of shapes {expected}, and there are "
+            f"a {start.model.name} cannot initialize this {network}: layer {layer.name} takes "
+            f"weights of shapes {expected}, found "
             f"{[weight.shape for weight in found] or 'none'}"
         )
     return found
@@ -43,21 +43,21 @@ def _weights_for(layer, start: models.Classifier, network: str) -> list[np.ndarr
 def teachers(
     dataset: datasets.FaceDataset, settings: Settings, results: Path
 ) -> list[models.Classifier]:
-    """Load the networks that teach, and check that they can be asked about the same faces.
+    """Load the networks that teach, and check that they can be run on the same faces.
 
     Parameters
     ----------
     dataset : FaceDataset
-        The faces and expressions that are to be learned.
+        The faces and expressions to be learned.
     settings : Settings
         Names the teachers.
     results : path
-        Where runs are looked for before ``results/``.
+        Where to look for runs before ``results/``.
 
     Raises
     ------
     ModelError
-        When there is no such network, or it takes another number of channels or names other
+        When there is no such network, or it takes another number of channels or has other
         expressions. It may take another size of faces: they are resized for it.
     """
     channels = dataset.images.shape[-1]
@@ -65,19 +65,19 @@ def teachers(
     for name, classifier in zip(settings.teachers, loaded, strict=True):
         if classifier.input_shape[-1] != channels:
             raise ModelError(
-                f"{name} takes faces of {classifier.input_shape[-1]} channels, and cannot teach a "
-                f"network that takes {channels}"
+                f"{name} takes faces of {classifier.input_shape[-1]} channels, so it cannot teach "
+                f"a network that takes {channels}"
             )
         if classifier.expressions != tuple(dataset.expressions):
             raise ModelError(
-                f"{name} names {', '.join(classifier.expressions)}, and cannot teach a network "
-                f"that names {', '.join(dataset.expressions)}"
+                f"{name} predicts {', '.join(classifier.expressions)}, so it cannot teach a "
+                f"network that predicts {', '.join(dataset.expressions)}"
             )
     return loaded
 
 
 def mean_answer(teachers: Sequence[models.Classifier], precision: str) -> Callable | None:
-    """Make a function from faces to the teachers' mean answer, or None where nobody teaches.
+    """Make a function from faces to the teachers' mean prediction; None if there are no teachers.
 
     Their weights stay inside the function, where Keras neither trains nor saves them.
 
