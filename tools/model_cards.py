@@ -88,7 +88,7 @@ AGREEMENT = {
     "fer2013": "people agree with those labels\nabout two times in three (Goodfellow et al. 2013)",
     "ferplus": "of ten people more than half\nchose that expression (Barsoum et al. 2016)",
 }
-NOT_MEASURED = "nobody has measured how well\npeople agree with those labels"
+NOT_MEASURED = "we know of no measurement of how\nwell people agree with those labels"
 #: Whose labels a network learned besides its data set's, by its targets.
 LEARNED = {"both": " and FER+"}
 #: A face's target, where it is not the label alone.

@@ -40,7 +40,7 @@ LEARNED = {
     MOST_ACCURATE: "FER2013's labels",
     BOTH: "the mean of both",
     FERPLUS: "FER+'s votes",
-    models.DEFAULT: "no further training: the mean of the first and both seeds of the second",
+    models.DEFAULT: "nothing new: the mean of the first and both seeds of the second",
 }
 TARGETS = {"votes": ", on votes", "both": ", on labels and votes"}
 COLUMNS = (

@@ -52,7 +52,8 @@ class SeedSpread:
             f"{len(self.accuracies)} seeds: mean {self.mean:.1%} ({low:.1%} to {high:.1%}), "
             f"from {min(self.accuracies):.1%} to {max(self.accuracies):.1%}, "
             f"standard deviation {100 * self.standard_deviation:.2f} points; "
-            f"two single runs may differ by {100 * self.two_runs:.1f} points from the seed alone"
+            f"two single runs may differ by {100 * self.two_runs:.1f} points because of the seed "
+            "alone"
         )
 
 
