@@ -1,5 +1,9 @@
 """The warp does what ImageDataGenerator does; the layers before a network change nothing else."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -7,7 +11,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter
 
-from utils import augment
+from utils import augment, runtime
 
 pytestmark = pytest.mark.usefixtures("ready")
 
@@ -115,3 +119,84 @@ def test_mixing_gives_each_target_its_share():
         )
         assert (shares.max(axis=1) < 0.999).any()
     assert augment.mixing_layer() is None
+
+
+def test_the_layers_work_where_tensorflow_is_absent():
+    text = """
+import sys
+sys.modules["tensorflow"] = None
+from utils import runtime
+runtime.setup(0)
+import numpy as np
+from utils import augment
+images = np.zeros((2, 16, 16, 1), np.float32)
+(layer,) = augment.layers_before()
+assert layer(images, training=True).shape == images.shape
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", text],
+        capture_output=True,
+        text=True,
+        cwd=runtime.ROOT,
+        env={**os.environ, "KERAS_BACKEND": "jax"},
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
+def test_fused_batch_normalization_is_keras_own_to_rounding():
+    import keras
+
+    from utils.layers import FusedBatchNormalization
+
+    values = np.random.default_rng(0).normal(3, 2, (16, 6, 6, 4)).astype(np.float32)
+    own, fused = keras.layers.BatchNormalization(), FusedBatchNormalization()
+    for training in (True, True, False):
+        expected = np.asarray(own(values, training=training))
+        np.testing.assert_allclose(
+            np.asarray(fused(values, training=training)), expected, atol=1e-4
+        )
+    for one, other in zip(own.get_weights(), fused.get_weights(), strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("side", "kernel", "stride", "count", "kind"),
+    [
+        (6, 3, 1, 16, "bfloat16"),
+        (4, (5, 3), 1, 13, "bfloat16"),  # not a multiple of eight
+        (12, 3, 2, 8, "bfloat16"),
+        (8, 1, 2, 3, "bfloat16"),
+        (5, 3, 2, 4, "bfloat16"),  # Keras's own: the strides leave a column over
+        (6, 3, 1, 9, "float32"),
+    ],
+)
+def test_a_gradient_from_maps_side_by_side_is_keras_own_to_rounding(
+    side, kernel, stride, count, kind
+):
+    import keras
+    import tensorflow as tf
+
+    from utils.layers import WideGradientConv2D
+
+    values = np.random.default_rng(0).normal(size=(count, side, side, 8))
+    images = tf.cast(values, kind)
+    own, wide = (
+        kind_of(16, kernel, strides=stride, padding="same", dtype=keras.DTypePolicy(policy))
+        for policy in [f"mixed_{kind}" if kind == "bfloat16" else kind]
+        for kind_of in (keras.layers.Conv2D, WideGradientConv2D)
+    )
+    for layer in (own, wide):
+        layer.build(images.shape)
+    wide.set_weights(own.get_weights())
+    found = []
+    for layer in (own, wide):
+        with tf.GradientTape() as tape:
+            tape.watch(images)
+            answer = layer(images)
+            loss = tf.reduce_sum(tf.cast(answer, "float32") ** 2)
+        gradients = tape.gradient(loss, [images, layer.kernel, layer.bias])
+        found.append([np.asarray(tf.cast(one, "float32")) for one in (answer, *gradients)])
+    for expected, answer in zip(*found, strict=True):
+        # Without oneDNN, as here, sums in bfloat16 lose digits either way.
+        limit = (0.1 if kind == "bfloat16" else 1e-5) * np.abs(expected).max()
+        np.testing.assert_allclose(answer, expected, rtol=0, atol=limit)

@@ -1,5 +1,6 @@
 """The loaders, on small files that the tests write: what they read, and what they refuse."""
 
+import argparse
 import dataclasses
 import functools
 import gzip
@@ -25,7 +26,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 from PIL import Image
 
-from utils import datasets, faces, runtime
+from utils import commands, datasets, faces, runtime
 from utils.datasets import download, expw, fer2013, ferplus, sources, splits
 from utils.datasets.__main__ import main as report
 from utils.expressions import EXPRESSIONS, FERPLUS_COLUMNS, FERPLUS_EXPRESSIONS, meaning
@@ -700,6 +701,9 @@ def test_votes_lie_beside_fer2013_s_own_labels(ferplus_folder):
     assert (beside.name, len(beside)) == ("fer2013", len(whole))
     np.testing.assert_array_equal(beside.labels, whole.labels)
     assert beside.votes.tolist() == [votes for votes, _ in VOTES]
+    asked = argparse.Namespace(data="fer2013", path=str(ferplus_folder), classes=None)
+    assert commands.load_data(asked).votes is None
+    np.testing.assert_array_equal(commands.load_data(asked, votes=True).votes, beside.votes)
     table = datasets.label_agreement(whole.labels, beside.votes, whole.split)
     assert table.to_numpy().sum() == len(whole) == 12
     for row, (_, name) in enumerate(VOTES):

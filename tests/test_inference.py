@@ -96,10 +96,10 @@ def test_the_released_network_is_the_keras_one_in_half_the_bytes(root):
 
 
 @pytest.mark.real_data
-def test_every_private_test_face_gets_nearly_the_same_probabilities(raw):
+def test_every_private_test_face_gets_nearly_the_same_probabilities():
     from utils import datasets, training
 
-    if not (raw / "fer2013").exists():
+    if not (runtime.RAW / "fer2013").exists():
         pytest.skip("data/raw has no fer2013")
     classifier, (whole, _) = inference.load(), photos.load_keras(models.find(inference.DEFAULT))
     images = training.faces_for(whole, datasets.load("fer2013").part("test").images)

@@ -60,7 +60,7 @@ def test_a_card_tells_how_good_the_network_is_on_other_photos(run, tmp_path):
     records.write_evaluation(tmp_path, info, run.test)
     found = evaluation.summary(run.test)
     text = model_cards.card(here, 1, (32, 32, 1))
-    assert f"right less often: on {found.accuracy:.1%}" in text
+    assert f"it is less accurate: {found.accuracy:.1%}" in text
     assert f"{found.n:,} faces of ExpW" in text
 
 

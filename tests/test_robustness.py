@@ -105,11 +105,15 @@ def test_the_command_records_what_the_network_answers(tiny, tmp_path, monkeypatc
         hits = said == test.labels
         assert row["accuracy"] == pytest.approx(hits.mean())
         assert row["difference"] == pytest.approx(hits.mean() - (right[0] == test.labels).mean())
+    views = robustness.ask(network, data, views=2)
+    assert views.info["views"] == 2
+    averaged = training.predict(network, data, "test", test_time_augmentation=2)
+    np.testing.assert_array_equal(views.predicted[0], averaged.predicted)
     # A network that answers NaN gets one sentence, and no record.
     network.model.layers[-1].bias.assign(np.full(7, np.nan))
     with pytest.raises(ModelError, match="the network's outputs are not probabilities"):
         robustness.ask(network, data)
-    with pytest.raises(DataError, match="no face in its validation split"):
+    with pytest.raises(DataError, match="no faces in its validation split"):
         robustness.ask(network, data, "validation")
     path = tmp_path / "robustness/tiny-on-sample-test.json"
     text = path.read_text()

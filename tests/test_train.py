@@ -103,5 +103,5 @@ def test_an_expression_can_be_left_out(tmp_path):
     run = records.load("cnn3-sample-none-without-disgust-without-fear", tmp_path)
     assert run.test.expressions == ("angry", "happy", "sad", "surprise", "neutral")
     six = [word for name in EXPRESSIONS[:6] for word in ("--without", name)]
-    with pytest.raises(DataError, match="two expressions or more"):
+    with pytest.raises(DataError, match="at least two expressions"):
         train.main([*words, *six])

@@ -114,6 +114,19 @@ def boxes(content, *names):
         start, end = start + 8, start + size
 
 
+def test_a_rotation_flag_is_obeyed(tmp_path):
+    """A phone writes lying frames, and a matrix that says how to turn them."""
+    path = video(tmp_path / "video.mp4", 3, at=lambda _: [(0, 0, 230)])
+    content = bytearray(path.read_bytes())
+    *_, place = boxes(content, b"moov", b"trak", b"tkhd")
+    quarter = (0, 1 << 16, 0, -1 << 16, 0, 0, 64 << 16, 0, 1 << 30)
+    struct.pack_into(">9i", content, place + 48, *quarter)
+    path.write_bytes(content)
+    _, pixels = next(videos.Video(path, Bright(), None).read())
+    assert pixels.shape == (96, 64, 3)
+    assert pixels[:20, 44:].mean() > 180 > pixels[:20, :20].mean()
+
+
 def test_a_varying_frame_rate_keeps_its_times(ask, tmp_path):
     path = video(tmp_path / "video.mp4", 6, 10)
     content = bytearray(path.read_bytes())

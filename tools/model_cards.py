@@ -74,7 +74,7 @@ pictures have terms of their own ([data sheet](../data/README.md)).
 
 
 TRAINED = """\
-- Balancing: {balance}; {rows[training_balanced]:,} faces per epoch, of {rows[training]:,} \
+- Balancing: {balance}; {rows[training_balanced]:,} faces per epoch, from {rows[training]:,} \
 real ones. Augmentation:
   {augmentation}.
 - {epochs} epoch{plural} of batches of {batch_size}, {optimizer}, weight decay {weight_decay:g},

@@ -107,7 +107,7 @@ def row(group: Sequence[records.Run], runs: Mapping[str, records.Run]) -> list[s
         network,
         dataset_title(info["dataset"]) + classes,
         BALANCES[settings.balance],
-        f"{len(group[0].history)} (epoch {chosen} chosen)" if len(group[0].history) else "0",
+        f"{len(group[0].history)} (no. {chosen} chosen)" if len(group[0].history) else "0",
         f"{len(group)} ({', '.join(str(run.info['seed']) for run in group)})",
         n,
         _share([one.accuracy for one in summaries], first.interval),
@@ -341,7 +341,7 @@ def findings() -> str:
         f"one seed each; {len(shares)} seeds without SMOTE reach {', '.join(shares)}. "
         f"`{best.name}`, shown {best.views} views of each face, reaches "
         f"{', '.join(highest)} ({len(highest)} seeds); the first, trained further with itself as "
-        f"its teacher, falls to {student.accuracy:.1%} "
+        f"its teacher, comes to {student.accuracy:.1%} "
         f"(p = {evaluation.difference(best.test, itself.test).p:.3f} before "
         f"notebook 09 corrects for several comparisons); a student of "
         f"other networks reaches {', '.join(again)} ({len(again)} seeds). With "

@@ -130,12 +130,14 @@ def assess(
     left_out = [one for one in (*there, *known) if one not in shared]
     reduced = dataset.without([one for one in there if one not in shared])
     asked, described = records.asked(file, reduced, split), reduced.describe()
-    seen = _trained_on(run)
+    behind = _behind(run)
+    seen = {_pictures(one.info["dataset"]) for one in behind}
     if split == "all":
         # All folders have the same name: the fingerprint of the known classes tells them apart.
         learned = dataset.without([one for one in there if one not in known])
         if _pictures(dataset.name) in seen and (
-            dataset.name != "folder" or learned.fingerprint() == run.info["fingerprint"]
+            dataset.name != "folder"
+            or learned.fingerprint() in {one.info["fingerprint"] for one in behind}
         ):
             raise ModelError(
                 f"{name} was trained on {' and '.join(sorted(seen))}: all of {reduced.name} holds "
@@ -180,14 +182,20 @@ def _pictures(dataset: str) -> str:
     return SAME_PICTURES.get(dataset, dataset)
 
 
-def _trained_on(run: records.Run | None) -> set[str]:
-    """Name the data sets whose pictures trained a run, or those that started or taught it."""
+def _behind(run: records.Run | None) -> list[records.Run]:
+    """List a run and the recorded runs that started or taught it, at any remove."""
     if run is None:
-        return set()
-    settings = training.settings_from_record(run.info["settings"])
-    folders = (run.folder.parent / one for one in (*settings.initial_weights, *settings.teachers))
-    before = [records.load(one.name, one.parent) for one in folders if records.is_finished(one)]
-    return {_pictures(run.info["dataset"])}.union(*map(_trained_on, before))
+        return []
+    settings, found = training.settings_from_record(run.info["settings"]), [run]
+    for name in (*settings.initial_weights, *settings.teachers):
+        if name.endswith(".keras"):
+            before = records.run_of(Path(name))
+        else:
+            places = (Path(name), run.folder.parent / name, runtime.RESULTS / name)
+            finished = (one for one in places if records.is_finished(one))
+            before = next((records.load(one) for one in finished), None)
+        found += _behind(before)
+    return found
 
 
 def _about_copies(predictions: Predictions, dataset: str, seen: set[str]) -> list[str]:

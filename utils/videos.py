@@ -14,6 +14,7 @@ import os
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -301,8 +302,9 @@ class Video:
                 times, shares = map(np.array, zip(*track.points, strict=True))
                 title = f"Track {track.number}: probabilities, smoothed"
                 drawn = figures.timeline(times, shares, self.classifier.expressions, title=title)
-                name, write = f"{self.stem}-track-{track.number}", drawn.savefig
-                self.written.append(photos.new_file(folder, name, ".png", write))
+                write = partial(drawn.savefig, format="png")
+                stem = f"{self.stem}-track-{track.number}"
+                self.written.append(photos.new_file(folder, stem, ".png", write))
 
     def sentences(self) -> list[str]:
         """Summarize: one line for the video, and one for each of its longest tracks."""
