@@ -40,7 +40,7 @@ LEARNED = {
     MOST_ACCURATE: "FER2013's labels",
     BOTH: "the mean of both",
     FERPLUS: "FER+'s votes",
-    models.DEFAULT: "nothing new: the mean of the first and both seeds of the second",
+    models.DEFAULT: "nothing new: the mean of the first and two seeds of the second",
 }
 TARGETS = {"votes": ", on votes", "both": ", on labels and votes"}
 COLUMNS = (
@@ -371,6 +371,8 @@ def judges() -> str:
         learned = LEARNED.get(name, "FER2013's labels")
         epochs = "–" if name in (models.DEFAULT, "fer") else str(_epochs(name))
         rows.append((f"`{name}`", learned, epochs, *map(_right, predictions)))
+    started = training.settings_from_record(records.load(models.DEFAULT).info["settings"])
+    mixed = sum(name.startswith(BOTH) for name in started.initial_weights)
     used, ferplus = judged[models.DEFAULT][-1], records.load(FERPLUS).test
     seeds = [_judged(one.name) for one in seeds_of(records.load(BOTH))[1:]]
     again = "; ".join(" / ".join(map(_right, one)) for one in seeds)
@@ -381,8 +383,8 @@ def judges() -> str:
         f"that have a majority for one of the seven expressions, and on {len(away):,} faces of "
         f"ExpW. On ExpW `{models.DEFAULT}`, which `predict.py` uses, beats the first network "
         f"({gains[0]}) and the package `fer` ({gains[1]}). Its weights are the mean of those "
-        f"of the first network and of {len(seeds) + 1} seeds of `{BOTH}`, a compromise (notebook "
-        f"11). The other seed of that network has {again}. None was trained on ExpW, but the "
+        f"of the first network and of {mixed} seeds of `{BOTH}`, a compromise (notebook "
+        f"11). The other seeds of that network have {again}. None was trained on ExpW, but the "
         "released ones were chosen with an eye to it: expect a little less on other photos. Some "
         "of FER+'s apparent gain may come from the extra epochs. With *contempt* as its "
         f"eighth class `{FERPLUS}` reaches {_right(ferplus)}% on the {len(ferplus):,} faces "
