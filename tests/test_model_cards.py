@@ -103,7 +103,8 @@ def test_every_released_network_has_its_record_and_a_current_card(path):
 
 @pytest.mark.real_data
 @pytest.mark.parametrize("path", RELEASED, ids=lambda path: path.stem)
-def test_a_released_network_gives_its_recorded_metrics_again(path):
+def test_a_released_network_gives_its_recorded_predictions_again(path):
+    """For 300 faces of each split: recorded in training's precision, a few may differ."""
     runtime.setup(0)
     run = records.load(path.stem)
     try:
@@ -115,9 +116,9 @@ def test_a_released_network_gives_its_recorded_metrics_again(path):
     classifier = models.load(path)
     views = training.settings_from_record(run.info["settings"]).test_time_augmentation
     for split, recorded in (("validation", run.validation), ("test", run.test)):
-        again = training.predict(classifier, dataset, split, test_time_augmentation=views)
-        np.testing.assert_array_equal(again.rows, recorded.rows)
-        now, then = evaluation.summary(again), evaluation.summary(recorded)
-        assert now.accuracy == pytest.approx(then.accuracy, abs=0.002)
-        assert now.accuracy_without_copies == pytest.approx(then.accuracy_without_copies, abs=0.002)
-        assert now.macro_f1 == pytest.approx(then.macro_f1, abs=0.002)
+        few = dataset.take(np.flatnonzero(dataset.split == split)[:300])
+        again = training.predict(classifier, few, split, test_time_augmentation=views)
+        np.testing.assert_array_equal(again.rows, recorded.rows[:300])
+        assert (again.predicted == recorded.predicted[:300]).mean() > 0.98
+        apart = np.abs(again.probabilities - recorded.probabilities[:300])
+        assert np.quantile(apart, 0.99) < 0.02
