@@ -284,8 +284,7 @@ def _step(run: records.Run) -> str:
 
 def _before(run: records.Run) -> set[str]:
     """Name the runs that started or taught this one."""
-    settings = training.settings_from_record(run.info["settings"])
-    return {*settings.teachers, *settings.initial_weights}
+    return {*training.settings_from_record(run.info["settings"]).predecessors()}
 
 
 def _on_fer2013(results: Path) -> dict[str, records.Run]:

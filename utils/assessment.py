@@ -187,7 +187,7 @@ def _behind(run: records.Run | None) -> list[records.Run]:
     if run is None:
         return []
     settings, found = training.settings_from_record(run.info["settings"]), [run]
-    for name in (*settings.initial_weights, *settings.teachers):
+    for name in settings.predecessors():
         if name.endswith(".keras"):
             before = records.run_of(Path(name))
         else:

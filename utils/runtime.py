@@ -150,7 +150,7 @@ def parser(program: str | None, words: str, **how: Any) -> argparse.ArgumentPars
 
 
 def between(least: float, most: float, kind: type = float) -> Callable[[str], float]:
-    """Return what reads a command line's number within bounds."""
+    """Return a parser for numbers from `least` to `most`; it raises ValueError for others."""
 
     def number(text: str) -> float:
         value = kind(text)

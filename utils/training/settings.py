@@ -99,6 +99,10 @@ class Settings:
         models.find_network(self.model)
         return self
 
+    def predecessors(self) -> tuple[str, ...]:
+        """Name the networks that initialize or teach this one."""
+        return (*self.initial_weights, *self.teachers)
+
     def without_weights(self) -> dict[str, Any]:
         """Return the network's own settings except the file that its weights are read from."""
         return {name: value for name, value in self.network.items() if name != "weights"}
