@@ -1,19 +1,13 @@
 """Speed: what is computed from recorded seconds, and that every part runs. Nothing is timed."""
 
-import copy
 import os
 import shutil
 
-import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from experiments import speed
-from utils import runtime, sample
+from utils import runtime
 from utils.runtime import DataError
-
-SECONDS = st.floats(1e-6, 1e6)
 
 
 def timing(a, b, *, amounts=(100, 100)):
@@ -40,14 +34,6 @@ def test_a_ratio_is_of_neighbors_in_time_and_counts_what_each_way_did():
     assert table.loc["a", ["low", "median", "high"]].tolist() == [25.0, 37.5, 50.0]
 
 
-@given(st.lists(st.tuples(SECONDS, SECONDS, st.floats(1, 1e3)), min_size=1, max_size=9))
-def test_a_machine_that_is_slow_for_both_changes_no_ratio(turns):
-    a, b, slower = (np.array(values) for values in zip(*turns, strict=True))
-    idle = ratio(a, b)
-    assert ratio(a * slower, b * slower) == pytest.approx(idle)
-    assert ratio(b, a)[0] == pytest.approx(1 / idle[2])
-
-
 def test_a_part_measured_again_takes_the_place_of_the_old_one_and_no_other(tmp_path):
     path = speed.record_path("h100", tmp_path)
     for seconds, part in ((2.0, "training"), (9.0, "smote"), (3.0, "training")):
@@ -56,26 +42,6 @@ def test_a_part_measured_again_takes_the_place_of_the_old_one_and_no_other(tmp_p
         speed.write(path, record_of(timing([1.0], [1.0]), hardware="another machine"))
     table = speed.ratios_table(speed.read(path)).set_index("part")
     assert table["median"].to_dict() == {"training": 3.0, "smote": 9.0}
-
-
-@pytest.mark.parametrize(
-    "spoil",
-    [
-        lambda record, timing: record.pop("parts"),
-        lambda record, timing: record.pop("backend"),
-        lambda record, timing: record["parts"].update(training=7),
-        lambda record, timing: timing["seconds"].pop("a"),
-        lambda record, timing: timing["seconds"].update(a=[1.0, 2.0]),
-        lambda record, timing: timing["seconds"].update(a=[-1.0]),
-        lambda record, timing: timing["comparisons"][0].update(slow="c"),
-    ],
-)
-def test_a_damaged_record_is_refused(tmp_path, spoil):
-    record = copy.deepcopy(record_of(timing([2.0], [1.0])))
-    spoil(record, record["parts"]["training"]["timings"][0])
-    runtime.write_json(tmp_path / "speed.json", record)
-    with pytest.raises(DataError, match=r"speed\.json"):
-        speed.read(tmp_path / "speed.json")
 
 
 @pytest.mark.parametrize("machine", ["", "one-core", "xeon-amx"])
@@ -94,40 +60,22 @@ def test_ways_take_turns_and_the_first_turn_does_not_count():
 
 @pytest.fixture
 def here(monkeypatch, tmp_path):
-    """Do in this process what a fresh one would do, on sample faces; yield a folder for records."""
-
-    def alone(task, *arguments):
-        with monkeypatch.context() as inside:
-            inside.setattr(runtime, "CACHE", runtime.CACHE)
-            return task(*arguments)
-
+    """Measure in this process, on sample faces; return a folder for records."""
     for name in ("XLA_PYTHON_CLIENT_PREALLOCATE", "TF_FORCE_GPU_ALLOW_GROWTH"):
         monkeypatch.setenv(name, "true")
     monkeypatch.setattr(runtime, "RAW", tmp_path)
-    monkeypatch.setattr(speed, "alone", alone)
     return tmp_path
-
-
-def test_the_sample_is_read_where_there_is_only_the_release_in_folders(here):
-    sample.write(here / "sample", rows=100, photos=1)
-    (here / "fer2013").mkdir()
-    for split in ("train", "test"):
-        shutil.copytree(here / "sample" / "fer2013" / split, here / "fer2013" / split)
-    run(here, "loading")
-    assert "sample" in str(speed.read(here / "benchmarks" / "speed-x.json")["parts"]["loading"])
-
-
-def run(folder, *names):
-    speed.main([*names, "--quick", "--record", "x", "--results", str(folder)])
 
 
 @pytest.mark.parametrize("name", ["augmentation", "inference", "loading", "training"])
 def test_every_part_runs_and_is_recorded(here, name):
-    run(here, name)
+    (here / "fer2013" / "train").mkdir(parents=True)  # a release in folders: no csv to time
+    speed.main([name, "--quick", "--record", "x", "--results", str(here)])
     record = speed.read(here / "benchmarks" / "speed-x.json")
     assert list(record["parts"]) == [name]
     assert set(record["parts"][name]["about"]) >= {"measured", "seconds", "load", "commit"}
     assert (speed.ratios_table(record)["low"] > 0).all()
+    assert name != "loading" or "sample" in str(record["parts"])
 
 
 def test_each_recorded_recipe_gets_a_rate(here, root, monkeypatch):
