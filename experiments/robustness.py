@@ -20,7 +20,7 @@ import pandas as pd
 from experiments.corruptions import CORRUPTIONS, Corruption, corrupt
 from utils import datasets, models, records, runtime, training
 from utils.datasets import FaceDataset
-from utils.runtime import DataError, ModelError
+from utils.runtime import DataError
 
 
 @dataclass(frozen=True)
@@ -136,31 +136,18 @@ def write(answers: Answers, folder: Path) -> Path:
 
 
 def load(path: Path) -> Answers:
-    """Read answers by their ``.json`` file; `ModelError` when they are not as they were written."""
-    info, title = runtime.read_json(path), f"{path.parent.name}/{path.stem}"
-    try:
-        corruptions = tuple(
-            Corruption(**{**one, "levels": tuple(one["levels"])}) for one in info["corruptions"]
-        )
-        with np.load(path.with_suffix(".npz"), allow_pickle=False) as arrays:
-            predicted, labels, rows = (
-                arrays[name].astype(np.int64) for name in ("predicted", "labels", "rows")
-            )
-            copies = arrays["copies"].astype(bool)
-        expected = (1 + sum(len(one.levels) for one in corruptions), int(info["n"]))
-        expressions, confidence = tuple(info["expressions"]), np.array(info["confidence"], float)
-        if (
-            (predicted.shape, confidence.shape) != (expected, expected[:1])
-            or {labels.shape, rows.shape, copies.shape} != {expected[1:]}
-            or max(predicted.max(initial=0), labels.max(initial=0)) >= len(expressions)
-        ):
-            raise ValueError(
-                f"answers of shape {predicted.shape} on {len(labels)} faces; expected "
-                f"{expected}, classes below {len(expressions)}"
-            )
-    except Exception as error:  # NumPy, zipfile and zlib raise a dozen kinds on a damaged archive
-        raise ModelError(f"{title}: cannot be read: {type(error).__name__}: {error}") from error
-    return Answers(corruptions, predicted, confidence, labels, rows, copies, expressions, info)
+    """Read answers by their ``.json`` file, as `write` wrote it."""
+    info = runtime.read_json(path)
+    kinds = ({**one, "levels": tuple(one["levels"])} for one in info["corruptions"])
+    with np.load(path.with_suffix(".npz"), allow_pickle=False) as arrays:
+        answers = {name: arrays[name] for name in ("predicted", "labels", "rows", "copies")}
+    return Answers(
+        tuple(Corruption(**one) for one in kinds),
+        confidence=np.array(info["confidence"]),
+        expressions=tuple(info["expressions"]),
+        info=info,
+        **answers,
+    )
 
 
 def recorded(

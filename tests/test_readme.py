@@ -193,7 +193,7 @@ def test_update_changes_what_stands_between_the_markers_alone():
     assert after == f"before\n{BEGIN}\nnew\n{END}\nafter\n"
     assert report.updated(after, "results", "new") == after
     for text in ["", BEGIN, END + BEGIN, BEGIN * 2 + END]:
-        with pytest.raises(DataError, match="README"):
+        with pytest.raises(DataError, match="results:begin"):
             report.updated(text, "results", "new")
 
 

@@ -1,7 +1,5 @@
 """Corrupted faces, what they cost a network, and faces from another data set."""
 
-import json
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -115,18 +113,6 @@ def test_the_command_records_what_the_network_answers(tiny, tmp_path, monkeypatc
         robustness.ask(network, data)
     with pytest.raises(DataError, match="no faces in its validation split"):
         robustness.ask(network, data, "validation")
-    path = tmp_path / "robustness/tiny-on-sample-test.json"
-    text = path.read_text()
-    for key, value in (
-        ("n", 39),
-        ("confidence", [0.5]),
-        ("expressions", ["happy"]),
-        ("n", "x"),
-        ("corruptions", [1]),
-    ):
-        path.write_text(json.dumps({**json.loads(text), key: value}))
-        with pytest.raises(ModelError, match="tiny-on-sample-test: cannot be read"):
-            robustness.load(path)
 
 
 def test_the_committed_records_give_the_figures_of_before():

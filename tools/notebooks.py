@@ -11,11 +11,9 @@ the badges is the one in ``pyproject.toml``. Neither is defined anywhere else.
 
 from __future__ import annotations
 
-import ast
 import base64
 import json
 import re
-import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -27,12 +25,9 @@ from utils.runtime import DataError
 
 NOTEBOOKS = runtime.ROOT / "notebooks"
 TEMPLATE = runtime.ROOT / "tools" / "template.ipynb"
-SANITIZE = runtime.ROOT / "tests" / "nbval_sanitize.cfg"
 
 #: Largest committed notebook, in bytes: it is read in diffs and over slow connections.
 LARGEST_NOTEBOOK = 1_000_000
-#: Largest file in the repository, in bytes: the released weights set the limit.
-LARGEST_FILE = 15_000_000
 #: A cell with more lines is a function, and belongs in ``utils/``.
 LONGEST_CELL = 20
 #: A cell and the cell that checks it may follow each other without prose, but no more.
@@ -44,6 +39,8 @@ FEWEST_EXERCISES = 3
 CORE = tuple(f"{number:02d}" for number in range(1, 8))
 
 IGNORE = "# NBVAL_IGNORE_OUTPUT"
+#: What a cell that checks another has.
+ASSERT = re.compile(r"^\s*assert\b", re.MULTILINE)
 #: The metadata of each notebook: nothing that differs from machine to machine.
 METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
@@ -214,7 +211,7 @@ def _marker_problems(code: Sequence[dict]) -> Iterator[str]:
                 f"{identity}: a marker is `{IGNORE}`, alone on the cell's first line: nbval "
                 "ignores any other form, and no other marker is used here"
             )
-        elif following is None or not _asserts(_source(following)):
+        elif following is None or not ASSERT.search(_source(following)):
             yield f"{identity}: its output is not compared, and no cell that asserts follows it"
         elif "NBVAL" in _source(following):
             yield f"{identity}: the cell that should check it is marked itself"
@@ -247,33 +244,9 @@ def _cell_problems(cell: dict) -> Iterator[str]:
             yield "a memory address in the output, which changes each time"
 
 
-def _asserts(source: str) -> bool:
-    """Whether a cell has an assert statement."""
-    lines = (line for line in source.splitlines() if not line.lstrip().startswith(("!", "%")))
-    try:
-        tree = ast.parse("\n".join(lines))
-    except SyntaxError:
-        return False
-    return any(isinstance(node, ast.Assert) for node in ast.walk(tree))
-
-
 def _source(cell: dict) -> str:
     """Return a cell's text; JSON holds it as a string or as a list of lines."""
     return "".join(cell["source"])
-
-
-def sanitize_problems(path: Path = SANITIZE) -> list[str]:
-    """List what nbval would silently drop from a sanitize file.
-
-    A rule for nbval is a line ``regex: …`` and, right below it, a line ``replace: …``, both with
-    something after the space. Anything else is not a rule.
-    """
-    text = path.read_text(encoding="utf-8")
-    lines = re.findall(r"^(?:regex|replace).*$", text, re.MULTILINE)
-    rules = re.findall(r"^regex: (\S.*)\n^replace: (\S.*)$", text, re.MULTILINE)
-    if len(lines) != 2 * len(rules):
-        return [f"{path.name}: {len(lines)} lines of rules make only {len(rules)} rules"]
-    return []
 
 
 def schedule(cells: Sequence[dict]) -> tuple[int, int, str] | None:
@@ -368,33 +341,17 @@ def lightened(notebook: dict[str, Any]) -> dict[str, Any]:
     return notebook
 
 
-def oversized(root: Path = runtime.ROOT) -> list[str]:
-    """List the tracked files that are too large, or that are in ``data/``."""
-    command = ["git", "ls-files", "-z"]
-    listed = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True).stdout
-    found = []
-    for name in filter(None, listed.split("\0")):
-        path = root / name
-        if path.is_file() and path.stat().st_size > LARGEST_FILE:
-            found.append(f"{name}: {path.stat().st_size:,} bytes, more than {LARGEST_FILE:,}")
-        if re.match(r"data/(?!README\.md$|photos/)", name):
-            found.append(f"{name}: data is never committed")
-    return found
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run ``check``, ``sync``, ``execute`` or ``sizes``; return the exit status."""
+    """Run ``check``, ``sync`` or ``execute``; return the exit status."""
     parser = runtime.parser("python -m tools.notebooks", __doc__)
-    parser.add_argument("command", choices=("check", "sync", "execute", "sizes"))
+    parser.add_argument("command", choices=("check", "sync", "execute"))
     parser.add_argument("files", nargs="*", type=Path, help="notebooks; all by default")
     parser.add_argument("--to", type=Path, metavar="FOLDER", help="where executed copies go")
     chosen = parser.parse_args(arguments)
     files = chosen.files or paths()
     found = []
-    if chosen.command == "sizes":
-        found = oversized()
-    elif chosen.command == "check":
-        found = [problem for path in files for problem in problems(path)] + sanitize_problems()
+    if chosen.command == "check":
+        found = [problem for path in files for problem in problems(path)]
     else:
         for path in files:
             copy, start = (chosen.to or path.parent) / path.name, time.monotonic()

@@ -481,26 +481,24 @@ PARTS: dict[Path, dict[str, Callable[[], str]]] = {
 }
 
 
-def updated(page: str, part: str, content: str, title: str = "README.md") -> str:
+def updated(page: str, part: str, content: str) -> str:
     """Return a page's text with what is between a part's markers replaced.
 
-    Raises
-    ------
-    DataError
-        When the markers are not there once each, in order; names the page, ``title``.
+    `DataError` when the markers are not there once each, in order.
     """
     begin, end = f"<!-- {part}:begin -->", f"<!-- {part}:end -->"
-    once = page.count(begin) == page.count(end) == 1
-    if not once or page.index(begin) > page.index(end):
-        raise DataError(f"{title}: expected {begin} and, below it, {end}, once each")
-    return f"{page.split(begin)[0]}{begin}\n{content}\n{end}{page.split(end)[1]}"
+    before, *rest = page.split(f"{begin}\n")
+    after = [one.split(f"\n{end}") for one in rest]
+    if [len(one) for one in after] != [2]:
+        raise DataError(f"expected {begin} and, below it, {end}, once each")
+    return f"{before}{begin}\n{content}\n{end}{after[0][1]}"
 
 
 def current(path: Path) -> str:
     """Return a page's text with all its parts as they should be now."""
     page = path.read_text(encoding="utf-8")
     for part, write in PARTS[path].items():
-        page = updated(page, part, write(), str(path.relative_to(runtime.ROOT)))
+        page = updated(page, part, write())
     return page
 
 
@@ -521,19 +519,15 @@ def draw(run: records.Run, folder: Path = runtime.FIGURES) -> list[Path]:
     return drawn
 
 
-def draw_mistakes() -> list[Path]:
-    """Draw what each recorded mistake adds, ``mistakes-DATA.png``."""
+def draw_mistakes() -> Path:
+    """Draw what each recorded mistake adds on FER2013, ``mistakes-fer2013.png``."""
     from utils import figures
 
     claimed = {name: float(figure) for name, figure, *_ in claims.ANCESTORS if figure}
-    written = []
-    for name in mistakes.recorded():
-        table = mistakes.table(mistakes.load(name))
-        if len(table) > 2:  # the honest figure, and more than one mistake
-            title = f"What each mistake adds on {dataset_title(name)} (a small network)"
-            figure = figures.mistakes_waterfall(table, claims=claimed, title=title)
-            written.append(figures.save(figure, f"mistakes-{name}", runtime.FIGURES))
-    return written
+    title = "What each mistake adds on FER2013 (a small network)"
+    table = mistakes.table(mistakes.load("fer2013"))
+    figure = figures.mistakes_waterfall(table, claims=claimed, title=title)
+    return figures.save(figure, "mistakes-fer2013", runtime.FIGURES)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -541,7 +535,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     runtime.setup()  # a network is built for its number of parameters; quietly
     runtime.parser("python -m tools.readme", __doc__).parse_args(arguments)
     drawn = [path for group in groups(recorded()) for path in draw(group[0])]
-    for path in [*drawn, *draw_mistakes()]:
+    for path in [*drawn, draw_mistakes()]:
         print(f"{path.parent.name}/{path.name}")
     for path in PARTS:
         runtime.write_atomically(path, current(path).encode())
