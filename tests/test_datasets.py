@@ -950,12 +950,9 @@ def test_a_failed_download_says_what_to_do_and_leaves_nothing(csv_file, monkeypa
     stand_in(monkeypatch, None)
     refused(r"no network.*--from", [], by=download.main)
     refused("no such file", ["--from", "nowhere"], by=download.main)
-    message = "found 1 training faces of angry, expected 3,995"
+    message = r"found training \{'angry': 1, .*, expected \{'angry': 3995, "
     refused(message, ["--from", str(csv_file)], by=download.main)
     assert not (runtime.RAW / "fer2013").exists()
-    runtime.RAW.rmdir()
-    put(runtime.RAW, "a file")
-    refused("cannot be written", [], by=download.main)
 
 
 def test_votes_are_fetched_or_copied(ferplus_folder, monkeypatch):

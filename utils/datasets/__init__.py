@@ -6,14 +6,41 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
-from utils.datasets import expw, folder, rendered, splits
+from utils.datasets import expw, fer2013, ferplus, folder, rendered, splits
 from utils.datasets.dataset import SPLITS, USAGES, FaceDataset, contradictions
 from utils.datasets.dataset import copies_in_training, first_copies, summary
 from utils.datasets.ferplus import beside_fer2013, label_agreement, vote_shares
-from utils.datasets.registry import LOADERS
 from utils.runtime import DataError
+
+
+class Loader(NamedTuple):
+    """A data set: the `title` of figures, one line of `help`, and what loads it.
+
+    `load` takes a path or None and, by keyword, at least ``cache`` and ``seed``.
+    """
+
+    title: str
+    help: str
+    load: Callable[..., FaceDataset]
+
+
+#: The one table of data sets, by name.
+LOADERS = {
+    "sample": Loader("rendered sample faces", "rendered faces, drawn by a program", rendered.load),
+    "fer2013": Loader(
+        "FER2013", "35,887 faces of 48×48: Kaggle's csv, or its folders", fer2013.load
+    ),
+    "ferplus": Loader(
+        "FER+", "FER2013's faces, labeled by ten voters each: 8 classes", ferplus.load
+    ),
+    "expw": Loader("ExpW", "faces cropped from photos by the boxes in label.lst", expw.load),
+    "folder": Loader(
+        "own faces", "your own faces: class folders, RAF-DB's list or parquet", folder.load
+    ),
+}
 
 
 def load(

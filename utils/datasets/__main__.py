@@ -14,7 +14,7 @@ from utils import datasets, runtime
 def main(arguments: Sequence[str] | None = None) -> None:
     """Load a data set, print its description and counts; with ``--record``, write its summary."""
     parser = argparse.ArgumentParser(prog="python -m utils.datasets", description=__doc__)
-    known = "; ".join(f"{loader.name}: {loader.help}" for loader in datasets.LOADERS.values())
+    known = "; ".join(f"{name}: {one.help}" for name, one in datasets.LOADERS.items())
     parser.add_argument("name", choices=tuple(datasets.LOADERS), help=known)
     parser.add_argument("path", nargs="?", help="a file or folder (default: under data/raw)")
     parser.add_argument(

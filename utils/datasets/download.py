@@ -20,6 +20,7 @@ from utils import datasets, runtime
 from utils.datasets import ferplus, splits
 from utils.datasets.fer2013 import ARCHIVE_NAMES, CSV_NAMES, find_csv, find_folders
 from utils.datasets.sources import find_files, folder_and_file, refuse, shown
+from utils.expressions import EXPRESSIONS
 from utils.runtime import DataError
 
 #: Where each form of FER2013 is on Kaggle.
@@ -37,44 +38,31 @@ OFFICIAL_COUNTS = {
 }
 
 
-def _fetch(source: str = "kaggle-csv", copy: str | os.PathLike | None = None) -> None:
+def _fetch(source: str, copy: str | None) -> None:
     """Get FER2013 or FER+'s votes, online or from a local copy; check it; put it in place."""
     if copy is not None and not Path(copy).expanduser().exists():
         raise DataError(f"{copy}: no such file or folder, expected a copy of the data")
-    target = runtime.RAW / "fer2013"
-    try:
-        target.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=runtime.RAW, prefix=".download-") as folder:
-            scratch = Path(folder)
-            if copy is not None:
-                origin = Path(copy).expanduser()
-            elif source == "ferplus":
-                origin = _from_address(FERPLUS_ADDRESS, scratch / "download.csv")
-            else:
-                origin = _from_kaggle(KAGGLE[source])
-            (_install_votes if source == "ferplus" else _install_faces)(origin, target, scratch)
-    except OSError as error:
-        raise DataError(
-            f"{shown(target)}: cannot be written ({error}), "
-            "expected a folder with room for the data"
-        ) from error
-    finally:
-        if target.is_dir() and not any(target.iterdir()):
-            target.rmdir()
+    runtime.RAW.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=runtime.RAW, prefix=".download-") as folder:
+        scratch = Path(folder)
+        if copy is not None:
+            origin = Path(copy).expanduser()
+        elif source == "ferplus":
+            origin = _from_address(FERPLUS_ADDRESS, scratch / "download.csv")
+        else:
+            origin = _from_kaggle(KAGGLE[source])
+        install = _install_votes if source == "ferplus" else _install_faces
+        install(origin, runtime.RAW / "fer2013", scratch)
 
 
 def _checked(name: str, path: Path | None = None, *, cache: bool = True) -> datasets.FaceDataset:
     """Load a data set; check FER2013's rows against the challenge's own counts."""
     dataset = datasets.load(name, path, cache=cache)
-    if name != "fer2013":
-        return dataset
-    for split, expected in OFFICIAL_COUNTS.items():
-        for (expression, found), number in zip(
-            dataset.counts()[split].items(), expected, strict=True
-        ):
-            if found != number:
-                what = f"{found:,} {split} faces of {expression}"
-                refuse(dataset.source, what, f"{number:,} as in FER2013")
+    for split, numbers in OFFICIAL_COUNTS.items() if name == "fer2013" else ():
+        found = dataset.counts()[split].to_dict()
+        expected = dict(zip(EXPRESSIONS, numbers, strict=True))
+        if found != expected:
+            refuse(dataset.source, f"{split} {found}", f"{expected} as in FER2013")
     return dataset
 
 
@@ -105,6 +93,7 @@ def _from_address(address: str, target: Path) -> Path:
 
 def _install_faces(origin: Path, target: Path, scratch: Path) -> None:
     _checked("fer2013", origin, cache=False)
+    target.mkdir(exist_ok=True)
     table, name = find_csv(origin), ""
     if table is not None:
         # A name that the loader looks for, chosen by the form of the file.
@@ -132,6 +121,7 @@ def _install_votes(origin: Path, target: Path, scratch: Path) -> None:
     _, votes = ferplus.read_votes(table)
     if len(votes) != FERPLUS_ROWS:
         refuse(table.name, f"{len(votes):,} rows", f"{FERPLUS_ROWS:,}")
+    target.mkdir(exist_ok=True)
     _place(table, target / ferplus.VOTES_NAME, scratch)
 
 

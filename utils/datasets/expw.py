@@ -13,7 +13,6 @@ from utils import faces
 from utils.datasets import cache as caching
 from utils.datasets import sources, splits
 from utils.datasets.dataset import FaceDataset
-from utils.datasets.registry import loader
 from utils.datasets.sources import refuse
 from utils.expressions import EXPRESSIONS
 from utils.runtime import DataError, printable
@@ -26,7 +25,6 @@ COLUMNS = ("photo", "face", "top", "left", "right", "bottom", "confidence", "lab
 _LABELS = {str(label): label for label in range(len(EXPRESSIONS))}
 
 
-@loader("expw", title="ExpW", help="faces cropped from photos by the boxes in label.lst")
 def load(
     path: str | os.PathLike | None = None, *, cache: bool = True, seed: int = 0
 ) -> FaceDataset:

@@ -11,7 +11,6 @@ import numpy as np
 from utils.datasets import cache as caching
 from utils.datasets import folder, sources, splits
 from utils.datasets.dataset import USAGES, FaceDataset
-from utils.datasets.registry import loader
 from utils.datasets.sources import refuse
 from utils.expressions import EXPRESSIONS
 
@@ -33,10 +32,8 @@ _COLUMNS = ("emotion", "pixels", "usage")
 _EMOTIONS = {str(label).encode(): label for label in range(len(EXPRESSIONS))}
 _USAGES = {usage.encode(): split for usage, split in USAGES.items()}
 _LONGEST_LINE = 1 << 16  # a row of FER2013 has at most 9,300 bytes
-_ROWS_AT_ONCE = 1024
 
 
-@loader("fer2013", title="FER2013", help="35,887 faces of 48×48: Kaggle's csv, or its folders")
 def load(
     path: str | os.PathLike | None = None, *, cache: bool = True, seed: int = 0
 ) -> FaceDataset:
@@ -134,7 +131,6 @@ def read_csv(path: str | os.PathLike) -> FaceDataset:
     with sources.open_csv(path, CSV_NAMES) as (file, title):
         lines = _lines(file, title)
         *places, count = _header(next(lines, b""), title)
-        waiting: list[bytes] = []
         for row, line in enumerate(lines):
             fields = line.split(b",")
             if len(fields) != count:
@@ -146,11 +142,7 @@ def read_csv(path: str | os.PathLike) -> FaceDataset:
                 refuse(_row(title, row), f"Usage {_text(usage)}", ", ".join(USAGES))
             labels.append(_EMOTIONS[emotion])
             split.append(_USAGES[usage])
-            waiting.append(pixels)
-            if len(waiting) == _ROWS_AT_ONCE:
-                images.append(_pixels(waiting, title, row + 1 - len(waiting)))
-                waiting = []
-        images.append(_pixels(waiting, title, len(labels) - len(waiting)))
+            images.append(_pixels(pixels, _row(title, row)))
     if not labels:
         refuse(title, "no rows after the header", "emotion,pixels,Usage")
     return FaceDataset(
@@ -202,26 +194,19 @@ def _unquoted(field: bytes) -> bytes:
     return field[1:-1].strip() if quoted else field
 
 
-def _pixels(fields: list[bytes], title: str, first_row: int) -> np.ndarray:
-    """Turn strings of 2,304 numbers into (n, 2304) uint8; odd ones are read one by one."""
-    text = b" ".join(fields)
-    spaced = all(field.count(b" ") == PIXELS - 1 for field in fields)
-    if spaced and text.replace(b" ", b"").isdigit():
-        values = np.fromstring(text, dtype=np.int64, sep=" ")
-        if values.size == len(fields) * PIXELS and values.max() <= 255:
-            return values.astype(np.uint8).reshape(-1, PIXELS)
-    rows = [_slow_pixels(f, _row(title, first_row + i)) for i, f in enumerate(fields)]
-    return np.array(rows, dtype=np.uint8).reshape(-1, PIXELS)
-
-
-def _slow_pixels(field: bytes, where: str) -> list[int]:
+def _pixels(field: bytes, where: str) -> np.ndarray:
+    """Turn a row's 2,304 numbers into uint8; what is odd is looked at number by number."""
+    if field.replace(b" ", b"").isdigit():
+        values = np.fromstring(field, dtype=np.int64, sep=" ")
+        if values.size == PIXELS and values.max() <= 255:
+            return values.astype(np.uint8)
     numbers = field.split()
     for place, number in enumerate(numbers):
         if not number.isdigit() or len(number) > 9 or int(number) > 255:
             refuse(where, f"pixel {place} = {_text(number)}", "a whole number 0 … 255")
     if len(numbers) != PIXELS:
         refuse(where, f"{len(numbers):,} pixels", f"{PIXELS:,} ({SIDE}×{SIDE})")
-    return [int(number) for number in numbers]
+    return np.array([int(number) for number in numbers], dtype=np.uint8)
 
 
 def _row(title: str, row: int) -> str:

@@ -12,7 +12,6 @@ import pandas as pd
 
 from utils.datasets import fer2013, sources
 from utils.datasets.dataset import SPLITS, USAGES, FaceDataset
-from utils.datasets.registry import loader
 from utils.datasets.sources import refuse
 from utils.expressions import EXPRESSIONS, FERPLUS_COLUMNS, FERPLUS_EXPRESSIONS, meaning
 
@@ -30,7 +29,6 @@ _UNKNOWN, _NO_FACE = 8, 9
 _COUNTS = {str(count): count for count in range(11)}
 
 
-@loader("ferplus", title="FER+", help="FER2013's faces, labeled by ten voters each: 8 classes")
 def load(
     path: str | os.PathLike | None = None, *, cache: bool = True, seed: int = 0
 ) -> FaceDataset:

@@ -20,7 +20,6 @@ from utils.datasets import cache as caching
 from utils.datasets import sources, splits
 from utils.datasets.dataset import USAGES, FaceDataset
 from utils.datasets.ondisk import OnDisk
-from utils.datasets.registry import loader
 from utils.datasets.sources import refuse
 from utils.expressions import FERPLUS_EXPRESSIONS, RAFDB_EXPRESSIONS, meaning
 from utils.runtime import DataError, printable
@@ -60,7 +59,6 @@ class Listing:
         return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-@loader("folder", title="own faces", help="your own faces: class folders, RAF-DB's list or parquet")
 def load(
     path: str | os.PathLike | None = None,
     *,

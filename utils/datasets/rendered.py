@@ -9,11 +9,9 @@ import numpy as np
 
 from utils.datasets import fer2013
 from utils.datasets.dataset import USAGES, FaceDataset
-from utils.datasets.registry import loader
 from utils.sample.rows import ROWS, render_rows
 
 
-@loader("sample", title="rendered sample faces", help="rendered faces, drawn by a program")
 def load(
     path: str | os.PathLike | None = None,
     *,
