@@ -78,9 +78,9 @@ def test_other_files_are_refused(stand_in, tmp_path):
         other.write_bytes(written(wrong))
         with pytest.raises(ModelError, match=r"other\.pth: not EfficientNet-Lite0's weights: ."):
             models.build("efficientnet_lite", weights=str(other))
-    with pytest.raises(ModelError, match=r"none\.pth: expected EfficientNet-Lite0's weights"):
+    with pytest.raises(ModelError, match=r"cannot be built.*none\.pth"):
         models.build("efficientnet_lite", weights=str(tmp_path / "none.pth"))
-    with pytest.raises(ModelError, match="1 or 3 channels, not 2"):
+    with pytest.raises(ModelError, match="1 or 3 channels"):
         models.build("efficientnet_lite", (64, 64, 2))
 
 

@@ -93,11 +93,11 @@ def test_other_files_are_refused(stand_in, tmp_path):
         write(other, wrong)
         with pytest.raises(ModelError, match=r"faceres-deep\.json: this is not faceres-deep: ."):
             models.build("mobilenet_face", weights=str(other), **SETTINGS)
-    with pytest.raises(ModelError, match=r"none\.json: expected faceres-deep"):
+    with pytest.raises(ModelError, match=r"cannot be built.*none\.json"):
         models.build("mobilenet_face", weights=str(tmp_path / "none.json"))
     with pytest.raises(ModelError, match="1 to 13 blocks, not 14"):
         models.build("mobilenet_face", blocks=14)
-    with pytest.raises(ModelError, match="1 or 3 channels, not 2"):
+    with pytest.raises(ModelError, match="1 or 3 channels"):
         models.build("mobilenet_face", (64, 64, 2))
 
 

@@ -184,12 +184,12 @@ def test_weights_that_cannot_be_had_are_said(tmp_path, monkeypatch):
         raise Exception("URL fetch failure")
 
     monkeypatch.setattr(vgg16.file_utils, "get_file", no_network)
-    with pytest.raises(ModelError, match="ImageNet's weights cannot be loaded: URL fetch failure"):
+    with pytest.raises(ModelError, match="vgg16 cannot be built this way: URL fetch failure"):
         models.build("vgg16", weights="imagenet")
-    with pytest.raises(ModelError, match=r"vgg\.h5 cannot be loaded: .*path to the weights file"):
+    with pytest.raises(ModelError, match=r"cannot be built this way: .*path to the weights file"):
         models.build("vgg16", weights=str(tmp_path / "vgg.h5"))
     (tmp_path / "vgg.weights.h5").write_bytes(b"no weights")
-    with pytest.raises(ModelError, match="cannot be loaded"):
+    with pytest.raises(ModelError, match="cannot be built"):
         models.build("vgg16", weights=str(tmp_path / "vgg.weights.h5"))
 
 
@@ -491,7 +491,7 @@ def test_networks_of_another_form_are_refused(tmp_path):
     for build, message in (
         (a_map, "its output has the shape"),
         (five_classes, "its output has the shape"),
-        (flat_rows, r"takes inputs of shape \(None, 64\), expected height, width, and 1 or 3"),
+        (flat_rows, r"takes inputs of shape \(None, 64\), not faces of 1 or 3"),
     ):
         with pytest.raises(ModelError, match=message):
             models.load(saved(tmp_path / f"{build.__name__}.keras", build))

@@ -13,13 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from utils.models.networks import (
-    Shape,
-    begin_as_identity,
-    read_weights_file,
-    require_gray_or_color,
-    with_head,
-)
+from utils.models.networks import Shape, begin_as_identity, require_shape, with_head
 from utils.models.registry import network
 from utils.runtime import ModelError
 
@@ -84,7 +78,7 @@ def dlib_face(
 
     if not 1 <= stages <= len(STAGES):
         raise ModelError(f"dlib_face has 1 to {len(STAGES)} stages, not {stages}")
-    require_gray_or_color("dlib_face", input_shape, SMALLEST_SIDES[stages - 1])
+    require_shape("dlib_face", input_shape, SMALLEST_SIDES[stages - 1])
     inputs = keras.Input(input_shape, name="pixels")
     values = layers.Rescaling(1 / 256, name="scale")(inputs)
     values = _convolution(values, 32, "stem", normalization, kernel=7, stride=2, padding="valid")
@@ -168,9 +162,9 @@ def read_weights(path: Path | str) -> list[np.ndarray]:
     Raises
     ------
     ModelError
-        When there is no such file, or it holds another network.
+        When it holds another network.
     """
-    content = read_weights_file(path, "dlib's face network")
+    content = Path(path).read_bytes()
     tensors, place = [], 0
     try:
         for name in [b"con_4", b"affine_"] * 29 + [b"fc_2"]:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from utils.models.networks import Shape, read_weights_file, require_gray_or_color, with_head
+from utils.models.networks import Shape, require_shape, with_head
 from utils.models.registry import network
 from utils.runtime import ModelError
 
@@ -70,7 +70,7 @@ def efficientnet_lite(
     import keras
     from keras import layers
 
-    require_gray_or_color("efficientnet_lite", input_shape, 32)
+    require_shape("efficientnet_lite", input_shape, 32)
     inputs = keras.Input(input_shape, name="pixels")
     values = layers.Rescaling(1 / 128, offset=-127 / 128, name="scale")(inputs)
     values = _convolution(values, 32, "stem", kernel=3, stride=2)
@@ -136,9 +136,9 @@ def read_weights(path: Path | str) -> list[np.ndarray]:
     Raises
     ------
     ModelError
-        When there is no such file, or it holds something else.
+        When it holds something else.
     """
-    file = io.BytesIO(read_weights_file(path, "EfficientNet-Lite0's weights"))
+    file = io.BytesIO(Path(path).read_bytes())
     try:
         texts = [_texts(file) for _ in range(5)]
         tensors = texts[3][: texts[3].index("_metadata")]

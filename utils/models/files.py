@@ -19,8 +19,6 @@ from utils.runtime import ModelError
 #: The member of a ``.keras`` archive that holds what Keras itself has no place for.
 CARD = "expressions.json"
 
-LARGEST_CARD = 2**16
-
 #: This many faces or fewer are predicted in one quick call.
 FEW = 32
 
@@ -240,82 +238,47 @@ def load(path: Path | str) -> Classifier:
     Raises
     ------
     ModelError
-        When the file is missing, truncated, foreign, or names no expressions.
+        When the file is missing, damaged, foreign, or names no expressions; says why.
     """
     import keras
 
     path = Path(path)
-    expressions = _read_card(path)
-    _require_own_weights(path)
     try:
+        expressions = _read_card(path)
         model = keras.saving.load_model(path, compile=False, safe_mode=True)
-        exact = with_dtype(model, "float32")
-    except Exception as error:  # a foreign file makes Keras raise anything
-        raise ModelError(f"{path.name}: Keras cannot load it: {error}") from error
-    shape = tuple(getattr(model, "input_shape", ()) or ())
-    if len(shape) != 4 or shape[-1] not in (1, 3) or None in shape[1:]:
-        raise ModelError(
-            f"{path.name}: takes inputs of shape {shape}, expected height, width, "
-            "and 1 or 3 channels"
-        )
-    if len(model.output_shape) != 2 or model.output_shape[-1] != len(expressions):
-        raise ModelError(
-            f"{path.name}: its output has the shape {tuple(model.output_shape)}, and it names "
-            f"{len(expressions)} expressions: expected one number for each"
-        )
-    return Classifier(exact, expressions)
+        taken, given = tuple(model.input_shape), tuple(model.output_shape)
+        if len(taken) != 4 or taken[-1] not in (1, 3) or None in taken[1:]:
+            raise ValueError(f"takes inputs of shape {taken}, not faces of 1 or 3 channels")
+        if given[1:] != (len(expressions),):
+            raise ValueError(f"its output has the shape {given}; it names {len(expressions)}")
+        return Classifier(with_dtype(model, "float32"), expressions)
+    except Exception as error:  # a foreign file makes zipfile, HDF5 and Keras raise anything
+        raise ModelError(f"{path.name}: not a network of this project: {error}") from error
 
 
 def _read_card(path: Path) -> tuple[str, ...]:
-    """Read the class names out of a ``.keras`` file, or say what it is instead."""
-    if not path.is_file():
-        kind = "a folder" if path.is_dir() else "not there"
-        raise ModelError(f"{path.name}: expected a .keras file, but it is {kind}")
-    try:
-        with zipfile.ZipFile(path) as archive:
-            size = sum(member.file_size for member in archive.infolist())
-            if size > LARGEST_MODEL:
-                raise ModelError(f"{path.name}: unpacks to {size:,} bytes, over {LARGEST_MODEL:,}")
-            if archive.getinfo(CARD).file_size > LARGEST_CARD:
-                raise ModelError(f"{path.name}: {CARD} is larger than {LARGEST_CARD:,} bytes")
-            expressions = json.loads(archive.read(CARD))["expressions"]
-    except KeyError as error:
-        raise ModelError(f"{path.name}: names no expressions: not saved by this project") from error
-    except (TypeError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise ModelError(f"{path.name}: {CARD} cannot be read: {error}") from error
-    except ModelError:
-        raise
-    except Exception as error:  # a foreign file makes zipfile raise a dozen kinds
-        raise ModelError(f"{path.name}: not a .keras archive, or a damaged one: {error}") from error
-    if not isinstance(expressions, list) or not all(isinstance(name, str) for name in expressions):
-        raise ModelError(f"{path.name}: {CARD} does not hold a list of names")
-    return tuple(expressions)
-
-
-def _require_own_weights(path: Path) -> None:
-    """Refuse weights that are in another file: HDF5 would read any file of the user's."""
+    """Read the class names; refuse a bomb, and weights in another file, of which HDF5 reads any."""
     import h5py
 
     def check(group) -> None:
         for name in group:
-            link = group.get(name, getlink=True)
-            if not isinstance(link, h5py.HardLink):
-                raise ModelError(f"{path.name}: its weights link to another place ({name})")
-            item = group[name]
+            linked = not isinstance(group.get(name, getlink=True), h5py.HardLink)
+            item = None if linked else group[name]
             if isinstance(item, h5py.Group):
                 check(item)
-            elif item.external or item.is_virtual:
-                raise ModelError(f"{path.name}: its weights are in another file ({name})")
+            elif linked or item.external or item.is_virtual:
+                raise ValueError(f"its weights are in another file ({name})")
 
-    try:
-        with zipfile.ZipFile(path) as archive:
-            content = io.BytesIO(archive.read("model.weights.h5"))
-        with h5py.File(content, "r") as file:
+    with zipfile.ZipFile(path) as archive:
+        size = sum(member.file_size for member in archive.infolist())
+        if size > LARGEST_MODEL:
+            raise ValueError(f"it unpacks to {size:,} bytes, over {LARGEST_MODEL:,}")
+        with h5py.File(io.BytesIO(archive.read("model.weights.h5")), "r") as file:
             check(file)
-    except ModelError:
-        raise
-    except Exception as error:  # a foreign file makes HDF5 raise anything
-        raise ModelError(f"{path.name}: its weights cannot be read: {error}") from error
+        names = json.loads(archive.read(CARD))["expressions"]
+    if not all(isinstance(name, str) for name in names):
+        raise ValueError(f"{CARD} does not hold a list of names")
+    return tuple(names)
 
 
 def with_dtype(model, dtype: str, *, fused: bool = False):

@@ -16,14 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from utils.models.networks import (
-    Shape,
-    begin_as_identity,
-    read_weights_file,
-    require_gray_or_color,
-    set_colors,
-    with_head,
-)
+from utils.models.networks import Shape, begin_as_identity, require_shape, set_colors, with_head
 from utils.models.registry import network
 from utils.runtime import ModelError
 
@@ -77,7 +70,7 @@ def mobilenet_face(
 
     if not 1 <= blocks <= BLOCKS:
         raise ModelError(f"mobilenet_face has 1 to {BLOCKS} blocks, not {blocks}")
-    require_gray_or_color("mobilenet_face", input_shape, 32)
+    require_shape("mobilenet_face", input_shape, 32)
     inputs = keras.Input(input_shape, name="pixels")
     values = layers.Conv2D(3, 1, trainable=False, name="imagenet_colours")(inputs)
     base = keras.applications.MobileNet(include_top=False, weights=None, input_tensor=values)
@@ -94,9 +87,7 @@ def mobilenet_face(
 def _read_weights(path: Path | str) -> dict[str, np.ndarray]:
     """Read the float32 tensors, by name, of a TensorFlow.js graph with one weights file."""
     path = Path(path)
-    described, numbers = (
-        read_weights_file(one, "faceres-deep") for one in (path, path.with_suffix(".bin"))
-    )
+    described, numbers = path.read_bytes(), path.with_suffix(".bin").read_bytes()
     try:
         (group,) = json.loads(described)["weightsManifest"]
         tensors, place = {}, 0

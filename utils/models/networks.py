@@ -2,15 +2,15 @@
 
 All take ``input_shape`` (height, width, channels) and ``classes`` first, then settings of their
 own, and return a float32 `keras.Model` from pixels of 0 … 255 to probabilities. Each raises
-`ModelError` when the faces are too small for its pooling. ``momentum`` is that of batch
-normalization's running averages, which look back over about 1 / (1 - momentum) steps: a run of few
-steps needs a lower value. Layer names are part of saved networks and of committed records.
+`ModelError` when the faces are too small for its pooling, or have neither 1 nor 3 channels.
+``momentum`` is that of batch normalization's running averages, which look back over about
+1 / (1 - momentum) steps: a run of few steps needs a lower value. Layer names are part of saved
+networks and of committed records.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 
@@ -24,8 +24,6 @@ Shape = tuple[int, int, int]
 #: (``keras.applications.vgg16.preprocess_input``).
 IMAGENET_MEAN = (103.939, 116.779, 123.68)
 
-#: Largest file of others' weights that is read, in bytes; the largest here has 22 million.
-LARGEST_FILE = 100_000_000
 #: Rendered sample faces on which batch normalization starts as the identity.
 CALIBRATION_FACES = 100
 
@@ -131,17 +129,14 @@ def vgg16(
         Units of the head's dense layers.
     dense_dropout : float
         Dropout rate after each of them, 0 … 1.
-
-    Raises
-    ------
-    ModelError
-        When the faces have neither 1 nor 3 channels, or the weights cannot be loaded.
     """
     import keras
     from keras import layers
 
-    require_gray_or_color("vgg16", input_shape, 32)
-    base = _vgg16_base(weights)
+    require_shape("vgg16", input_shape, 32)
+    base = keras.applications.VGG16(
+        include_top=False, weights=weights, input_shape=(32, 32, 3), name="vgg16_base"
+    )
     inputs = keras.Input(input_shape, name="pixels")
     values = layers.Conv2D(3, 1, trainable=False, name="imagenet_colours")(inputs)
     for layer in base.layers[1:]:
@@ -162,23 +157,6 @@ def set_colors(model) -> None:
     layer = model.get_layer("imagenet_colours")
     kernel = np.ones((1, 3)) if layer.kernel.shape[2] == 1 else np.eye(3)[::-1]
     layer.set_weights([kernel.reshape(1, 1, -1, 3), -np.array(IMAGENET_MEAN)])
-
-
-def read_weights_file(path: Path | str, what: str) -> bytes:
-    """Read a file of other people's weights; ``what`` names what is expected.
-
-    Raises
-    ------
-    ModelError
-        When it cannot be read, or has more than `LARGEST_FILE` bytes.
-    """
-    path = Path(path)
-    try:
-        if (size := path.stat().st_size) > LARGEST_FILE:
-            raise ModelError(f"{path}: {size:,} bytes, expected at most {LARGEST_FILE:,}")
-        return path.read_bytes()
-    except OSError as error:
-        raise ModelError(f"{path}: expected {what}: {error.strerror}") from error
 
 
 def begin_as_identity(model) -> None:
@@ -267,27 +245,20 @@ def resnet8(
     return _residual("resnet8", input_shape, classes, stem, filters, blocks, dropout, momentum)
 
 
-def require_sides(name: str, shape: Shape, least: int) -> None:
-    """Raise a ModelError when (height, width, channels) would be pooled down to nothing."""
-    if len(shape) != 3 or min(shape[:2]) < least:
+def require_shape(name: str, shape: Shape, least: int) -> None:
+    """Raise a ModelError when faces would be pooled to nothing, or are neither gray nor RGB."""
+    if len(shape) != 3 or min(shape[:2]) < least or shape[2] not in (1, 3):
         raise ModelError(
-            f"{name} takes faces of (height, width, channels) with sides of {least} pixels or "
-            f"more, not {tuple(shape)}"
+            f"{name} takes faces of (height, width, channels) with sides of {least} pixels or more "
+            f"and 1 or 3 channels, not {tuple(shape)}"
         )
-
-
-def require_gray_or_color(name: str, shape: Shape, least: int) -> None:
-    """Raise a ModelError when faces are too small, or have neither 1 nor 3 channels."""
-    require_sides(name, shape, least)
-    if shape[2] not in (1, 3):
-        raise ModelError(f"{name} takes faces of 1 or 3 channels, not {shape[2]}")
 
 
 def _pixels(name: str, shape: Shape, least: int, *, low: int = -1):
     """Start a network: pixels of 0 … 255 in, values from ``low`` (0 or -1) to 1 out."""
     import keras
 
-    require_sides(name, shape, least)
+    require_shape(name, shape, least)
     inputs = keras.Input(shape, name="pixels")
     return inputs, keras.layers.Rescaling((1 - low) / 255, offset=low, name="scale")(inputs)
 
@@ -406,19 +377,3 @@ def _residual_block(values, count: int, stride: int, name: str, momentum: float)
         shortcut = _convolution(shortcut, count, f"{name}_shortcut", momentum, 1, stride)
     values = layers.Add(name=f"{name}_sum")([values, shortcut])
     return layers.ReLU(name=f"{name}_relu")(values)
-
-
-def _vgg16_base(weights: str | None):
-    """Get ``keras.applications.VGG16`` without its head, with the weights asked for."""
-    import keras
-
-    try:
-        return keras.applications.VGG16(
-            include_top=False, weights=weights, input_shape=(32, 32, 3), name="vgg16_base"
-        )
-    except Exception as error:  # the download raises a bare Exception, a foreign file anything
-        what = "ImageNet's weights" if weights == "imagenet" else str(weights)
-        raise ModelError(
-            f"vgg16: {what} cannot be loaded: {error}. If you are offline, name a file "
-            "of keras.applications.VGG16(include_top=False), or use weights=None"
-        ) from error

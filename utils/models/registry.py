@@ -94,7 +94,7 @@ def build(
         return found.build(shape, classes, **settings)
     except ModelError:
         raise
-    except (TypeError, ValueError, ArithmeticError, LookupError) as error:
+    except Exception as error:  # a download raises a bare Exception, a foreign file anything
         raise ModelError(f"{name} cannot be built this way: {error}") from error
 
 
