@@ -386,11 +386,22 @@ def test_only_the_training_split_is_balanced(balance):
     keep = (data.split != "training") | (data.labels == 6) | (data.rows % 5 < 3)
     data = data.take(np.flatnonzero(keep))
     largest = data.part("training").counts()["training"].max()
-    images, labels, weights = training.training_faces(data, settings(balance=balance))
+    images, labels = training.training_faces(data, settings(balance=balance))
     assert (images.shape[1:], images.dtype) == ((32, 32, 1), np.uint8)
     expected = 7 * largest if balance == "smote" else len(data.part("training"))
     assert len(images) == len(labels) == expected
-    assert (weights is not None) == (balance == "weights")
+
+
+def test_class_weights_count_in_the_loss(tmp_path):
+    data = faces()
+    data = data.take(
+        np.flatnonzero((data.split != "training") | (data.labels % 2 == 0) | (data.rows < 70))
+    )
+    first = {
+        kind: train(tmp_path / kind, settings(balance=kind, epochs=1), data).history["loss"][0]
+        for kind in ("none", "weights")
+    }
+    assert abs(first["weights"] - first["none"]) > 1e-3
 
 
 def test_an_epoch_serves_every_face_once_and_depends_on_its_number_alone():

@@ -9,5 +9,5 @@ the run's folder. It is in `utils/training/fit.py`.
 from utils.training.fit import course_run, train
 from utils.training.inputs import training_faces, training_targets
 from utils.training.predict import faces_for, predict
-from utils.training.settings import NO_AUGMENTATION, Settings, course_settings, fields, recipe
+from utils.training.settings import NO_AUGMENTATION, Settings, fields, recipe
 from utils.training.settings import settings_from_record

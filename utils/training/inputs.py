@@ -17,8 +17,8 @@ def of_size(images: np.ndarray | OnDisk, size: int) -> np.ndarray | OnDisk:
 
 def training_faces(
     dataset: datasets.FaceDataset, settings: Settings
-) -> tuple[np.ndarray | OnDisk, np.ndarray, np.ndarray | None]:
-    """Prepare the training split: resized, and balanced as the settings say.
+) -> tuple[np.ndarray | OnDisk, np.ndarray]:
+    """Prepare the training split: resized, and with SMOTE's faces if the settings say so.
 
     Parameters
     ----------
@@ -33,19 +33,12 @@ def training_faces(
         (m, size, size, channels) uint8.
     labels : numpy.ndarray
         (m,) int64.
-    weights : numpy.ndarray or None
-        (m,) float32: each face's weight, if the balance is "weights".
     """
     part = dataset.part("training")
     part = part.with_images(of_size(part.images, settings.size))
     if settings.balance == "smote":
-        balanced = balance.smote(part, seed=settings.seed)
-        return balanced.images, balanced.labels, None
-    if settings.balance == "weights":
-        of_class = balance.class_weights(part)
-        weights = np.array([of_class[int(label)] for label in part.labels], np.float32)
-        return part.images, part.labels, weights
-    return part.images, part.labels, None
+        part = balance.smote(part, seed=settings.seed)
+    return part.images, part.labels
 
 
 def training_targets(

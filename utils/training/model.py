@@ -84,17 +84,15 @@ class Batches(keras.utils.PyDataset):
         (n, height, width, channels) uint8.
     targets : numpy.ndarray
         (n, k) float32, rows that sum to one.
-    weights : numpy.ndarray, optional
-        (n,) float32: each face's weight.
     batch_size, seed : int
         The last batch of an epoch is filled up from the epoch's start: all have the same size.
     part : (int, int)
         A machine's number, counted from 0, and how many share each batch: it makes only its part.
     """
 
-    def __init__(self, faces, targets, weights=None, *, batch_size: int, seed: int, part=(0, 1)):
+    def __init__(self, faces, targets, *, batch_size: int, seed: int, part=(0, 1)):
         super().__init__()
-        self.faces, self.targets, self.weights = faces, targets, weights
+        self.faces, self.targets = faces, targets
         self.batch_size, self.seed, self.part = batch_size, seed, part
         self.begin(0)
 
@@ -109,14 +107,11 @@ class Batches(keras.utils.PyDataset):
         return -(-len(self.targets) // self.batch_size)
 
     def __getitem__(self, index: int):
-        """Return a batch, or this machine's part: inputs, targets, and weights if there are any."""
+        """Return a batch, or this machine's part: inputs and targets."""
         chosen = self.order[index * self.batch_size : (index + 1) * self.batch_size]
         chosen = np.split(chosen, self.part[1])[self.part[0]]
         targets = self.targets[chosen]
-        inputs = {"faces": self.faces[chosen], "targets": targets}
-        if self.weights is None:
-            return inputs, targets
-        return inputs, targets, self.weights[chosen]
+        return {"faces": self.faces[chosen], "targets": targets}, targets
 
 
 class HeldOut(keras.utils.PyDataset):

@@ -147,30 +147,6 @@ def recipe(model: str, **changes: Any) -> Settings:
     return Settings(**{"model": model, "size": found.size, **found.recipe, **changes})
 
 
-def course_settings(name: str) -> Settings:
-    """Return the settings that the course trains `cnn5` with on a data set.
-
-    Parameters
-    ----------
-    name : str
-        "sample" trains the same network for eight epochs of small batches, one or two minutes on
-        two cores: with so few steps, batch normalization needs a shorter memory, and the dropout
-        of a long run would get in the way. Real data get the recipe.
-    """
-    if name != "sample":
-        return recipe("cnn5")
-    return recipe(
-        "cnn5",
-        network={"momentum": 0.9, "dropout": 0.1, "dense_dropout": 0.3},
-        rotation=5.0,
-        zoom=0.05,
-        shift=0.05,
-        epochs=8,
-        batch_size=32,
-        learning_rate=2e-3,
-    )
-
-
 #: What settings were called in records of earlier versions.
 _OLD_NAMES = {
     "warm_up": "warmup_epochs",
