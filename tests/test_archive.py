@@ -4,12 +4,11 @@ import contextlib
 import os
 import re
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import duckdb
+import processes
 import pytest
 from PIL import Image
 from pyarrow import parquet
@@ -148,34 +147,23 @@ def test_a_video_and_an_empty_folder_are_named(ask, shot, tmp_path):
 
 def run(folder, table, *more, engine="processes", cwd=None, **environment):
     """Start the command in its own process."""
-    command = [sys.executable, predict.__file__, folder, "--table", table, "--workers", "2", *more]
-    return subprocess.Popen(
-        [*command, "--engine", engine],
-        cwd=cwd,
-        env=os.environ | environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        # A shell's background job ignores Ctrl-C, and passes that on to its children.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
-    )
+    words = [predict.__file__, folder, "--table", table, "--workers", "2", *more]
+    return processes.start(*words, "--engine", engine, cwd=cwd, **environment)
 
 
-def test_a_folder_of_something_else_is_left_alone(shot, tmp_path):
+def test_a_folder_of_something_else_is_left_alone(ask, shot, tmp_path):
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "mine.txt").write_text("mine")
     (tmp_path / "file").write_text("mine")
-    made = run(shot / "wall.png", tmp_path / "faces")
-    assert (made.wait(), made.communicate()[1]) == (0, "")
+    assert ask(shot / "wall.png", "--table", tmp_path / "faces")[::2] == (0, "")
     for table, said, *more in (
         (tmp_path / "other", "expected a new folder"),
         (tmp_path / "file", "Not a directory"),
         (tmp_path / "faces", "expected a new folder", "--margin", "0.2"),
         (tmp_path / "faces", "expected a new folder", "--detector", "haar"),
     ):
-        refused = run(shot / "wall.png", table, *more)
-        out, err = refused.communicate()
-        assert (refused.returncode, out, err.count("\n")) == (1, "", 1), err
+        code, out, err = ask(shot / "wall.png", "--table", table, *more)
+        assert (code, out, err.count("\n")) == (1, "", 1), err
         assert said in err
         assert str(table) in err
     assert [path.name for path in (tmp_path / "other").iterdir()] == ["mine.txt"]

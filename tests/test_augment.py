@@ -1,9 +1,5 @@
 """The warp does what ImageDataGenerator does; the layers before a network change nothing else."""
 
-import os
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -11,7 +7,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter
 
-from utils import augment, runtime
+from utils import augment
 
 pytestmark = pytest.mark.usefixtures("ready")
 
@@ -119,28 +115,6 @@ def test_mixing_gives_each_target_its_share():
         )
         assert (shares.max(axis=1) < 0.999).any()
     assert augment.mixing_layer() is None
-
-
-def test_the_layers_work_where_tensorflow_is_absent():
-    text = """
-import sys
-sys.modules["tensorflow"] = None
-from utils import runtime
-runtime.setup(0)
-import numpy as np
-from utils import augment
-images = np.zeros((2, 16, 16, 1), np.float32)
-(layer,) = augment.layers_before()
-assert layer(images, training=True).shape == images.shape
-"""
-    done = subprocess.run(
-        [sys.executable, "-c", text],
-        capture_output=True,
-        text=True,
-        cwd=runtime.ROOT,
-        env={**os.environ, "KERAS_BACKEND": "jax"},
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
 
 
 def test_fused_batch_normalization_is_keras_own_to_rounding():

@@ -2,12 +2,10 @@
 
 import ast
 import graphlib
-import os
-import subprocess
-import sys
 import textwrap
 from pathlib import Path
 
+import processes
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -64,22 +62,23 @@ def test_no_module_imports_itself_by_a_detour():
     graphlib.TopologicalSorter(graph).prepare()  # CycleError names the circle
 
 
-def test_helpers_import_without_tensorflow_and_say_nothing():
+def test_helpers_import_and_augment_without_tensorflow_and_say_nothing():
     helpers = sorted(module for module in MODULES if module.startswith("utils"))
     script = f"""
         import importlib, sys
+        import numpy as np
         sys.modules["tensorflow"] = None
         for module in {helpers!r}:
             importlib.import_module(module)
+        print("imported", file=sys.stderr)  # JAX may go on to say that it found no GPU
+        from utils import augment, runtime
+        runtime.setup(0)
+        (warp,) = augment.layers_before()
+        assert warp(np.zeros((2, 16, 16, 1), np.float32), training=True).shape == (2, 16, 16, 1)
     """
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(script)],
-        cwd=ROOT,
-        env={**os.environ, "KERAS_BACKEND": "jax"},
-        capture_output=True,
-        text=True,
-    )
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    code, out, err = processes.run("-c", textwrap.dedent(script), KERAS_BACKEND="jax")
+    assert (code, out) == (0, ""), err
+    assert err.startswith("imported\n"), err
 
 
 def test_every_command_line_ends_through_run_command():

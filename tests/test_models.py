@@ -2,13 +2,11 @@
 
 import importlib.util
 import json
-import os
 import pickle
-import subprocess
-import sys
 import zipfile
 
 import numpy as np
+import processes
 import pytest
 
 from utils import models, runtime
@@ -220,7 +218,6 @@ import keras
 from utils import models
 
 assert keras.backend.backend() == sys.argv[1]
-sys.path.insert(0, "tests")
 from test_models import SMALLEST
 
 rng = np.random.default_rng(0)
@@ -244,16 +241,9 @@ print("stepped")
 def test_every_network_learns_on_both_backends_and_its_file_loads_here(backend, tmp_path):
     if importlib.util.find_spec(backend) is None:
         pytest.skip(f"needs {backend} installed")
-    done = subprocess.run(
-        [sys.executable, "-c", STEP_AND_SAVE, backend, str(tmp_path)],
-        cwd=runtime.ROOT,
-        env=os.environ | {"KERAS_BACKEND": backend},
-        capture_output=True,
-        text=True,
-        timeout=600,
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.strip() == "stepped"
+    words = ("-c", STEP_AND_SAVE, backend, tmp_path)
+    code, out, err = processes.run(*words, KERAS_BACKEND=backend)
+    assert (code, out) == (0, "stepped\n"), err
     images = np.random.default_rng(0).integers(0, 256, (8, 32, 32, 1)).astype("float32")
     for name in models.NETWORKS:
         classifier = models.load(tmp_path / f"{name}.keras")

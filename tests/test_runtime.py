@@ -2,12 +2,11 @@
 
 import os
 import signal
-import subprocess
-import sys
 import textwrap
 from importlib.util import find_spec
 from pathlib import Path
 
+import processes
 import pytest
 
 from utils import runtime
@@ -17,26 +16,13 @@ HINT = f"{runtime.DEBUG}=1 shows where"
 HEAD = "import sys\nfrom utils import runtime\nsys.argv = ['folder/command.py']\n"
 
 
-def start(body, **environment):
-    """Start a process whose ``main`` is these lines."""
-    script = f"{HEAD}def main():\n{textwrap.indent(body, '    ')}\nruntime.run_command(main)"
-    kept = {name: value for name, value in os.environ.items() if name != runtime.DEBUG}
-    return subprocess.Popen(
-        [sys.executable, "-c", script],
-        cwd=runtime.ROOT,
-        env={**kept, **environment},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        # A shell's background job ignores Ctrl-C, and so do its children.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
-    )
+def script(body):
+    """Write a script whose ``main`` is these lines."""
+    return f"{HEAD}def main():\n{textwrap.indent(body, '    ')}\nruntime.run_command(main)"
 
 
 def run(body, **environment):
-    process = start(body, **environment)
-    out, err = process.communicate()
-    return process.returncode, out, err
+    return processes.run("-c", script(body), **{runtime.DEBUG: "", **environment})
 
 
 @pytest.mark.parametrize(
@@ -64,7 +50,8 @@ def test_debug_shows_where_an_unforeseen_error_came_from():
 
 
 def test_ctrl_c_is_130_and_one_word():
-    process = start("import time\nprint('ready', flush=True)\ntime.sleep(60)")
+    waits = script("import time\nprint('ready', flush=True)\ntime.sleep(60)")
+    process = processes.start("-c", waits)
     assert process.stdout.readline() == "ready\n"
     process.send_signal(signal.SIGINT)
     out, err = process.communicate()
@@ -72,7 +59,7 @@ def test_ctrl_c_is_130_and_one_word():
 
 
 def test_a_closed_pipe_ends_without_a_word():
-    process = start("while True: print('a line')")
+    process = processes.start("-c", script("while True: print('a line')"))
     process.stdout.readline()
     process.stdout.close()
     assert process.wait() == 141
@@ -124,7 +111,6 @@ def test_a_command_is_recorded_as_it_can_be_given_again(tmp_path):
     (tmp_path / "room").mkdir()
     (tmp_path / "room" / "__main__.py").write_text(told)
     for start, kept in ((["train.py"], "train.py"), (["-m", "room"], "python -m room")):
-        words = [sys.executable, *start, "--note", "two words"]
-        environment = os.environ | {"PYTHONPATH": f"{runtime.ROOT}{os.pathsep}{tmp_path}"}
-        said = subprocess.check_output(words, cwd=tmp_path, env=environment, text=True)
-        assert said == f"{kept} --note 'two words'\n"
+        paths = f"{runtime.ROOT}{os.pathsep}{tmp_path}"
+        said = processes.run(*start, "--note", "two words", cwd=tmp_path, PYTHONPATH=paths)
+        assert said == (0, f"{kept} --note 'two words'\n", "")

@@ -6,12 +6,11 @@ import json
 import os
 import signal
 import sqlite3
-import subprocess
-import sys
 import time
 
 import numpy as np
 import pandas as pd
+import processes
 import pytest
 
 from experiments import search
@@ -208,11 +207,9 @@ here.run(Path(sys.argv[1]), trials=int(sys.argv[2]), heartbeat=1)
 """
 
 
-def worker(folder, trials, seconds) -> subprocess.Popen:
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
-    environment |= {"EPOCH_SECONDS": seconds, "KERAS_BACKEND": "numpy"}
-    words = [sys.executable, "-c", WORKER, str(folder), str(trials)]
-    return subprocess.Popen(words, env=environment)
+def worker(folder, trials, seconds):
+    words = ("-c", WORKER, folder, trials)
+    return processes.start(*words, EPOCH_SECONDS=seconds, KERAS_BACKEND="numpy")
 
 
 def wait_for_an_epoch(folder):

@@ -5,15 +5,14 @@ import json
 import math
 import shutil
 import signal
-import subprocess
-import sys
 import time
 
 import numpy as np
 import pandas as pd
+import processes
 import pytest
 
-from utils import records, runtime
+from utils import records
 from utils.datasets import FaceDataset
 from utils.expressions import FERPLUS_COLUMNS, FOLDER_NAMES
 from utils.runtime import DataError, ModelError
@@ -137,12 +136,10 @@ def test_a_stopped_run_comes_to_the_same_numbers(tmp_path, plan, stopped_after):
 CHILD = """
 import sys
 from pathlib import Path
-sys.path[:0] = [{tests!r}, {root!r}]
-import test_training
-test_training.runtime.setup(0)
-test_training.train(
-    Path({folder!r}), test_training.settings(epochs=5), test_training.faces(1400)
-)
+import test_training as here
+from utils import runtime
+runtime.setup(0)
+here.train(Path(sys.argv[1]), here.settings(epochs=5), here.faces(1400))
 """
 
 
@@ -150,10 +147,7 @@ test_training.train(
 def test_a_run_killed_in_the_middle_of_an_epoch_goes_on(tmp_path):
     """A second process that waits for the same run takes it over."""
     folder, plan = tmp_path / "killed", settings(epochs=5)
-    text = CHILD.format(
-        tests=str(runtime.ROOT / "tests"), root=str(runtime.ROOT), folder=str(folder)
-    )
-    child = subprocess.Popen([sys.executable, "-c", text], stderr=subprocess.DEVNULL)
+    child = processes.start("-c", CHILD, folder)
     deadline = time.monotonic() + 600
     while len(records.read_history(folder)) < 2 and time.monotonic() < deadline:
         time.sleep(0.01)
@@ -162,7 +156,7 @@ def test_a_run_killed_in_the_middle_of_an_epoch_goes_on(tmp_path):
     child.send_signal(signal.SIGKILL)
     child.wait()
     assert 2 <= len(records.read_history(folder)) < 5
-    second = subprocess.Popen([sys.executable, "-c", text], stderr=subprocess.DEVNULL)
+    second = processes.start("-c", CHILD, folder)
     run = train(folder, plan, faces(1400))
     assert second.wait(timeout=600) == 0
     whole = train(tmp_path / "whole", plan, faces(1400))
@@ -483,41 +477,35 @@ def test_a_missing_split_is_said(tmp_path):
 
 
 DEVICES = """
-import os, sys
+import sys
 from pathlib import Path
-sys.path[:0] = [{tests!r}, {root!r}]
-os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=2"
-os.environ["KERAS_BACKEND"] = {backend!r}
-import test_training
-test_training.runtime.setup(0)
-if {backend!r} == "tensorflow":
+import keras
+import test_training as here
+from utils import runtime
+runtime.setup(0)
+if keras.backend.backend() == "tensorflow":
     import tensorflow
     two = [tensorflow.config.LogicalDeviceConfiguration()] * 2
     cpu = tensorflow.config.list_physical_devices("CPU")[0]
     tensorflow.config.set_logical_device_configuration(cpu, two)
 from utils.training import devices
-plan = test_training.settings(
-    network={{**test_training.TINY, "dropout": 0.0, "dense_dropout": 0.0}}, rotation=0, zoom=0,
-    shift=0, flip=False, epochs=2, learning_rate=1e-3,
+plan = here.settings(
+    network={**here.TINY, "dropout": 0.0, "dense_dropout": 0.0}, rotation=0, zoom=0, shift=0,
+    flip=False, epochs=2, learning_rate=1e-3,
 )
 for count in (1, 2):
     chosen = devices.choose(count)
     assert chosen.count == count
-    test_training.train(Path({folder!r}) / str(count), plan, devices=chosen)
+    here.train(Path(sys.argv[1]) / str(count), plan, devices=chosen)
 """
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("backend", ["tensorflow", "jax"])
 def test_two_devices_learn_what_one_learns(tmp_path, backend):
-    text = DEVICES.format(
-        tests=str(runtime.ROOT / "tests"),
-        root=str(runtime.ROOT),
-        folder=str(tmp_path),
-        backend=backend,
-    )
-    done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr[-3000:]
+    flags = {"XLA_FLAGS": "--xla_force_host_platform_device_count=2", "KERAS_BACKEND": backend}
+    code, _, err = processes.run("-c", DEVICES, tmp_path, **flags)
+    assert code == 0, err[-3000:]
     one, two = (records.load(tmp_path / name) for name in ("1", "2"))
     assert two.info["devices"] == 2
     np.testing.assert_allclose(one.history[NUMBERS], two.history[NUMBERS], rtol=2e-3, atol=1e-4)

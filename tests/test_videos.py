@@ -4,13 +4,12 @@ import contextlib
 import os
 import signal
 import struct
-import subprocess
-import sys
 import time
 
 import cv2
 import numpy as np
 import pandas as pd
+import processes
 import pytest
 from PIL import Image
 
@@ -338,29 +337,22 @@ def test_on_a_full_disk_the_rows_so_far_are_whole(ask, tmp_path):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for one process")
-@pytest.mark.parametrize("ending", ["csv", "parquet"])
-def test_ctrl_c_leaves_whole_rows(root, tmp_path, ending):
+def test_ctrl_c_leaves_whole_rows(root, tmp_path):
     """The real process with the real networks, on a video of a portrait."""
     portrait = np.asarray(Image.open(root / "data" / "photos" / "astronaut.jpg"))[..., ::-1]
-    path, table = tmp_path / "video.avi", tmp_path / f"rows.{ending}"
+    path, table = tmp_path / "video.avi", tmp_path / "rows.parquet"
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), 25, (512, 512))
     for _ in range(2_000):
         writer.write(portrait)
     writer.release()
-    running = subprocess.Popen(
-        [sys.executable, root / "predict.py", path, "--table", table, "--save", tmp_path / "m"],
-        stderr=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
-    )
+    running = processes.start("predict.py", path, "--table", table, "--save", tmp_path / "m")
     marked = tmp_path / "m" / "video-faces.mp4"
     while running.poll() is None and not (marked.is_file() and marked.stat().st_size):
         time.sleep(0.05)
     running.send_signal(signal.SIGINT)
     out, err = running.communicate()
     assert (running.returncode, err) == (130, "predict.py: stopped\n")
-    rows = pd.read_csv(table) if ending == "csv" else pd.read_parquet(table)
+    rows = pd.read_parquet(table)  # made from the csv
     assert 0 < len(rows) < 2_000
     assert rows.notna().all(axis=None)
     assert f"{len(rows)} rows" in out
