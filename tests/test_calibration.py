@@ -91,13 +91,6 @@ def test_the_temperature_lies_at_an_end_or_is_one_where_none_helps():
     assert evaluation.temperature(two_class([0.6, 0.7], [0, 0])) == pytest.approx(100, rel=0.01)
 
 
-def test_the_temperature_of_validation_mends_the_test_split():
-    validation, test = (evaluation.with_temperature(honest(seed=at), 0.5) for at in (1, 2))
-    mended = evaluation.with_temperature(test, evaluation.temperature(validation))
-    assert evaluation.calibration_error(mended) < 0.03 < evaluation.calibration_error(test) / 2
-    assert evaluation.summary(mended).log_loss < 0.98 * evaluation.summary(test).log_loss
-
-
 @given(predictions())
 @quick
 def test_each_row_of_the_curve_is_what_its_threshold_gives(given_):

@@ -97,16 +97,6 @@ def test_the_style_does_not_depend_on_the_readers_settings():
     assert figures.class_counts(COUNTS)._repr_png_() == loud
 
 
-def test_files_repeat_exactly_and_carry_no_metadata(every, tmp_path):
-    for name in ("confusion_matrix", "class_counts"):
-        first = figures.save(every[name], name, tmp_path / "one")
-        second = figures.save(every[name], name, tmp_path / "two")
-        assert first.name == second.name == f"{name}.png"
-        assert first.read_bytes() == second.read_bytes()
-        assert not Image.open(first).text
-    assert len(list(first.parent.iterdir())) == 2
-
-
 def test_class_counts_writes_the_numbers_and_leaves_out_the_sum():
     figure = figures.class_counts(COUNTS.assign(all=COUNTS.sum(axis=1)))
     assert len(figure.axes) == 2

@@ -64,19 +64,6 @@ def test_the_honest_split_is_the_data_sets_and_leaks_its_copies_only():
     assert not made("honest", faces())[3].any()
 
 
-@given(
-    sources=st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), min_size=1, max_size=20),
-    seed=st.integers(0, 99),
-)
-def test_a_row_leaks_where_training_holds_one_of_its_sources(sources, seed):
-    split = np.random.default_rng(seed).choice(SPLITS, len(sources))
-    known = {one for pair in np.array(sources)[split == "training"] for one in pair}
-    pairs = zip(sources, split, strict=True)
-    expected = [name != "training" and bool(known & {*pair}) for pair, name in pairs]
-    rows = pd.DataFrame(sources, columns=["source", "other"])
-    assert laboratory.leaked(rows, split).tolist() == expected
-
-
 def test_a_new_split_is_stratified_differs_by_seed_and_parts_copies():
     data = with_copies()
     _, rows, split, _ = made("resplit", data)

@@ -285,24 +285,11 @@ def test_the_layers_table_counts_what_a_pencil_counts():
     assert table.loc["convolution_2", "output"] == "16×16×4"
 
 
-@pytest.mark.parametrize(
-    ("shape", "classes"), [((64, 64, 1), 7), ((32, 32, 3), 8), ((48, 48, 1), 7)]
-)
-def test_probabilities_come_out_for_any_pixels(shape, classes):
-    network = models.Classifier(
-        models.build("cnn5", shape, classes, **SMALL), tuple("abcdefgh"[:classes])
-    )
-    rng = np.random.default_rng(0)
-    for images in (
-        np.zeros((2, *shape), np.uint8),
-        np.full((2, *shape), 255, np.uint8),
-        rng.integers(0, 256, (3, *shape), dtype=np.uint8),
-    ):
-        probabilities = network.predict(images)
-        assert probabilities.shape == (len(images), classes)
-        np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-5)
-        np.testing.assert_allclose(probabilities, network.predict(images.astype(float)), rtol=1e-4)
-    assert network.predict(np.empty((0, *shape), np.uint8)).shape == (0, classes)
+def test_floats_are_answered_as_whole_numbers_and_no_faces_with_no_rows(classifier, pixels):
+    found = classifier.predict(pixels)
+    np.testing.assert_allclose(classifier.predict(pixels.astype(float)), found, rtol=1e-4)
+    np.testing.assert_allclose(found.sum(axis=1), 1, rtol=1e-5)
+    assert classifier.predict(pixels[:0]).shape == (0, 7)
 
 
 def test_half_precision_computes_a_float32_softmax():

@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from experiments import speed
 from tools import readme as report
@@ -204,6 +205,7 @@ def test_figures_are_drawn_from_the_record_and_are_the_same_each_time(tmp_path):
     assert [path.name for path in first] == names
     for one, two in zip(first, report.draw(run, tmp_path / "two"), strict=True):
         assert one.read_bytes() == two.read_bytes()
+        assert not Image.open(one).text
         assert one.stat().st_size < 300_000
     single = dataclasses.replace(run, history=run.history[:1])
     assert [path.name for path in report.draw(single, tmp_path / "three")] == names[:1]

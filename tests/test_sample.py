@@ -14,7 +14,7 @@ from utils.expressions import EXPRESSIONS, FERPLUS_COLUMNS
 from utils.runtime import DataError
 from utils.sample import people
 from utils.sample.draws import Draws
-from utils.sample.rows import COPIES, FER2013_ROWS, FLAT, LABEL_NOISE, ROWS, USAGES, apportion
+from utils.sample.rows import COPIES, FLAT, LABEL_NOISE, ROWS, apportion
 
 SMALL = 100
 #: When the renderer changes on purpose, these change with it, and so does `rows.VERSION`.
@@ -60,18 +60,6 @@ def test_the_pixels_are_the_same_everywhere(rows, photos):
     assert sha256([new.images[planted.index]]) == PLANTED_SHA256
     assert datasets.load("sample").fingerprint() == FINGERPRINT
     assert Draws(7, 1).units(2).round(6).tolist() == [0.770141, 0.111927]
-
-
-def test_usages_and_classes_are_as_unequal_as_fer2013s(rows):
-    assert rows.images.shape == (ROWS, 48, 48)
-    assert rows.images.dtype == np.uint8
-    sizes = {usage: np.count_nonzero(rows.usage == usage) for usage in USAGES}
-    assert sizes == {"Training": 1400, "PublicTest": 200, "PrivateTest": 400}
-    assert rows.usage.tolist() == [usage for usage, size in sizes.items() for _ in range(size)]
-    expected = np.array(FER2013_ROWS) / sum(FER2013_ROWS)
-    for usage, size in sizes.items():
-        shares = np.bincount(rows.labels[rows.usage == usage], minlength=7) / size
-        assert np.abs(shares - expected).max() < 0.02
 
 
 def test_what_is_wrong_is_where_it_is_said_to_be_and_nowhere_else(rows):

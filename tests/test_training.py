@@ -340,7 +340,7 @@ def with_votes(data: FaceDataset) -> FaceDataset:
     return dataclasses.replace(data, votes=votes)
 
 
-def test_votes_are_targets_in_training_alone(tmp_path):
+def test_votes_are_targets_in_training_alone(tmp_path, finished):
     from utils import training
 
     data, plan = with_votes(faces()), settings(targets="votes", epochs=1)
@@ -352,9 +352,7 @@ def test_votes_are_targets_in_training_alone(tmp_path):
     np.testing.assert_allclose(shares[rows, (part.labels + 1) % 7], 1 / 3)
     run = train(tmp_path / "votes", plan, data)
     np.testing.assert_array_equal(run.test.labels, data.part("test").labels)
-    assert not np.allclose(
-        run.history["loss"], train(tmp_path / "l", settings()).history["loss"][0]
-    )
+    assert not np.allclose(run.history["loss"], finished.history["loss"][0])
     other = dataclasses.replace(data, votes=np.roll(data.votes, 1, axis=1))
     with pytest.raises(ModelError, match="votes_sha256"):
         train(tmp_path / "votes", plan, other)
@@ -460,11 +458,8 @@ def test_recipes_follow_the_registry():
     for name, network in models.NETWORKS.items():
         own = training.recipe(name)
         assert (own.model, own.size) == (name, network.size)
-    assert training.recipe("cnn5", epochs=3).epochs == 3
     with pytest.raises(ModelError, match="cnn3, cnn4, cnn5, vgg16, resnet"):
         training.recipe("alexnet")
-    with pytest.raises(dataclasses.FrozenInstanceError):
-        settings().epochs = 7
 
 
 def test_a_missing_split_is_said(tmp_path):

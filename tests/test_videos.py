@@ -272,8 +272,6 @@ def test_what_is_not_a_video_is_one_sentence_and_the_others_are_read(ask, tmp_pa
         content = good.read_bytes()[: good.stat().st_size // 2]
     if content is not None:
         bad.write_bytes(content)
-    (tmp_path / "folder.mp4").mkdir()
-    (tmp_path / "folder.mp4" / "no.txt").write_text("")
     code, out, err = ask(bad, good)
     lines = err.splitlines()
     assert (code, len(out.splitlines())) == (1, 5)
