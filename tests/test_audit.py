@@ -240,17 +240,15 @@ def test_command_prints_and_writes_json_and_record(tmp_path, capsys, monkeypatch
     told = json.loads(target.read_text("utf-8"))
     assert told["problems"]["exact_copies"]["test"] == 6
     assert told["pairs"][0]["picture"] == "row 1738"
-    leaks, faces = audit.recorded("sample", tmp_path), datasets.load("sample")
-    found = audit.examine(faces)
-    chosen = faces.split == "test"
-    for threshold in (None, 0.9, 2):
-        for shifted in (False, True):
-            near = leaks.near(faces.rows[chosen], threshold, shifted=shifted)
+    (info, pairs), faces = audit.recorded("sample", tmp_path), datasets.load("sample")
+    found, chosen = audit.examine(faces), faces.split == "test"
+    pairs = pairs.loc[faces.rows[chosen]]
+    for threshold in (0.9, 0.95):
+        for name, shifted in (("correlation", False), ("aligned", True)):
+            near = (pairs[name] >= threshold).to_numpy()
             assert np.array_equal(near, found.near(threshold, shifted=shifted)[chosen])
-    assert leaks.info["fingerprint"] == faces.fingerprint()
-    assert [row["change"] for row in leaks.info["sensitivity"]] == list(CHANGES)
-    with pytest.raises(DataError, match="not compared"):
-        leaks.near(faces.rows[:3])
+    assert info["fingerprint"] == faces.fingerprint()
+    assert [row["change"] for row in info["sensitivity"]] == list(CHANGES)
     with pytest.raises(DataError, match="no splits"):
         audit.record(audit.examine(faces.part("test")), tmp_path, {})
 
@@ -303,9 +301,10 @@ def test_a_damaged_record_is_refused(tmp_path, damage):
 
 
 def test_the_record_of_fer2013_agrees_with_the_data_sheet_and_the_runs(root):
-    leaks = audit.recorded("fer2013")
+    info, pairs = audit.recorded("fer2013")
+    run = records.load("cnn5-fer2013-none")
     counts = json.loads((root / "results/data/fer2013.json").read_text("utf-8"))
-    info, problems = leaks.info, leaks.info["problems"]
+    problems, pairs = info["problems"], pairs.loc[run.test.rows]
     assert info["fingerprint"] == counts["fingerprint"]
     assert problems["repeats"]["all"] == counts["repeats"] == 1_851
     for split in ("validation", "test"):
@@ -317,13 +316,12 @@ def test_the_record_of_fer2013_agrees_with_the_data_sheet_and_the_runs(root):
     assert (made["shifted"]["found"], made["shifted"]["found_shifted"]) == (0.149, 1.0)
     agreement = {row["correlation"]: round(row["agreement"], 2) for row in info["bands"]}
     assert (agreement["0.90 …"], agreement["0.85 …"]) == (0.87, 0.59)
-    run = records.load("cnn5-fer2013-none")
-    near = leaks.near(run.test.rows)
+    near = (pairs["correlation"] >= info["threshold"]).to_numpy()
     assert near.sum() == 397
-    assert np.array_equal(leaks.near(run.test.rows, 2), run.test.copies)
+    assert np.array_equal(pairs["exact"], run.test.copies)
     without = evaluation.summary(dataclasses.replace(run.test, copies=near))
     assert without.n_without_copies == len(near) - near.sum()
-    expw = audit.recorded("expw").info
+    expw, _ = audit.recorded("expw")
     assert expw["fingerprint"] == records.load("cnn5-expw-none").info["fingerprint"]
 
 
@@ -331,13 +329,13 @@ def test_the_record_of_fer2013_agrees_with_the_data_sheet_and_the_runs(root):
 def test_recorded_pairs_of_fer2013_correlate_as_recorded():
     if not (runtime.RAW / "fer2013").is_dir():
         pytest.skip("FER2013 is not in data/raw (make data)")
-    leaks, faces = audit.recorded("fer2013"), datasets.load("fer2013")
-    if faces.fingerprint() != leaks.info["fingerprint"]:
+    (info, pairs), faces = audit.recorded("fer2013"), datasets.load("fer2013")
+    if faces.fingerprint() != info["fingerprint"]:
         pytest.skip("another copy of FER2013 than the recorded one")
-    at = np.flatnonzero(leaks.near(leaks.rows, 0.9) & ~leaks.exact)
-    made = copies.mirrored(faces.images[leaks.rows[at]], leaks.mirrored[at])
-    found = copies.correlations(made, faces.images[leaks.nearest[at]])
-    assert np.allclose(found, leaks.correlation[at], atol=1e-6)
+    pairs = pairs[(pairs["correlation"] >= 0.9) & ~pairs["exact"]]
+    made = copies.mirrored(faces.images[pairs.index], pairs["mirrored"].to_numpy())
+    found = copies.correlations(made, faces.images[pairs["nearest"]])
+    assert np.allclose(found, pairs["correlation"], atol=1e-6)
 
 
 def test_the_prepared_set_has_its_three_faults_and_no_others():

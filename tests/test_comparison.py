@@ -70,22 +70,9 @@ def test_the_recorded_runs_have_the_published_verdicts():
     assert table["differ"].tolist() == [True, True, True, True, False, True]
 
 
-def test_agreement_is_the_share_of_equal_answers():
-    table = evaluation.agreement(RUNS)
-    assert list(table.index) == list(table.columns) == list(RUNS)
-    assert table.loc["one", "two"] == pytest.approx(3 / 5)
-    assert table.loc["one", "three"] == pytest.approx(4 / 5)
-    assert table.loc["two", "three"] == pytest.approx(2 / 5)
-    errors = evaluation.agreement(RUNS, errors=True)
-    assert errors.loc["one", "two"] == pytest.approx(1 / 5)  # both call the fourth sad
-    assert errors.loc["one", "three"] == pytest.approx(2 / 5)
-    assert np.diag(errors) == pytest.approx([2 / 5, 3 / 5, 3 / 5])
-
-
 def test_the_order_of_the_rows_makes_no_difference():
     mixed = {name: shuffled(one, seed) for seed, (name, one) in enumerate(RUNS.items())}
-    for table in (evaluation.agreement, evaluation.compare_all):
-        pd.testing.assert_frame_equal(table(mixed), table(RUNS))
+    pd.testing.assert_frame_equal(evaluation.compare_all(mixed), evaluation.compare_all(RUNS))
     table = evaluation.compare(mixed)
     pd.testing.assert_frame_equal(table, evaluation.compare(RUNS))
     for name, one in RUNS.items():
@@ -99,10 +86,8 @@ def test_the_order_of_the_rows_makes_no_difference():
 @pytest.mark.parametrize(
     "compare",
     [
-        evaluation.agreement,
         evaluation.compare_all,
         evaluation.ensemble,
-        evaluation.seeds,
         lambda runs: evaluation.difference(*runs.values()),
     ],
 )
@@ -118,14 +103,10 @@ def test_other_pictures_are_refused(compare):
             compare({"one": RUNS["one"], "other": other})
 
 
-@pytest.mark.parametrize(
-    "compare",
-    [evaluation.agreement, evaluation.compare_all, evaluation.seeds],
-)
-def test_one_run_is_not_compared(compare):
+def test_one_run_is_not_compared():
     for runs in ({}, {"one": RUNS["one"]}):
         with pytest.raises(DataError, match="2 or more runs"):
-            compare(runs)
+            evaluation.compare_all(runs)
     with pytest.raises(DataError, match="1 or more runs"):
         evaluation.ensemble({})
 
@@ -142,36 +123,3 @@ def test_an_ensemble_is_the_mean(given_):
     other = made(own[:, ::-1], given_.labels, rows=given_.rows, expressions=given_.expressions)
     mixed = evaluation.ensemble({"one": given_, "other": other})
     np.testing.assert_allclose(mixed.probabilities, (own + own[:, ::-1])[order] / 2)
-
-
-def runs_of(right):
-    """Runs with the given right (True) and wrong (False) answers: (m, n)."""
-    return {
-        f"seed {at}": of_classes(np.where(row, 0, 1), np.zeros(len(row), int))
-        for at, row in enumerate(np.asarray(right))
-    }
-
-
-def test_the_interval_of_a_mean_by_hand():
-    # Student's t, 2 degrees of freedom: 4.3027.
-    half = 4.3027 * 0.1 / 3**0.5
-    found = evaluation.seeds_interval([0.5, 0.6, 0.7])
-    assert found == pytest.approx((0.6, 0.6 - half, 0.6 + half), abs=1e-4)
-    assert evaluation.seeds_interval([2, 2, 2]) == (2, 2, 2)
-    assert evaluation.seeds_interval([3.0]) == pytest.approx((3, np.nan, np.nan), nan_ok=True)
-    with pytest.raises(DataError, match="got none"):
-        evaluation.seeds_interval([])
-
-
-def test_spread_by_hand():
-    right = np.zeros((3, 10), bool)
-    for at, count in enumerate((5, 6, 7)):
-        right[at, :count] = True
-    found = evaluation.seeds(runs_of(right))
-    assert (found.accuracies, found.n) == ((0.5, 0.6, 0.7), 10)
-    assert found.standard_deviation == pytest.approx(0.1)
-    assert (found.mean, *found.interval) == pytest.approx(
-        evaluation.seeds_interval([0.5, 0.6, 0.7])
-    )
-    assert found.two_runs == pytest.approx(4.3027 * 0.1 * 2**0.5, abs=1e-4)
-    assert "3 seeds: mean 60.0%" in str(found)

@@ -35,33 +35,20 @@ BINS = pd.DataFrame(
     [[0.0, 0.5, 10, 0.4, 0.5], [0.5, 1.0, 30, 0.8, 0.9]],
     columns=["low", "high", "count", "confidence", "accuracy"],
 )
-DIFFERENCES = pd.DataFrame(
-    [[0.03, 0.01, 0.05, 1e-4], [-0.01, -0.03, 0.01, 0.2]],
-    columns=["difference", "low", "high", "p_holm"],
-    index=pd.MultiIndex.from_tuples([("a", "b"), ("a", "c")]),
-)
-COVERAGE = pd.DataFrame({"answered": np.arange(1, 101), "accuracy": np.linspace(1, 0.6, 100)})
-COVERAGE = COVERAGE.assign(coverage=COVERAGE["answered"] / 100, low=0.5, high=1.0)
 
 
 @pytest.fixture(scope="module")
 def every():
     """A figure from each function that no other room's tests draw."""
-    weights = np.array([0, 0.5, 1])
-    parents = FACES[:3], FACES[3:6], FACES[6:9], weights, LABELS[:3]
     return {
         "face_sheet": figures.face_sheet(FACES, LABELS, per_class=3, title="sample faces"),
         "class_counts": figures.class_counts(COUNTS, title="counts"),
         "picture_row": figures.picture_row([PHOTO, FACES[0], FACES[1, :, :, 0]], ["a", "b", "c"]),
         "timeline": figures.timeline(np.arange(3.0), np.full((3, 7), 1 / 7), EXPRESSIONS),
-        "smote_parents": figures.smote_parents(*parents),
-        "augmentation_examples": figures.augmentation_examples(FACES[0], FACES[1:8]),
         "learning_curves": figures.learning_curves({"one": HISTORY, "two": HISTORY}),
         "confusion_matrix": figures.confusion_matrix(np.diag(np.full(7, 10))),
         "per_class_bars": figures.per_class_bars({"one": REPORT, "two": REPORT}),
         "reliability": figures.reliability({"before": BINS, "after": BINS}),
-        "coverage_curves": figures.coverage_curves({"one": COVERAGE}, wanted=0.9),
-        "difference_forest": figures.difference_forest(DIFFERENCES),
         "top_predictions": figures.top_predictions(FACES[:3], TOP),
     }
 
@@ -178,24 +165,6 @@ def test_reliability_states_the_gap_of_each_and_shares_its_scales(every):
     assert [bar.get_height() for bar in lower[0].patches] == [10, 30]
 
 
-def test_a_coverage_curve_goes_from_twenty_answers_to_all(every):
-    line = max(every["coverage_curves"].axes[0].lines, key=lambda one: len(one.get_xdata()))
-    assert (line.get_xdata()[0], line.get_xdata()[-1]) == (20, 100)
-    assert line.get_ydata()[-1] == pytest.approx(60)
-    assert {"one: 60.0% of all", "target: 90%"} <= set(said(every["coverage_curves"]))
-    few = figures.coverage_curves({"few": COVERAGE.iloc[:1]}, wanted=0.9)
-    assert "few: 100.0% of all" in said(few)
-
-
-def test_forest_fills_what_leaves_zero_out(every):
-    dots = [line for line in every["difference_forest"].axes[0].lines if line.get_marker() == "o"]
-    assert [dot.get_markerfacecolor() == "white" for dot in dots] == [False, True]
-    texts = said(every["difference_forest"])
-    assert "+3.0  (+1.0 to +5.0)   p < 0.001" in texts
-    assert "−1.0  (−3.0 to +1.0)   p = 0.200" in texts
-    assert "a − c" in texts
-
-
 def test_a_class_without_faces_leaves_its_row_empty():
     sheet = figures.face_sheet(FACES[:2], [0, 0], per_class=2).axes[0].images[0].get_array()
     assert (sheet[13:] == 255).all()
@@ -205,10 +174,6 @@ def test_a_class_without_faces_leaves_its_row_empty():
 @pytest.mark.parametrize(
     ("draw", "expected"),
     [
-        (lambda: figures.face_sheet(FACES, LABELS[:-1]), "one each"),
-        (lambda: figures.picture_row(FACES, ["one"]), "one each"),
-        (lambda: figures.annotated_photo(PHOTO, BOXES, ["one"]), "one each"),
-        (lambda: figures.top_predictions(FACES[:2], TOP), "one each"),
         (lambda: figures.face_sheet(FACES[:0], []), "got none"),
         (lambda: figures.picture_row([]), "got none"),
         (lambda: figures.learning_curves({}), "got none"),

@@ -6,6 +6,7 @@ import pickle
 import zipfile
 
 import numpy as np
+import pandas as pd
 import processes
 import pytest
 
@@ -90,29 +91,29 @@ def test_a_network_is_added_by_one_decorated_function():
     try:
         assert models.build("perceptron", units=5).input_shape == (None, 24, 24, 1)
         assert training.recipe("perceptron").epochs == 3
-        assert models.networks_table(["perceptron"]).loc["perceptron", "dense_layers"] == 2
     finally:
         del models.NETWORKS["perceptron"]
 
 
 def test_the_networks_are_as_they_are_described():
-    table = models.networks_table()
-    assert table["input"].to_dict() == {
-        "cnn3": "48×48×1",
-        "cnn4": "48×48×1",
-        "cnn5": "64×64×1",
-        "vgg16": "48×48×1",
-        "resnet": "48×48×1",
+    tables = {
+        name: models.layers_table(models.build(name)) for name in (*models.ANCESTORS, "resnet8")
     }
-    # He et al. 2016: ResNet-18 has 17 convolutions on its main path, and three 1×1 shortcuts.
-    assert table["convolutions"].tolist() == [3, 4, 5, 13, 20]
-    assert table["dense_layers"].tolist() == [2, 4, 2, 2, 1]
+    table = pd.DataFrame(
+        {name: one[["parameters", "multiply_adds"]].sum() for name, one in tables.items()}
+    ).T
+    sides = {name: one["output"].iloc[0] for name, one in tables.items()}
+    assert sides == {**dict.fromkeys(tables, "48×48×1"), "cnn5": "64×64×1"}
+    kinds = pd.DataFrame({name: one["kind"].value_counts() for name, one in tables.items()})
+    # He et al. 2016: ResNet-18 has 17 convolutions on its main path, and three 1×1 shortcuts;
+    # VGG16 has 13, and here one that prepares colors.
+    assert kinds.loc["Conv2D"].tolist()[:5] == [3, 4, 5, 14, 20]
+    assert kinds.loc["Dense"].tolist()[:5] == [2, 4, 2, 2, 1]
     # VGG16's convolutions have 14,714,688 weights (keras.applications' documentation); 6 make
     # three channels of gray, the rest is the head: 512×512+512 and 512×7+7.
     assert table.loc["vgg16", "parameters"] == 14_714_688 + 6 + 262_656 + 3_591
     assert (table["multiply_adds"] > 20e6).all()
-    # 1.2 million parameters, as its description says.
-    assert models.networks_table(["resnet8"])["parameters"].round(-5).tolist() == [1_200_000]
+    assert table["parameters"].round(-5)["resnet8"] == 1_200_000  # as its description says
 
 
 def test_pixels_are_prepared_as_described():

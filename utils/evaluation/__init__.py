@@ -11,8 +11,7 @@ lost: "the ten most confident" stay ten different values.
 
 from utils.evaluation.calibration import at_threshold, coverage_curve, temperature, threshold_for
 from utils.evaluation.calibration import with_temperature
-from utils.evaluation.comparison import agreement, compare, compare_all, difference, ensemble
-from utils.evaluation.intervals import seeds, seeds_interval
+from utils.evaluation.comparison import compare, compare_all, difference, ensemble
 from utils.evaluation.metrics import AVERAGES, BINS, Summary, accuracy_interval, calibration_error
 from utils.evaluation.metrics import check, confusion, most_confident, most_confused
 from utils.evaluation.metrics import reliability_table, report, summary

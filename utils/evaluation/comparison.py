@@ -1,4 +1,4 @@
-"""Several runs on the same pictures: where they differ or agree, and what their mean predicts."""
+"""Several runs on the same pictures: where they differ, and what their mean predicts."""
 
 from __future__ import annotations
 
@@ -84,20 +84,6 @@ def compare(runs: Mapping[str, Predictions]) -> pd.DataFrame:
     ends = pd.DataFrame(table["interval"].tolist(), columns=["low", "high"], index=table.index)
     table = table.drop(columns=["correct", "interval", "interval_without_copies"])
     return pd.concat([table.iloc[:, :2], ends, table.iloc[:, 2:]], axis=1).rename_axis("run")
-
-
-def agreement(runs: Mapping[str, Predictions], *, errors: bool = False) -> pd.DataFrame:
-    """Compute the share of pictures on which each pair of runs gives the same answer, 0 … 1.
-
-    With ``errors``, only where that common answer is wrong: the diagonal is then the error rate.
-    """
-    ordered = in_one_order(runs.values(), least=2)
-    answers = np.stack([one.predicted for one in ordered])
-    same = answers[:, None] == answers
-    if errors:
-        same &= answers != ordered[0].labels
-    names = pd.Index(runs, name="run")
-    return pd.DataFrame(same.mean(axis=2), index=names, columns=names.rename(None))
 
 
 def ensemble(runs: Mapping[str, Predictions]) -> Predictions:

@@ -11,13 +11,12 @@ same. ``title`` goes above the entire figure. When there is nothing to draw, eac
 """
 # ruff: noqa: F401, I001
 
-from utils.figures.accuracies import coverage_curves, difference_forest, reliability
+from utils.figures.accuracies import reliability
 from utils.figures.classes import class_counts, confusion_matrix, per_class_bars
-from utils.figures.honesty import claims_against_reported
 from utils.figures.honesty import mistakes_waterfall
 from utils.figures.network import architecture
-from utils.figures.pictures import ANNOTATED_SIDES, annotated_photo, augmentation_examples
-from utils.figures.pictures import face_sheet, picture_row, smote_parents
+from utils.figures.pictures import ANNOTATED_SIDES, annotated_photo
+from utils.figures.pictures import face_sheet, picture_row
 from utils.figures.pictures import timeline, top_predictions
 from utils.figures.style import STYLE, Figure, quantized, save
-from utils.figures.training import accuracy_by_time, learning_curves
+from utils.figures.training import learning_curves

@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from utils.figures import style
-from utils.figures.style import INK, WRONG, Figure, styled
+from utils.figures.style import INK, Figure, styled
 
 _SEED = {**style.mark("o", INK, False), "markersize": 5, "markeredgewidth": 1.2}
 #: Kind of a mistake → what the legend says, and color.
@@ -84,57 +84,3 @@ def _mistake(axes: Axes, place: int, row: tuple, honest: float) -> None:
     if np.isfinite(row.done_right):
         axes.plot(start + row.done_right, place, zorder=4, **style.mark("D", INK, False))
     style.beside(axes, place, text)
-
-
-@styled
-def claims_against_reported(
-    claims: pd.DataFrame, reported: pd.DataFrame, *, people: tuple[float, float]
-) -> Figure:
-    """Draw claims above what has been reported, the highest at the top of each part.
-
-    Parameters
-    ----------
-    claims : DataFrame
-        Index: names; ``accuracy``, ``low``, ``high`` in percent, the latter two NaN where the
-        number of test faces is not known.
-    reported : DataFrame
-        The same, and ``kind`` ("published", "measured" or "reproduced"), ``outside_data`` (true,
-        false or missing: true ones get an asterisk).
-    people : (float, float)
-        How often people agree with the labels, in percent: mean and spread.
-    """
-    columns = ["accuracy", "low", "high"]
-    kinds = {
-        "reproduced": {"filled": True},
-        "measured": {"marker": "s", "filled": False},
-        "published": {"filled": False},
-    }
-    claims, reported = (
-        table.sort_values("accuracy", ascending=False, kind="stable")
-        for table in (claims, reported)
-    )
-    gap = pd.DataFrame(np.nan, index=[""], columns=columns)  # an empty line separates them
-    rows = pd.concat([claims[columns], gap, reported[columns]])
-    outside = reported["outside_data"].fillna(False).astype(bool)
-    names = [*claims.index, "", *reported.index.where(~outside, reported.index + " *")]
-    said = ["" if np.isnan(one) else f"{one:.1f}" for one in rows["accuracy"]]
-    looks = [{"color": WRONG, "marker": "D"}] * (len(claims) + 1)
-    looks += [kinds[kind] for kind in reported["kind"]]
-    figure, ((axes,),) = style.sheet(8.5, 0.36 * len(names) + 1.9)
-    style.forest(axes, names, rows.to_numpy(float), said, looks)
-    mean, spread = people
-    axes.axvspan(mean - spread, mean + spread, color="#EDEDED", zorder=0)
-    named = {f"people {mean:.0f} ± {spread:.0f}": mean}
-    best = reported.loc[reported["kind"] == "reproduced", "accuracy"].max()
-    if not np.isnan(best):
-        named[f"best reproduced {best:.1f}"] = best
-    axes.axhline(len(claims), color="#CFCFCF", linewidth=0.8)
-    style.references(axes, named)
-    axes.margins(x=0.06)
-    note = "\n* pretrained on other pictures" if outside.any() else ""
-    axes.set_xlabel(f"accuracy (%), with its 95% interval where the number of faces is known{note}")
-    marks, used = {"claimed": style.mark("D", WRONG)}, set(reported["kind"])
-    marks |= {kind: style.mark(**look) for kind, look in kinds.items() if kind in used}
-    handles = [Line2D([], [], label=label, **one) for label, one in marks.items()]
-    style.legend_below(figure, handles)
-    return figure

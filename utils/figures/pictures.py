@@ -1,4 +1,4 @@
-"""Faces and photos: sheets, boxes, SMOTE's parents, augmentation, top predictions."""
+"""Faces and photos: rows, sheets, boxes, top predictions."""
 
 from __future__ import annotations
 
@@ -32,12 +32,13 @@ def _grid(
     lines = 1 + max((text.count("\n") for text in titles), default=0) if titles else 0
     high = (cell + 0.21 * lines) * rows
     figure, cells = style.sheet(cell * columns, high, rows, columns)
-    for at, axes in enumerate(cells.flat):
-        axes.set_visible(at < len(images))
-        if at < len(images):
-            style.show(axes, images[at], (edges or {}).get(at))
-            font = {"fontsize": 10.5, "fontweight": "normal", "loc": "center", "pad": 4}
-            axes.set_title(titles[at] if titles else "", **font)
+    for axes in cells.flat[len(images) :]:
+        axes.set_visible(False)
+    font = {"fontsize": 10.5, "fontweight": "normal", "loc": "center", "pad": 4}
+    titles = titles or [""] * len(images)
+    for at, (image, title) in enumerate(zip(images, titles, strict=True)):
+        style.show(cells.flat[at], image, (edges or {}).get(at))
+        cells.flat[at].set_title(title, **font)
     return figure
 
 
@@ -47,23 +48,7 @@ def picture_row(
 ) -> Figure:
     """Show pictures of any size side by side, ``columns`` in a row, ``titles`` above them."""
     style.require_some(images, "images")
-    style.require_same_length(len(images), titles=titles)
     return _grid(images, titles, columns)
-
-
-@styled
-def augmentation_examples(
-    original: np.ndarray,
-    variants: np.ndarray,
-    titles: Sequence[str] | None = None,
-    *,
-    columns: int = 6,
-) -> Figure:
-    """Show a picture, framed, and then what augmentation makes of it: (m, h, w[, 1 or 3])."""
-    style.require_some(variants, "variants")
-    style.require_same_length(len(variants), titles=titles)
-    above = ["original", *(titles or [""] * len(variants))]
-    return _grid([original, *variants], above, columns, edges={0: INK})
 
 
 @styled
@@ -76,7 +61,6 @@ def face_sheet(images: np.ndarray, labels: np.ndarray, *, per_class: int = 8) ->
     labels : (n,) integers, index into `EXPRESSIONS`
     """
     style.require_some(images, "images")
-    style.require_same_length(len(images), labels=labels)
     height, width = np.asarray(images[0]).shape[:2]
     gap = max(1, height // 16)
     down, across, rows = height + gap, width + gap, len(EXPRESSIONS)
@@ -100,39 +84,6 @@ def face_sheet(images: np.ndarray, labels: np.ndarray, *, per_class: int = 8) ->
 
 
 @styled
-def smote_parents(
-    parent_a: np.ndarray,
-    synthetic: np.ndarray,
-    parent_b: np.ndarray,
-    weights: np.ndarray,
-    labels: np.ndarray,
-) -> Figure:
-    """Show synthetic faces, framed, between their two parents, one column each.
-
-    Parameters
-    ----------
-    parent_a, synthetic, parent_b : (m, h, w[, 1 or 3]) uint8
-    weights : (m,) float, 0 … 1
-        How far each synthetic face is on the way from parent A to parent B.
-    labels : (m,) integers, index into `EXPRESSIONS`
-    """
-    style.require_some(synthetic, "synthetic")
-    kinds = {"parent A": parent_a, "synthetic": synthetic, "parent B": parent_b}
-    each = {**kinds, "weights": weights, "labels": labels}
-    style.require_same_length(len(synthetic), **each)
-    figure, cells = style.sheet(1.32 * len(labels) + 0.9, 5.0, 3, len(labels))
-    names = [EXPRESSIONS[int(label)] for label in labels]
-    for line, (kind, pictures) in zip(cells, kinds.items(), strict=True):
-        for axes, picture, name in zip(line, pictures, names, strict=True):
-            style.show(axes, picture, color_of(name) if kind == "synthetic" else None)
-        line[0].set_ylabel(kind, fontweight="bold" if kind == "synthetic" else "normal")
-    for above, axes, name, weight in zip(*cells[:2], names, weights, strict=True):
-        above.set_title(name, loc="center", fontsize=11.5)
-        axes.set_xlabel(f"{float(weight):.0%} of the way\nfrom A to B", fontsize=10)
-    return figure
-
-
-@styled
 def top_predictions(images: Sequence[np.ndarray], table: pd.DataFrame) -> Figure:
     """Show the most confident predictions, right (✓) and wrong (✗, red).
 
@@ -147,7 +98,6 @@ def top_predictions(images: Sequence[np.ndarray], table: pd.DataFrame) -> Figure
     marks = np.where(table["correct"], "✓", "✗")
     # What is less than certain is never written as certain.
     chances = ["> 99.99%" if 0.99995 <= p < 1 else f"{p:.2%}" for p in table["probability"]]
-    style.require_same_length(len(table), images=images)
     said = [
         f"{sign} {one.predicted}  {chance}\nlabel: {one.true}\nrow {one.row:,}"
         for sign, chance, one in zip(marks, chances, table.itertuples(), strict=True)
@@ -173,7 +123,6 @@ def annotated_photo(photo: np.ndarray, boxes: Sequence[Box], captions: Sequence[
     (height, width, 3) uint8 array
         RGB. Each caption is above its box, or inside it if there is no room above.
     """
-    style.require_same_length(len(boxes), captions=captions)
     photo = checked_picture(photo, "photo")
     longest = max(photo.shape[:2])
     factor = min(max(longest, ANNOTATED_SIDES[0]), ANNOTATED_SIDES[1]) / longest

@@ -115,19 +115,6 @@ def sheet(
     return figure, figure.subplots(rows, columns, squeeze=False, **settings)
 
 
-def forest(
-    axes: Axes, names: Sequence[str], rows: np.ndarray, said: Sequence[str], looks: Sequence
-) -> None:
-    """Draw a line for each row (value, low, high), its name at the left, its text at the right."""
-    name_lines(axes, names)
-    for place, ((value, *ends), text, how) in enumerate(zip(rows, said, looks, strict=True)):
-        if np.isfinite(ends).all():
-            line = {"color": how.get("color", MAIN), "linewidth": 2.2, "alpha": 0.6, "zorder": 2}
-            axes.plot(ends, [place, place], **line)
-        axes.plot([value], [place], zorder=3, **mark(**how))
-        beside(axes, place, text)
-
-
 def look(at: int) -> dict[str, Any]:
     """Give the run at a place its color, its dashes and its mark: never color alone."""
     cycle = matplotlib.rcParams["axes.prop_cycle"].by_key()["color"]
@@ -202,13 +189,6 @@ def show(axes: Axes, image: np.ndarray, edge: str | None = None) -> None:
     axes.set(xticks=[], yticks=[])
     for spine in axes.spines.values():
         spine.set(visible=True, color=edge or "#CFCFCF", linewidth=3 if edge else 0.6)
-
-
-def require_same_length(count: int, **others: Sequence | np.ndarray | None) -> None:
-    """Refuse what does not have ``count`` entries; None is accepted."""
-    for name, values in others.items():
-        if values is not None and len(values) != count:
-            raise DataError(f"{name}: expected {count}, one each, got {len(values)}")
 
 
 def require_some(values: Sequence | np.ndarray, what: str) -> None:

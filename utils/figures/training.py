@@ -1,19 +1,13 @@
-"""Training epoch by epoch, and how long it took."""
+"""Training epoch by epoch."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
-import numpy as np
 import pandas as pd
-from matplotlib.ticker import FixedLocator, NullLocator
 
 from utils.figures import style
-from utils.figures.style import QUIET, Figure, styled
-
-#: Seconds at which a time axis may have ticks.
-_CLOCK = {1: "1 s", 3: "3 s", 10: "10 s", 30: "30 s", 60: "1 min", 180: "3 min", 600: "10 min"}
-_CLOCK |= {1800: "30 min", 3600: "1 h", 10800: "3 h", 36000: "10 h", 86400: "24 h"}
+from utils.figures.style import Figure, styled
 
 
 @styled
@@ -48,40 +42,4 @@ def learning_curves(history: pd.DataFrame | Mapping[str, pd.DataFrame]) -> Figur
         axes.grid(axis="y")
     # One column per run; a single run's three entries on one line.
     style.legend_below(figure, panels[0].lines, ncols=3 if len(histories) == 1 else len(histories))
-    return figure
-
-
-@styled
-def accuracy_by_time(curves: Mapping[str, pd.DataFrame], levels: Sequence[float]) -> Figure:
-    """Draw the best validation accuracy so far over the time since the start, one line per run.
-
-    Parameters
-    ----------
-    curves : mapping of names to DataFrames
-        "seconds" (above 0), "best" (0 … 1): one row per epoch.
-    levels : sequence of float
-        Accuracies, 0 … 1, marked by a horizontal line, and where each curve first reaches one.
-    """
-    curves = style.several(curves, "curve")
-    figure, ((axes,),) = style.sheet(9, 5.0 + 0.1 * len(curves))
-    for level in levels:
-        axes.axhline(100 * level, color=QUIET, linewidth=1, linestyle=style.DOTTED, zorder=1)
-        style.beside(axes, 100 * level, f"{100 * level:g}%", color=QUIET)
-    for at, (name, table) in enumerate(curves.items()):
-        best = table["best"].to_numpy()
-        reached = [int(np.argmax(best >= level)) for level in levels if best[-1] >= level]
-        dots = {"markevery": [*reached, len(best) - 1], "markerfacecolor": "white"}
-        line = {"where": "post", "label": f"{name}: {best[-1]:.1%}", "markersize": 7}
-        axes.step(table["seconds"], 100 * best, zorder=3, **line, **dots, **style.look(at))
-    axes.set_xscale("log")
-    least, most = axes.get_xlim()
-    axes.xaxis.set_major_locator(FixedLocator([one for one in _CLOCK if least <= one <= most]))
-    axes.xaxis.set_major_formatter(lambda value, _: _CLOCK.get(round(value), ""))
-    axes.xaxis.set_minor_locator(NullLocator())
-    axes.set_xlabel("time from the start of training (logarithmic)")
-    axes.set_ylabel("best validation accuracy so far (%)")
-    axes.grid(axis="x")
-    # Below that, all runs are just beginning.
-    axes.set_ylim(bottom=max(axes.get_ylim()[0], 100 * min(levels, default=0) - 30))
-    style.legend_below(figure, axes.get_legend_handles_labels()[0])
     return figure

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -294,40 +294,6 @@ def examine(dataset: FaceDataset, *, threshold: float = THRESHOLD, within: bool 
     return Audit(dataset, across, float(threshold), *arrays)
 
 
-@dataclass(frozen=True, eq=False)
-class Leaks:
-    """A recorded audit: `Audit.numbers` and more in `info`, and an entry for each compared row.
-
-    `rows` and `nearest` (int64) are rows of the source file, ascending, and the training row that
-    correlates best with each, or -1; the other arrays are as in `Audit`.
-    """
-
-    info: dict[str, Any] = field(repr=False)
-    rows: np.ndarray = field(repr=False)
-    nearest: np.ndarray = field(repr=False)
-    correlation: np.ndarray = field(repr=False)
-    aligned: np.ndarray = field(repr=False)
-    mirrored: np.ndarray = field(repr=False)
-    exact: np.ndarray = field(repr=False)
-
-    def near(
-        self, rows: np.ndarray, threshold: float | None = None, *, shifted: bool = False
-    ) -> np.ndarray:
-        """Mark which of (n,) row numbers have a copy in training, (n,) bool: see `Audit.near`.
-
-        DataError for a row that was not compared: a training row, or one of another data set.
-        """
-        place = pd.Index(self.rows).get_indexer(rows)
-        if (place < 0).any():
-            raise DataError(
-                f"{self.info['name']}: found rows that were not compared with training, expected "
-                f"rows of its validation and test splits ({len(self.rows):,})"
-            )
-        threshold = self.info["threshold"] if threshold is None else threshold
-        near = self.exact | ((self.aligned if shifted else self.correlation) >= threshold)
-        return near[place]
-
-
 def record(audit: Audit, folder: Path, about: Mapping[str, Any]) -> Path:
     """Write an audit's numbers and pairs, no names and no pictures; `recorded` reads them back.
 
@@ -361,24 +327,37 @@ def record(audit: Audit, folder: Path, about: Mapping[str, Any]) -> Path:
     return path
 
 
-def recorded(name: str = "fer2013", folder: Path | None = None) -> Leaks:
+def recorded(
+    name: str = "fer2013", folder: Path | None = None
+) -> tuple[dict[str, Any], pd.DataFrame]:
     """Read a recorded audit, by the data set's name, from a folder (``results/data``).
 
-    ModelError or DataError when there is none, or a file is not what it should be.
+    Returns
+    -------
+    dict
+        `Audit.numbers` and more.
+    DataFrame
+        One row per compared picture, index "rows" (of the source file, ascending): "nearest" (the
+        training row that correlates best, or -1), and "correlation", "aligned", "mirrored" and
+        "exact" as in `Audit`.
+
+    Raises
+    ------
+    ModelError, DataError
+        When there is none, or a file is not what it should be.
     """
     path = (folder or runtime.RESULTS / "data") / f"{name}-leaks.json"
     info = runtime.read_json(path)
+    columns = ("rows", "nearest", "correlation", "aligned", "mirrored", "exact")
     try:
         with np.load(path.with_suffix(".npz"), allow_pickle=False) as arrays:
-            kept = {key: arrays[key] for key in Leaks.__dataclass_fields__ if key != "info"}
-        kept |= {key: kept[key].astype(np.int64) for key in ("rows", "nearest")}
+            pairs = pd.DataFrame({key: arrays[key] for key in columns}).set_index("rows")
         expected = info["rows"] - info["splits"]["training"]
-        ascending = (np.diff(kept["rows"]) > 0).all()
-        if not ascending or {len(array) for array in kept.values()} != {expected}:
+        if len(pairs) != expected or not (np.diff(pairs.index) > 0).all():
             raise ValueError(f"expected pairs of {expected:,} rows, ascending")
     except Exception as error:  # NumPy, zipfile and zlib raise a dozen kinds on a damaged archive
         raise DataError(f"{path.name}: cannot be read: {type(error).__name__}: {error}") from error
-    return Leaks(info, **kept)
+    return info, pairs
 
 
 def sensitivity(

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from utils import evaluation, runtime
+from utils import runtime
 from utils.runtime import ModelError
 
 #: The runs that make no mistake, and what the table calls them.
@@ -180,10 +180,8 @@ def table(found: Mistakes) -> pd.DataFrame:
         is compared with; ``seeds``, how many; ``n`` and ``leaked`` as `read_figure` returns them
         for the first seed; ``figure``, the mean of the seeds, percent; ``each``, a tuple of the
         seeds' own figures; ``points``, the mean of the differences from the base, paired by seed,
-        percentage points; ``low`` and ``high``, its 95% interval over the seeds
-        (`evaluation.seeds_interval`; NaN for one seed), for the honest row that of its figure;
-        ``done_right``, the difference when the same thing is done after the split (NaN where that
-        does not apply).
+        percentage points; ``done_right``, the difference when the same thing is done after the
+        split (NaN where that does not apply).
 
     Raises
     ------
@@ -196,14 +194,12 @@ def table(found: Mistakes) -> pd.DataFrame:
         both = _paired(found, one.variant, one.reading, one.base)
         if both.empty:
             continue
-        is_base = one.name == one.base
-        mean, low, high = evaluation.seeds_interval(both["wrong"] - both["base"] * (not is_base))
         control = _paired(found, one.control, "chosen", one.base)
         _, n, leaked = read_figure(found, one.variant, both.index[0], one.reading)
         row = {key: getattr(one, key) for key in ("title", "kind", "base")}
         row |= {"seeds": len(both), "n": n, "leaked": leaked, "figure": both["wrong"].mean()}
         row["each"] = tuple(both["wrong"])
-        row |= {"points": 0.0 if is_base else mean, "low": low, "high": high}
+        row["points"] = (both["wrong"] - both["base"]).mean()
         row["done_right"] = (control["wrong"] - control["base"]).mean()
         rows[one.name] = row
     if not rows:

@@ -7,7 +7,7 @@ itself, so that a saved model needs no instructions.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -124,35 +124,6 @@ def layers_table(model) -> pd.DataFrame:
         for layer in model.layers
     ]
     return pd.DataFrame(rows).set_index("layer")
-
-
-def networks_table(names: Sequence[str] = ANCESTORS) -> pd.DataFrame:
-    """Compare networks, each built at its own size.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row per network, index "network"; columns "input", "convolutions", "dense_layers",
-        "parameters", "multiply_adds" (for one face).
-    """
-    rows = []
-    for name in names:
-        model = build(name)
-        layers = layers_table(model)
-        rows.append(
-            {
-                "network": name,
-                "input": "×".join(map(str, model.input_shape[1:])),
-                # A layer that only preprocesses pixels (vgg16's colors) is not counted.
-                "convolutions": sum(
-                    layer.trainable and type(layer).__name__ == "Conv2D" for layer in model.layers
-                ),
-                "dense_layers": int((layers["kind"] == "Dense").sum()),
-                "parameters": int(layers["parameters"].sum()),
-                "multiply_adds": int(layers["multiply_adds"].sum()),
-            }
-        )
-    return pd.DataFrame(rows).set_index("network")
 
 
 def freeze_base(model, frozen: bool) -> None:

@@ -25,4 +25,4 @@ from utils.sample.files import write
 from utils.sample.people import ACTION_UNITS
 from utils.sample.photos import render_photos
 from utils.sample.planted import plant_near_copies
-from utils.sample.rows import action_unit_mask, render_face, render_rows
+from utils.sample.rows import render_face, render_rows

@@ -159,21 +159,6 @@ def render_face(
     return _paint(moved, seed)[0]
 
 
-def action_unit_mask(moved: np.ndarray, resting: np.ndarray) -> np.ndarray:
-    """Find the pixels that action units changed by more than 8 gray levels.
-
-    Parameters
-    ----------
-    moved, resting : (…, 48, 48) uint8 arrays
-        The same faces, with and without them: from `render_face` with one seed.
-
-    Returns
-    -------
-    (…, 48, 48) bool array
-    """
-    return np.abs(moved.astype(np.int16) - resting) > 8
-
-
 def _render(count: int, seed: int) -> SampleRows:
     if count < 100:
         raise DataError(f"count is {count}: expected at least 100 rows")
