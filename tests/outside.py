@@ -1,5 +1,6 @@
 """What tests of networks with other people's weights share."""
 
+import keras
 import numpy as np
 import pytest
 
@@ -8,8 +9,6 @@ from utils import faces, runtime
 
 def features(model, images):
     """Return what comes before dropout and softmax: a mean of each filter."""
-    import keras
-
     return keras.Model(model.input, model.get_layer("mean").output)(images).numpy()
 
 

@@ -1,13 +1,16 @@
 """The warp does what ImageDataGenerator does; the layers before a network change nothing else."""
 
+import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter
 
 from utils import augment
+from utils.layers import FusedBatchNormalization, WideGradientConv2D, affine_rows, warp
 
 pytestmark = pytest.mark.usefixtures("ready")
 
@@ -28,8 +31,6 @@ def smooth(count, side, channels=1, seed=0):
 
 
 def warped(images, **moves):
-    from utils.layers import affine_rows, warp
-
     given = {name: np.full(len(images), value) for name, value in {**NOTHING, **moves}.items()}
     given = {name: value if name == "flip" else np.float32(value) for name, value in given.items()}
     return np.asarray(warp(images, affine_rows(**given, size=images.shape[1:3])))
@@ -118,10 +119,6 @@ def test_mixing_gives_each_target_its_share():
 
 
 def test_fused_batch_normalization_is_keras_own_to_rounding():
-    import keras
-
-    from utils.layers import FusedBatchNormalization
-
     values = np.random.default_rng(0).normal(3, 2, (16, 6, 6, 4)).astype(np.float32)
     own, fused = keras.layers.BatchNormalization(), FusedBatchNormalization()
     for training in (True, True, False):
@@ -147,11 +144,6 @@ def test_fused_batch_normalization_is_keras_own_to_rounding():
 def test_a_gradient_from_maps_side_by_side_is_keras_own_to_rounding(
     side, kernel, stride, count, kind
 ):
-    import keras
-    import tensorflow as tf
-
-    from utils.layers import WideGradientConv2D
-
     values = np.random.default_rng(0).normal(size=(count, side, side, 8))
     images = tf.cast(values, kind)
     own, wide = (

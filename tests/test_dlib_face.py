@@ -1,5 +1,6 @@
 """Dlib's face network in Keras computes what its file says, and other files are refused."""
 
+import keras
 import numpy as np
 import pytest
 from outside import astronaut, features, weights_file
@@ -91,8 +92,6 @@ def test_the_network_computes_what_the_file_says(stand_in, shape):
 
 
 def test_batch_normalization_begins_as_the_identity(stand_in):
-    import keras
-
     faces = sample.render_rows(networks.CALIBRATION_FACES).images[..., None].astype(np.float32)
     settings = {"weights": str(stand_in[0]), "stages": 1}
     plain = models.build("dlib_face", (48, 48, 1), **settings)

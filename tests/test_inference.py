@@ -4,10 +4,12 @@ import json
 
 import numpy as np
 import onnx
+import pandas as pd
 import processes
 import pytest
 from PIL import Image
 
+import predict
 from utils import export, faces, inference, models, photos, runtime
 from utils.expressions import EXPRESSIONS
 from utils.faces import Box, Detection
@@ -198,10 +200,6 @@ def test_folders_and_patterns_name_photos(tmp_path):
 
 @pytest.mark.parametrize("ending", ["csv", "parquet"])
 def test_photos_give_one_table(root, tmp_path, ending):
-    import pandas as pd
-
-    import predict
-
     Image.new("RGB", (50, 40)).save(tmp_path / "blank.png")
     path = tmp_path / f"faces.{ending}"
     astronaut = str(root / "data" / "photos" / "astronaut.jpg")

@@ -4,6 +4,7 @@ import errno
 import shutil
 import types
 
+import keras
 import numpy as np
 import pandas as pd
 import pytest
@@ -174,8 +175,6 @@ def test_smote_is_refused_with_the_reason_and_weights_are_not(root, tmp_path):
 
 @pytest.mark.slow
 def test_a_training_is_the_same_bit_for_bit_also_when_it_was_interrupted(tmp_path, monkeypatch):
-    import keras
-
     root = write_faces(tmp_path / "mine", 700, side=40)
     expected, dataset = in_memory(root, monkeypatch), datasets.load("folder", root)
     settings = training.recipe(

@@ -3,6 +3,7 @@
 import json
 import math
 
+import keras
 import numpy as np
 import pytest
 from outside import assert_largest, astronaut, features, weights_file
@@ -31,8 +32,6 @@ def write(path, tensors):
 @pytest.fixture(scope="module")
 def stand_in(tmp_path_factory):
     """`keras.applications.MobileNet` with random weights, and a file that has them."""
-    import keras
-
     rng = np.random.default_rng(0)
     base = keras.applications.MobileNet(include_top=False, weights=None, input_shape=(32, 32, 3))
     tensors = {"first": np.arange(3, dtype=np.int32)}
@@ -61,8 +60,6 @@ def stand_in(tmp_path_factory):
 
 @pytest.mark.parametrize("channels", [1, 3])
 def test_the_network_computes_what_the_file_says(stand_in, channels):
-    import keras
-
     base, _, path = stand_in
     images = np.random.default_rng(1).integers(0, 256, (2, 32, 32, channels)).astype(np.float32)
     color = np.repeat(images, 3, axis=-1) if channels == 1 else images

@@ -5,12 +5,14 @@ import json
 import pickle
 import zipfile
 
+import h5py
+import keras
 import numpy as np
 import pandas as pd
 import processes
 import pytest
 
-from utils import models, runtime
+from utils import models, runtime, training
 from utils.expressions import EXPRESSIONS
 from utils.runtime import ModelError
 
@@ -76,12 +78,8 @@ def test_faces_too_small_for_the_poolings_are_refused(name, side):
 
 
 def test_a_network_is_added_by_one_decorated_function():
-    from utils import training
-
     @models.network(size=24, recipe={"epochs": 3})
     def perceptron(input_shape, classes, *, units=4):
-        import keras
-
         inputs = keras.Input(input_shape)
         values = keras.layers.Flatten()(inputs)
         values = keras.layers.Dense(units)(values)
@@ -118,8 +116,6 @@ def test_the_networks_are_as_they_are_described():
 
 def test_pixels_are_prepared_as_described():
     """Each network's first layer against the arithmetic that its description gives."""
-    import keras
-
     pixels = np.random.default_rng(0).integers(0, 256, (2, 48, 48, 1), dtype=np.uint8)
 
     def prepared(name, layer, images):
@@ -145,8 +141,6 @@ def test_pixels_are_prepared_as_described():
 @pytest.fixture(scope="module")
 def stand_in(tmp_path_factory):
     """Weights of a VGG16 without its head, random, in the file format of the download."""
-    import h5py
-    import keras
     from keras.src.legacy.saving import legacy_h5_format
 
     keras.utils.set_random_seed(5)
@@ -310,8 +304,6 @@ def test_a_saved_network_comes_back_whole(classifier, pixels, tmp_path):
 
 
 def test_a_sequential_network_is_saved_and_loaded(pixels, tmp_path):
-    import keras
-
     written = keras.Sequential(
         [
             keras.Input((32, 32, 1)),
@@ -393,8 +385,6 @@ def test_a_file_that_is_none_of_ours_says_so(classifier, tmp_path, damage):
 @pytest.mark.parametrize("trick", ["storage", "link", "virtual"])
 def test_weights_in_another_file_are_not_read(classifier, tmp_path, trick):
     """HDF5 can point to any of the user's files; not every Keras refuses that (CVE-2026-1669)."""
-    import h5py
-
     path, outside = models.save(classifier, tmp_path / "net.keras"), tmp_path / "outside.h5"
     with zipfile.ZipFile(path) as archive:
         outside.write_bytes(archive.read("model.weights.h5"))
@@ -422,8 +412,6 @@ def test_weights_in_another_file_are_not_read(classifier, tmp_path, trick):
 
 def saved(path, build):
     """Save any network with the course's names, as a stranger might."""
-    import keras
-
     inputs = keras.Input((8, 8, 1))
     build(inputs, keras.layers).save(path)
     with zipfile.ZipFile(path, "a") as archive:
@@ -432,8 +420,6 @@ def saved(path, build):
 
 
 def answering(last):
-    import keras
-
     return lambda inputs, layers: keras.Model(inputs, last(layers.Flatten()(inputs), layers))
 
 
@@ -452,8 +438,6 @@ def test_answers_that_are_no_probabilities_are_refused(tmp_path, count):
 
 
 def test_networks_of_another_form_are_refused(tmp_path):
-    import keras
-
     def a_map(inputs, layers):
         return keras.Model(inputs, layers.Conv2D(7, 1, activation="softmax")(inputs))
 

@@ -9,10 +9,12 @@ import tarfile
 import threading
 import wave
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
 from pngs import png
+from werkzeug.serving import make_server
 
 import app
 from utils import faces, inference, photos
@@ -53,8 +55,6 @@ def scene(portrait, at=0):
 
 @pytest.fixture(scope="module")
 def video(portrait, tmp_path_factory):
-    import cv2
-
     path = tmp_path_factory.mktemp("video") / "video.webm"
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"VP80"), 10, (320, 240))
     for at in range(0, 240, 2):  # 12 seconds
@@ -65,8 +65,6 @@ def video(portrait, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def camera(portrait, tmp_path_factory):
-    import cv2
-
     path = tmp_path_factory.mktemp("camera") / "camera.y4m"
     frame = cv2.cvtColor(scene(portrait), cv2.COLOR_RGB2YUV_I420).tobytes()
     path.write_bytes(b"YUV4MPEG2 W320 H240 F10:1 Ip A1:1 C420\n" + 2 * (b"FRAME\n" + frame))
@@ -93,8 +91,6 @@ def serve_folder(folder):
 @pytest.fixture(scope="module")
 def server():
     """The address of `app.py`'s application."""
-    from werkzeug.serving import make_server
-
     running = serve(
         make_server("127.0.0.1", 0, app.create(*photos.load(inference.DEFAULT)), threaded=True)
     )
@@ -514,8 +510,6 @@ def axe():
 
 def drawn(portrait, count):
     """Draw photos of a face: moved, turned, mirrored, lit, blurred; every fifth on its side."""
-    import cv2
-
     rng = np.random.default_rng(14)
     for number in range(count):
         degrees, scale = rng.uniform(-15, 15), rng.uniform(0.4, 1.6)

@@ -7,15 +7,18 @@ import shutil
 import signal
 import time
 
+import keras
 import numpy as np
 import pandas as pd
 import processes
 import pytest
 
-from utils import records
+from utils import models, records, training
 from utils.datasets import FaceDataset
 from utils.expressions import FERPLUS_COLUMNS, FOLDER_NAMES
 from utils.runtime import DataError, ModelError
+from utils.training import Settings
+from utils.training.model import Batches
 
 pytestmark = pytest.mark.usefixtures("ready")
 
@@ -24,8 +27,6 @@ NUMBERS = ["loss", "accuracy", "val_loss", "val_accuracy", "learning_rate"]
 
 
 def settings(**changes):
-    from utils.training import Settings
-
     given = {"network": TINY, "size": 32, "epochs": 3, "batch_size": 32}
     return Settings(**{**given, **changes})
 
@@ -41,7 +42,6 @@ def faces(count=210, seed=0) -> FaceDataset:
 
 def stop_after(epoch):
     """Make a callback that ends training once an epoch is on disk."""
-    import keras
 
     def stop(done, logs):
         if done + 1 == epoch:
@@ -51,8 +51,6 @@ def stop_after(epoch):
 
 
 def train(folder, plan=None, data=None, **options):
-    from utils import training
-
     return training.train(data or faces(), plan or settings(), folder=folder, verbose=0, **options)
 
 
@@ -86,8 +84,6 @@ def test_run_json_says_what_was_done(finished):
 
 
 def test_the_saved_network_is_keras_own_and_gives_the_recorded_probabilities(finished):
-    from utils import models, training
-
     classifier = models.load(finished.folder / "model.keras")
     again = training.predict(classifier, faces(), "test")
     np.testing.assert_allclose(again.probabilities, finished.test.probabilities, atol=5e-3)
@@ -220,8 +216,6 @@ def test_an_unread_test_split_is_read_when_it_is_asked_for(tmp_path):
 
 
 def test_without_an_epoch_a_run_is_the_mean_of_the_networks_that_start_it(finished, tmp_path):
-    from utils import models
-
     shutil.copytree(finished.folder, tmp_path / "first")
     train(tmp_path / "second", settings(epochs=0, seed=1))
     mean = train(tmp_path / "mean", settings(epochs=0, initial_weights=("first", "second")))
@@ -240,8 +234,6 @@ def test_without_an_epoch_a_run_is_the_mean_of_the_networks_that_start_it(finish
 
 def test_a_run_starts_from_another_ones_network(finished, tmp_path):
     """By its name too, if it is next to the new run."""
-    from utils import models
-
     shutil.copytree(finished.folder, tmp_path / "first")
     plan = settings(epochs=1, initial_weights="first", learning_rate=1e-12, weight_decay=0.0)
     run = train(tmp_path / "next", plan, faces(seed=1))
@@ -282,8 +274,6 @@ def test_teachers_take_the_place_of_the_labels(finished, tmp_path):
 
 
 def test_a_teacher_is_in_no_checkpoint_and_one_that_cannot_teach_is_named(finished, tmp_path):
-    from utils import models
-
     # It sees faces of a different size than the network it teaches.
     large = models.Classifier(models.build("cnn5", (40, 40, 1), **{**TINY, "dense": 2048}))
     teacher = str(models.save(large, tmp_path / "large.keras"))
@@ -322,8 +312,6 @@ def test_a_record_of_an_earlier_version_goes_on(finished, tmp_path):
 
 
 def test_every_committed_record_has_settings():
-    from utils import training
-
     for name in records.names():
         run = records.load(name)
         read = training.settings_from_record(run.info["settings"])
@@ -341,8 +329,6 @@ def with_votes(data: FaceDataset) -> FaceDataset:
 
 
 def test_votes_are_targets_in_training_alone(tmp_path, finished):
-    from utils import training
-
     data, plan = with_votes(faces()), settings(targets="votes", epochs=1)
     part = data.part("training")
     shares = training.training_targets(data, part.labels, plan)
@@ -371,8 +357,6 @@ def test_votes_are_targets_in_training_alone(tmp_path, finished):
 
 @pytest.mark.parametrize("balance", ["smote", "weights", "none"])
 def test_only_the_training_split_is_balanced(balance):
-    from utils import training
-
     data = faces(350)
     # Thin out six classes of the training split to three fifths of "neutral".
     keep = (data.split != "training") | (data.labels == 6) | (data.rows % 5 < 3)
@@ -397,8 +381,6 @@ def test_class_weights_count_in_the_loss(tmp_path):
 
 
 def test_an_epoch_serves_every_face_once_and_depends_on_its_number_alone():
-    from utils.training.model import Batches
-
     images = np.arange(100, dtype=np.uint8)[:, None, None, None]
     orders = []
     for epoch in (3, 4, 3):
@@ -417,8 +399,6 @@ def test_an_epoch_serves_every_face_once_and_depends_on_its_number_alone():
 
 @pytest.mark.parametrize("channels", [1, 3])
 def test_faces_are_brought_to_a_networks_size_and_channels(channels):
-    from utils import models, training
-
     classifier = models.Classifier(models.build("cnn5", (32, 32, channels), **TINY))
     gray = faces(14).images
     for images in (gray, np.repeat(gray, 3, axis=-1)):
@@ -453,8 +433,6 @@ def test_impossible_settings_are_refused(change):
 
 
 def test_recipes_follow_the_registry():
-    from utils import models, training
-
     for name, network in models.NETWORKS.items():
         own = training.recipe(name)
         assert (own.model, own.size) == (name, network.size)
