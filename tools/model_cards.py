@@ -51,8 +51,14 @@ Most often confused: {confused}.{elsewhere}
 
 ## How it was made
 
-{made}{note}
-- Record: [`results/{name}`](../results/{name}). Command: `{command}`.
+{epochs} epoch{plural} of {rows[training_balanced]:,} faces, from {rows[training]:,} real ones; \
+{spent} on {hardware}, {backend}, {images_per_second:.0f} faces per second.{note}
+
+| setting | value | meaning |
+|---|---|---|
+{settings}
+
+Record: [`results/{name}`](../results/{name}). Command: `{command}`.
 
 ## What it is for, and what not
 
@@ -73,14 +79,6 @@ pictures have terms of their own ([data sheet](../data/README.md)).
 """
 
 
-TRAINED = """\
-- Balancing: {balance}; {rows[training_balanced]:,} faces per epoch, from {rows[training]:,} \
-real ones. Augmentation:
-  {augmentation}.
-- {epochs} epoch{plural} of batches of {batch_size}, {optimizer}, weight decay {weight_decay:g},
-  learning rate {learning_rate:g}, {warmup}falling along a cosine; label
-  smoothing {label_smoothing:g}; computed in {precision}.{more}
-- On {hardware}, {backend}, {spent}, {images_per_second:.0f} faces per second."""
 CHOSEN = "; the epoch ({best_epoch} of {epochs}) was chosen on the validation\nsplit"
 
 #: How well people agree with a data set's labels.
@@ -91,11 +89,6 @@ AGREEMENT = {
 NOT_MEASURED = "we know of no measurement of how\nwell people agree with those labels"
 #: Whose labels a network learned besides its data set's, by its targets.
 LEARNED = {"both": " and FER+"}
-#: A face's target, where it is not the label alone.
-TARGETS = {
-    "votes": "A face's target is each expression's share of its votes (FER+).",
-    "both": "A face's target is the mean of its label and each expression's share of FER+'s votes.",
-}
 
 
 def card(run: records.Run, size: int, shape: tuple[int, int, int]) -> str:
@@ -115,16 +108,14 @@ def card(run: records.Run, size: int, shape: tuple[int, int, int]) -> str:
         for _, row in evaluation.most_confused(run.test, 3).iterrows()
     ]
     sides = f"(n, {', '.join(map(str, shape))})"
-    warmup, minutes = settings.warmup_epochs, run.info["seconds"] / 60
+    minutes = run.info["seconds"] / 60
     told = {**run.info, **vars(settings), **vars(found)}
     told |= dict(zip(("height", "width", "channels"), shape, strict=True))
     told |= {
         "name": run.name,
         "learned": readme.dataset_title(run.info["dataset"]) + LEARNED.get(settings.targets, ""),
-        "optimizer": {"adamw": "AdamW", "sgd": "SGD with Nesterov momentum"}[settings.optimizer],
         "averaged": _averaged(run),
         "predicted": f"probabilities = classifier.predict(faces)  # {sides}, pixels of 0 … 255",
-        "more": _more(settings),
         "note": f" {run.info['note']}" if run.info.get("note") else "",
         "classes": len(run.test.expressions),
         "expressions": ", ".join(run.test.expressions),
@@ -136,13 +127,11 @@ def card(run: records.Run, size: int, shape: tuple[int, int, int]) -> str:
         "confused": "; ".join(confused),
         "elsewhere": _elsewhere(run),
         "agreement": AGREEMENT.get(run.info["dataset"], NOT_MEASURED),
-        "augmentation": _augmentation(settings),
-        "plural": "s" * (len(run.history) > 1),
-        "warmup": f"reached after epoch {warmup:g}, then " if warmup else "",
+        "plural": "s" * (len(run.history) != 1),
+        "settings": _settings_table(settings),
         "spent": f"{minutes / 60:.1f} hours" if minutes >= 60 else f"{max(minutes, 1):.0f} min",
     }
     told["chosen"] = CHOSEN.format(**told) if len(run.history) > 1 else ""
-    told["made"] = TRAINED.format(**told) if len(run.history) else f"- Not trained.{told['more']}"
     return CARD.format(**told)
 
 
@@ -168,17 +157,16 @@ def _averaged(run: records.Run) -> str:
     return line if run.views > 1 else ""
 
 
-def _augmentation(settings: training.Settings) -> str:
-    """Describe the augmentation."""
-    parts = [f"rotation ±{settings.rotation:g}°"] if settings.rotation else []
-    for name in ("zoom", "shift", "brightness", "contrast"):
-        value, sign = getattr(settings, name), "+" if name == "contrast" else "±"
-        parts += [f"{name} {sign}{value:.0%}"] if value else []
-    parts += ["mirroring"] if settings.flip else []
-    parts += [f"erasing in {settings.erasing:.0%} of the faces"] if settings.erasing else []
-    parts += [f"MixUp α = {settings.mixup:g}"] if settings.mixup else []
-    parts += [f"CutMix α = {settings.cutmix:g}"] if settings.cutmix else []
-    return ", ".join(parts) or "none"
+def _settings_table(settings: training.Settings) -> str:
+    """List the settings that had an effect, with their help texts as their meaning."""
+    needs = {"distillation_weight": settings.teachers, "fine_tuning_factor": settings.frozen_epochs}
+    rows = []
+    for name, (_, about) in training.fields().items():
+        value = getattr(settings, name)
+        if value and value != "none" and needs.get(name, True):
+            text = ", ".join(value) if isinstance(value, tuple) else str(value)
+            rows.append(f"| `{name}` | {text} | {about} |")
+    return "\n".join(rows)
 
 
 def _seeds(run: records.Run) -> str:
@@ -191,26 +179,6 @@ def _seeds(run: records.Run) -> str:
     if not shares:
         return f"One seed ({run.info['seed']})."
     return f"Seed {run.info['seed']}; the same settings from other seeds: {', '.join(shares)}."
-
-
-def _more(settings: training.Settings) -> str:
-    """Describe what else sets the network and its figures apart from the usual ones."""
-    parts = []
-    if settings.targets != "labels":
-        parts.append(TARGETS[settings.targets])
-    if settings.ema_momentum:
-        parts.append(f"The weights are an exponential moving average ({settings.ema_momentum:g}).")
-    if settings.teachers:
-        share = f"{settings.distillation_weight:.0%} of each target is the prediction of"
-        parts.append(f"{share} {', '.join(f'`{name}`' for name in settings.teachers)}.")
-    if settings.initial_weights:
-        several = "the mean of the weights of " * (len(settings.initial_weights) > 1)
-        starts = ", ".join(f"`{name}`" for name in settings.initial_weights)
-        parts.append(f"Started from {several}{starts}.")
-    views = settings.test_time_augmentation
-    if views > 1:
-        parts.append(f"The figures above average {views} views of each face.")
-    return "".join(f" {part}" for part in parts)
 
 
 def release(run: records.Run, folder: Path = runtime.MODELS) -> tuple[Path, Path]:
