@@ -31,15 +31,8 @@ def test_every_setting_is_an_option_with_the_words_of_its_field(capsys):
 def test_what_is_named_is_taken_and_nothing_else():
     words = [
         *("--epochs", "7", "--learning-rate", "0.01", "--balance", "weights", "--no-flip"),
-        *(
-            "--test-time-augmentation",
-            "10",
-            "--teachers",
-            "a",
-            "b",
-            "--network",
-            '{"dropout": 0.3}',
-        ),
+        *("--test-time-augmentation", "10", "--teachers", "a", "b"),
+        *("--network", '{"dropout": 0.3}'),
     ]
     expected = {"epochs": 7, "learning_rate": 0.01, "balance": "weights", "flip": False}
     expected |= {"test_time_augmentation": 10, "teachers": ["a", "b"], "network": {"dropout": 0.3}}
