@@ -27,7 +27,7 @@ from utils.runtime import DataError
 class Answers:
     """What a network predicts for the same n faces under each of c conditions.
 
-    ``corruptions`` are `Corruption.fitted`. ``predicted``, (c, n) int64, holds the most probable
+    ``corruptions`` are `Corruption.fitted`. ``predicted``, (c, n) integers, holds the most probable
     classes: row 0 for the faces as they are, then each level of each corruption, in order.
     ``confidence``, (c,) float64, is the mean probability of the predicted class, ``copies``, (n,)
     bool, says whether the same picture is in the training split too. ``info`` is what else a

@@ -200,8 +200,8 @@ def alone(task: Callable[..., Any], *arguments: Any) -> Any:
 def loading(sizes: Sizes) -> list[dict]:
     """Time three ways to load FER2013's pictures, or the sample's if `data/raw` has none.
 
-    With pandas as most notebooks do, row by row; with our reader, which checks every pixel, as the
-    pandas code does not; and from the cache, which holds checked pixels. The system still has the
+    With pandas as most notebooks do, row by row; with our reader, which, unlike the pandas code,
+    checks every pixel; and from the cache, which holds checked pixels. The system still has the
     file in memory.
     """
     usual, ours, cached = "pandas, row by row", "this project's csv reader", "this project's cache"

@@ -7,9 +7,13 @@ import sys
 
 from utils import runtime
 
+# A shell's background job ignores Ctrl-C, and its children would inherit that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
 
 def start(*words, cwd=runtime.ROOT, **environment):
-    """Start one that can import the tests; Ctrl-C ends it, also in a shell's background job."""
+    """Start one that can import the tests."""
     paths = os.pathsep.join(map(str, (runtime.ROOT, runtime.ROOT / "tests")))
     return subprocess.Popen(
         [sys.executable, *map(str, words)],
@@ -18,7 +22,6 @@ def start(*words, cwd=runtime.ROOT, **environment):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
 
 

@@ -1,4 +1,4 @@
-"""Several runs side by side: which differ, where they agree, what their mean predicts."""
+"""Several runs side by side: which differ, what their mean predicts."""
 
 import itertools
 

@@ -155,13 +155,12 @@ def test_copies_and_contradictions_are_found():
 
 
 # ---- FER2013's csv
-def test_rows_come_back_across_the_parser_s_blocks(tmp_path):
-    images = np.repeat(make_faces(7), 300, axis=0)
-    images[:, 0, 0] = np.arange(2100) % 256
+def test_rows_come_back_and_the_wrong_one_is_named(tmp_path):
+    images = make_faces(40)
     path = put(tmp_path / "long.csv", make_csv(images))
     np.testing.assert_array_equal(fer2013.read_csv(path).images[..., 0], images)
-    change_line(path, 1902, r",\d+", ",x1")
-    refused(r"long\.csv, row 1900 \(line 1902\): found pixel 0", "fer2013", path)
+    change_line(path, 32, r",\d+", ",x1")
+    refused(r"long\.csv, row 30 \(line 32\): found pixel 0", "fer2013", path)
 
 
 CORRUPTIONS = st.tuples(
@@ -609,7 +608,7 @@ def test_no_cache_is_written_where_none_is_wanted_or_none_can_be(csv_file, monke
     assert len(datasets.load("fer2013", csv_file)) == 12
 
 
-# ---- the registry
+# ---- the table of loaders
 def test_absent_data_are_never_replaced_by_other_data(tmp_path):
     refused("found data set 'FER2013', expected one of", "FER2013")
     hints = {"fer2013": "make data", "ferplus": "make data", "expw": "mmlab"}

@@ -304,6 +304,6 @@ def test_a_network_of_other_classes_is_evaluated_on_those_that_both_know(ask, fe
         ask(eight, "--without", "boredom")
 
 
-def test_what_is_not_there_or_not_named_is_said(ask, network, tmp_path):
+def test_what_is_not_named_is_said(ask, network, tmp_path):
     with pytest.raises(ModelError, match="no record says what it was trained on"):
         ask(network, data=None)

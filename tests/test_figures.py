@@ -12,14 +12,12 @@ from PIL import Image
 
 from utils import figures
 from utils.expressions import COLORS, EXPRESSIONS
-from utils.faces import Box
 from utils.runtime import DataError
 
 RNG = np.random.default_rng(0)
 FACES = RNG.integers(0, 256, (14, 12, 12, 1), dtype=np.uint8)
 LABELS = np.arange(14) % 7
 PHOTO = np.full((60, 90, 3), 128, np.uint8)
-BOXES = [Box(10, 12, 30, 40), Box(40, -5, 95, 50)]
 COUNTS = pd.DataFrame({"training": range(1, 8), "test": range(7)}, index=EXPRESSIONS)
 HISTORY = pd.DataFrame(
     [[1, 2.0, 0.3, 1.9, 0.31], [2, 1.5, 0.5, 1.6, 0.52], [3, 1.2, 0.6, 1.7, 0.49]],

@@ -39,10 +39,15 @@ def test_a_card_says_what_trained_the_network(run):
     other = test_training.settings(optimizer="sgd", flip=False, teachers=("cnn4-a", "resnet"))
     info = {**run.info, "settings": dataclasses.asdict(other), "note": "Both are released."}
     text = model_cards.card(dataclasses.replace(run, info=info), 1, (32, 32, 1))
-    for said in ("`optimizer` | sgd |", "`teachers` | cnn4-a, resnet |", "`distillation_weight` |"):
+    for said in (
+        "`optimizer` | sgd |",
+        "`teachers` | `cnn4-a`, `resnet` |",
+        "`distillation_weight` |",
+    ):
         assert said in text
-    for unused in ("`flip`", "`mixup`", "`fine_tuning_factor`"):
-        assert unused not in text
+    for said in ("`flip` | no |", "`mixup` | 0 |", '`network` | `{"filters": [4, 4, 8'):
+        assert said in text
+    assert "`fine_tuning_factor`" not in text
     assert "faces per second. Both are released.\n" in text
 
 
@@ -69,13 +74,14 @@ def test_a_card_tells_what_other_seeds_came_to(run, tmp_path):
     assert told in model_cards.card(here, 1, (32, 32, 1))
 
 
-def test_the_card_of_a_mean_of_networks_says_that_it_was_not_trained(run):
+def test_the_card_of_a_mean_of_networks_has_no_epochs(run):
     settings = {**run.info["settings"], "epochs": 0, "initial_weights": ["one", "other"]}
-    info = {**run.info, "settings": settings}
+    rows = {**run.info["rows"], "training_balanced": 0}
+    info = {**run.info, "settings": settings, "rows": rows}
     mean = dataclasses.replace(run, info=info, history=run.history[:0])
     text = model_cards.card(mean, 1, (32, 32, 1))
-    assert "0 epochs of 147 faces" in text
-    assert "| `initial_weights` | one, other |" in text
+    assert "0 epochs of 0 faces" in text
+    assert "| `initial_weights` | `one`, `other` |" in text
     assert "On the test split. One seed" in text
 
 

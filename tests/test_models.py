@@ -50,7 +50,7 @@ def test_an_unknown_name_lists_those_there_are():
 
 
 def test_a_setting_that_a_network_lacks_is_said():
-    with pytest.raises(ModelError, match=r"cnn3 cannot be built this way.*color"):
+    with pytest.raises(ModelError, match=r"cnn3 cannot be built with .*color"):
         models.build("cnn3", color="blue")
     with pytest.raises(ModelError, match="4 widths and 3 stages"):
         models.build("resnet", blocks=(2, 2, 2))
@@ -177,12 +177,12 @@ def test_weights_that_cannot_be_had_are_said(tmp_path, monkeypatch):
         raise Exception("URL fetch failure")
 
     monkeypatch.setattr(vgg16.file_utils, "get_file", no_network)
-    with pytest.raises(ModelError, match="vgg16 cannot be built this way: URL fetch failure"):
+    with pytest.raises(ModelError, match=r"vgg16 .*'imagenet'.*: URL fetch failure"):
         models.build("vgg16", weights="imagenet")
-    with pytest.raises(ModelError, match=r"cannot be built this way: .*path to the weights file"):
+    with pytest.raises(ModelError, match=r"cannot be built with .*path to the weights file"):
         models.build("vgg16", weights=str(tmp_path / "vgg.h5"))
     (tmp_path / "vgg.weights.h5").write_bytes(b"no weights")
-    with pytest.raises(ModelError, match="cannot be built"):
+    with pytest.raises(ModelError, match=r"vgg16 cannot be built with .*vgg\.weights\.h5"):
         models.build("vgg16", weights=str(tmp_path / "vgg.weights.h5"))
 
 
@@ -280,7 +280,7 @@ def test_the_layers_table_counts_what_a_pencil_counts():
     assert table.loc["convolution_2", "output"] == "16×16×4"
 
 
-def test_floats_are_answered_as_whole_numbers_and_no_faces_with_no_rows(classifier, pixels):
+def test_floats_and_integers_get_the_same_answers_and_no_faces_get_none(classifier, pixels):
     found = classifier.predict(pixels)
     np.testing.assert_allclose(classifier.predict(pixels.astype(float)), found, rtol=1e-4)
     np.testing.assert_allclose(found.sum(axis=1), 1, rtol=1e-5)
@@ -367,6 +367,7 @@ DAMAGES = {
     "no names": member(models.CARD, None),
     "names for fewer": member(models.CARD, b'{"expressions": ["happy"]}'),
     "names that are numbers": member(models.CARD, b'{"expressions": [1, 2]}'),
+    "names that are one text": member(models.CARD, b'{"expressions": "abcdefg"}'),
     "names no JSON": member(models.CARD, b"happy, sad"),
     "no weights": member("model.weights.h5", None),
     "weights no HDF5": member("model.weights.h5", b"weights"),
@@ -406,7 +407,7 @@ def test_weights_in_another_file_are_not_read(classifier, tmp_path, trick):
             layout[...] = h5py.VirtualSource(secret, "weights", shape)
             file.create_virtual_dataset(name, layout)
     member("model.weights.h5", outside.read_bytes())(path)
-    with pytest.raises(ModelError, match=r"net\.keras.*(in another file|to another place)"):
+    with pytest.raises(ModelError, match=r"net\.keras.*in another file"):
         models.load(path)
 
 

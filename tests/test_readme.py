@@ -193,7 +193,14 @@ def test_update_changes_what_stands_between_the_markers_alone():
     after = report.updated(f"before\n{BEGIN}\nold\n{END}\nafter\n", "results", "new")
     assert after == f"before\n{BEGIN}\nnew\n{END}\nafter\n"
     assert report.updated(after, "results", "new") == after
-    for text in ["", BEGIN, END + BEGIN, BEGIN * 2 + END]:
+    once = f"{BEGIN}\nx\n{END}\n"
+    for text in [
+        "",
+        f"{BEGIN}\nx\n",
+        f"x\n{END}\n{BEGIN}\n",
+        f"{BEGIN}\n{once}",
+        f"{once}y\n{END}",
+    ]:
         with pytest.raises(DataError, match="results:begin"):
             report.updated(text, "results", "new")
 

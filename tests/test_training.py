@@ -155,7 +155,8 @@ def test_a_run_killed_in_the_middle_of_an_epoch_goes_on(tmp_path):
     assert 2 <= len(records.read_history(folder)) < 5
     second = processes.start("-c", CHILD, folder)
     run = train(folder, plan, faces(1400))
-    assert second.wait(timeout=600) == 0
+    err = second.communicate(timeout=600)[1]
+    assert second.returncode == 0, err
     whole = train(tmp_path / "whole", plan, faces(1400))
     assert run.history["epoch"].tolist() == [1, 2, 3, 4, 5]
     np.testing.assert_allclose(run.history[NUMBERS], whole.history[NUMBERS], rtol=1e-4, atol=1e-6)
@@ -330,7 +331,7 @@ def with_votes(data: FaceDataset) -> FaceDataset:
 
 
 def test_votes_are_targets_in_training_alone(tmp_path, finished):
-    data, plan = with_votes(faces()), settings(targets="votes", epochs=1)
+    data, plan = with_votes(faces()), settings(targets="votes")
     part = data.part("training")
     shares = training.training_targets(data, part.labels, plan)
     rows = np.arange(len(part))
@@ -339,7 +340,7 @@ def test_votes_are_targets_in_training_alone(tmp_path, finished):
     np.testing.assert_allclose(shares[rows, (part.labels + 1) % 7], 1 / 3)
     run = train(tmp_path / "votes", plan, data)
     np.testing.assert_array_equal(run.test.labels, data.part("test").labels)
-    assert not np.allclose(run.history["loss"], finished.history["loss"][0])
+    assert abs(run.history["loss"][0] - finished.history["loss"][0]) > 1e-3
     other = dataclasses.replace(data, votes=np.roll(data.votes, 1, axis=1))
     with pytest.raises(ModelError, match="votes_sha256"):
         train(tmp_path / "votes", plan, other)

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -51,8 +52,8 @@ Most often confused: {confused}.{elsewhere}
 
 ## How it was made
 
-{epochs} epoch{plural} of {rows[training_balanced]:,} faces, from {rows[training]:,} real ones; \
-{spent} on {hardware}, {backend}, {images_per_second:.0f} faces per second.{note}
+{epochs} epoch{plural} of {rows[training_balanced]:,} faces{real}; {spent} on {hardware}, \
+Keras on `{backend}`, {images_per_second:.0f} faces per second.{note}
 
 | setting | value | meaning |
 |---|---|---|
@@ -108,7 +109,7 @@ def card(run: records.Run, size: int, shape: tuple[int, int, int]) -> str:
         for _, row in evaluation.most_confused(run.test, 3).iterrows()
     ]
     sides = f"(n, {', '.join(map(str, shape))})"
-    minutes = run.info["seconds"] / 60
+    minutes, rows = run.info["seconds"] / 60, run.info["rows"]
     told = {**run.info, **vars(settings), **vars(found)}
     told |= dict(zip(("height", "width", "channels"), shape, strict=True))
     told |= {
@@ -129,6 +130,7 @@ def card(run: records.Run, size: int, shape: tuple[int, int, int]) -> str:
         "agreement": AGREEMENT.get(run.info["dataset"], NOT_MEASURED),
         "plural": "s" * (len(run.history) != 1),
         "settings": _settings_table(settings),
+        "real": f", from {rows['training']:,} real ones" * (settings.balance == "smote"),
         "spent": f"{minutes / 60:.1f} hours" if minutes >= 60 else f"{max(minutes, 1):.0f} min",
     }
     told["chosen"] = CHOSEN.format(**told) if len(run.history) > 1 else ""
@@ -158,13 +160,20 @@ def _averaged(run: records.Run) -> str:
 
 
 def _settings_table(settings: training.Settings) -> str:
-    """List the settings that had an effect, with their help texts as their meaning."""
+    """List the settings, with their help texts as their meaning; what is empty is left out."""
     needs = {"distillation_weight": settings.teachers, "fine_tuning_factor": settings.frozen_epochs}
     rows = []
     for name, (_, about) in training.fields().items():
         value = getattr(settings, name)
-        if value and value != "none" and needs.get(name, True):
-            text = ", ".join(value) if isinstance(value, tuple) else str(value)
+        if needs.get(name, True) and value not in ((), {}):
+            if isinstance(value, tuple):
+                text = ", ".join(f"`{one}`" for one in value)
+            elif isinstance(value, dict):
+                text = f"`{json.dumps(value)}`"
+            elif isinstance(value, bool):
+                text = "yes" if value else "no"
+            else:
+                text = f"{value:g}" if isinstance(value, float) else str(value)
             rows.append(f"| `{name}` | {text} | {about} |")
     return "\n".join(rows)
 

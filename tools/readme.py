@@ -498,7 +498,10 @@ def current(path: Path) -> str:
     """Return a page's text with all its parts as they should be now."""
     page = path.read_text(encoding="utf-8")
     for part, write in PARTS[path].items():
-        page = updated(page, part, write())
+        try:
+            page = updated(page, part, write())
+        except DataError as error:
+            raise DataError(f"{path.name}, {part}: {error}") from error
     return page
 
 

@@ -8,6 +8,7 @@ the challenge's own counts (Goodfellow et al. 2013).
 from __future__ import annotations
 
 import argparse
+import contextlib
 import http.client
 import os
 import shutil
@@ -52,7 +53,11 @@ def _fetch(source: str, copy: str | None) -> None:
         else:
             origin = _from_kaggle(KAGGLE[source])
         install = _install_votes if source == "ferplus" else _install_faces
-        install(origin, runtime.RAW / "fer2013", scratch)
+        try:
+            install(origin, runtime.RAW / "fer2013", scratch)
+        finally:
+            with contextlib.suppress(OSError):  # not empty, as it should be
+                (runtime.RAW / "fer2013").rmdir()
 
 
 def _checked(name: str, path: Path | None = None, *, cache: bool = True) -> datasets.FaceDataset:

@@ -195,7 +195,7 @@ def _unquoted(field: bytes) -> bytes:
 
 
 def _pixels(field: bytes, where: str) -> np.ndarray:
-    """Turn a row's 2,304 numbers into uint8; what is odd is looked at number by number."""
+    """Turn a row's 2,304 numbers into uint8; an odd row is checked number by number."""
     if field.replace(b" ", b"").isdigit():
         values = np.fromstring(field, dtype=np.int64, sep=" ")
         if values.size == PIXELS and values.max() <= 255:

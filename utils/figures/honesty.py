@@ -1,4 +1,4 @@
-"""What is wrong with a data set, what each mistake adds, and claims next to others' reports."""
+"""What each mistake adds to an honest figure."""
 
 from __future__ import annotations
 

@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import numpy as np
 
-#: How many pictures are compared with all others at once: 60 MB for FER2013's 28,709.
+#: How many pictures are compared with all others at once: 60 MB for FER2013's 28,709, besides
+#: 265 MB for these as floats.
 BLOCK = 256
 #: How many pixels `aligned` shifts a picture by, at most, in each direction.
 REACH = 2
@@ -70,7 +71,7 @@ def nearest(
     Parameters
     ----------
     queries, references : (m or n, height, width, channels) uint8 arrays
-        All of one size.
+        All of one size; one reference or more.
     themselves : bool
         The references are the queries: a picture is not compared with itself.
 
@@ -110,4 +111,5 @@ def _unit_vectors(images: np.ndarray, kind: type = np.float32) -> np.ndarray:
     vectors -= vectors.mean(axis=1, keepdims=True)
     vectors[flat(images)] = 0
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return vectors / np.where(lengths > 0, lengths, 1)
+    vectors /= np.where(lengths > 0, lengths, 1)
+    return vectors

@@ -163,6 +163,8 @@ def read_weights(path: Path | str) -> list[np.ndarray]:
     ------
     ModelError
         When it holds another network.
+    OSError
+        When the file cannot be read.
     """
     content = Path(path).read_bytes()
     tensors, place = [], 0

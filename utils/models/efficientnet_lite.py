@@ -137,6 +137,8 @@ def read_weights(path: Path | str) -> list[np.ndarray]:
     ------
     ModelError
         When it holds something else.
+    OSError
+        When the file cannot be read.
     """
     file = io.BytesIO(Path(path).read_bytes())
     try:

@@ -244,7 +244,7 @@ def load(path: Path | str) -> Classifier:
 
     path = Path(path)
     try:
-        expressions = _read_card(path)
+        expressions = _checked_names(path)
         model = keras.saving.load_model(path, compile=False, safe_mode=True)
         taken, given = tuple(model.input_shape), tuple(model.output_shape)
         if len(taken) != 4 or taken[-1] not in (1, 3) or None in taken[1:]:
@@ -253,11 +253,13 @@ def load(path: Path | str) -> Classifier:
             raise ValueError(f"its output has the shape {given}; it names {len(expressions)}")
         return Classifier(with_dtype(model, "float32"), expressions)
     except Exception as error:  # a foreign file makes zipfile, HDF5 and Keras raise anything
-        raise ModelError(f"{path.name}: not a network of this project: {error}") from error
+        raise ModelError(
+            f"{path.name}: cannot be loaded as a network of this project: {error}"
+        ) from error
 
 
-def _read_card(path: Path) -> tuple[str, ...]:
-    """Read the class names; refuse a bomb, and weights in another file, of which HDF5 reads any."""
+def _checked_names(path: Path) -> tuple[str, ...]:
+    """Read the class names; refuse zip bombs, and weights in other files (HDF5 would read any)."""
     import h5py
 
     def check(group) -> None:
@@ -276,7 +278,7 @@ def _read_card(path: Path) -> tuple[str, ...]:
         with h5py.File(io.BytesIO(archive.read("model.weights.h5")), "r") as file:
             check(file)
         names = json.loads(archive.read(CARD))["expressions"]
-    if not all(isinstance(name, str) for name in names):
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise ValueError(f"{CARD} does not hold a list of names")
     return tuple(names)
 

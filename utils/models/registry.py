@@ -95,7 +95,8 @@ def build(
     except ModelError:
         raise
     except Exception as error:  # a download raises a bare Exception, a foreign file anything
-        raise ModelError(f"{name} cannot be built this way: {error}") from error
+        how = settings or "its defaults"
+        raise ModelError(f"{name} cannot be built with {how}: {error}") from error
 
 
 def layers_table(model) -> pd.DataFrame:

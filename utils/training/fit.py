@@ -290,7 +290,9 @@ def _fit(
     )
     how = {"batch_size": settings.batch_size, "seed": settings.seed, "part": part}
     batches = Batches(images, targets, **how)
-    weighted = settings.balance == "weights"
+    weights = None
+    if settings.balance == "weights":  # of the class that has a target's largest share
+        weights = balance.class_weights(dataset.part("training"))
     sorts = {"faces": keras.Input(images.shape[1:], dtype="uint8")}
     model({**sorts, "targets": keras.Input(targets.shape[1:])}, training=True)
     records.write_info(folder, info)
@@ -320,7 +322,7 @@ def _fit(
                 *([keras.callbacks.SwapEMAWeights()] if settings.ema_momentum else []),
                 *callbacks,
             ],
-            class_weight=balance.class_weights(dataset.part("training")) if weighted else None,
+            class_weight=weights,
             shuffle=False,  # `Batches` sets the order; Keras would shuffle it, unseeded
             verbose=verbose,
         )

@@ -30,7 +30,10 @@ class Settings:
     """
 
     model: str = _field("cnn5", "network to train")
-    network: dict[str, Any] = Field(default_factory=dict, description="the network's own settings")
+    network: dict[str, Any] = Field(
+        default_factory=dict,
+        description="the network's own settings, where they are not its defaults",
+    )
     size: int = _field(64, "side of the faces in pixels; they are resized to it", ge=1, le=1024)
     balance: Literal["smote", "weights", "none"] = _field(
         "none", "what to do about rare classes: SMOTE, class weights, or nothing"
@@ -49,11 +52,11 @@ class Settings:
     )
     batch_size: int = _field(128, "faces per step", ge=1)
     optimizer: Literal["adamw", "sgd"] = _field(
-        "adamw", "AdamW, or SGD with Nesterov momentum of 0.9"
+        "adamw", "adamw: AdamW; sgd: SGD with Nesterov momentum of 0.9"
     )
-    learning_rate: float = _field(1e-3, "peak learning rate", gt=0)
+    learning_rate: float = _field(1e-3, "peak learning rate; it falls to 0 along a cosine", gt=0)
     warmup_epochs: float = _field(
-        1.0, "epochs over which the rate rises from 0; then it falls to 0 along a cosine", ge=0
+        1.0, "epochs at the start over which the learning rate rises from 0", ge=0
     )
     weight_decay: float = _field(0.05, "decoupled weight decay", ge=0)
     ema_momentum: float = _field(
@@ -63,14 +66,14 @@ class Settings:
         0.1, "share of each target that is spread over all classes", ge=0, lt=1
     )
     targets: Literal["labels", "votes", "both"] = _field(
-        "labels", "what to learn: labels, the shares of FER+'s votes, or the mean of both"
+        "labels", "what to learn: the labels, the shares of FER+'s votes, or both: their mean"
     )
     teachers: tuple[str, ...] = _field(
         (), "trained networks whose mean prediction is part of each target (distillation)"
     )
     distillation_weight: float = _field(0.9, "the teachers' share of each target", ge=0, le=1)
     test_time_augmentation: Literal[1, 2, 10] = _field(
-        1, "views of each validation and test face at the end: as it is; mirrored too; shifted too"
+        1, "views of each validation and test face: 1, as it is; 2, mirrored too; 10, shifted too"
     )
     seed: int = _field(0, "seeds weights, order, augmentation, dropout, and SMOTE", ge=0, lt=2**32)
     precision: Literal["float32", "mixed_bfloat16"] = _field(
