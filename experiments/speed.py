@@ -72,25 +72,11 @@ def record_path(name: str = "", results: Path | None = None) -> Path:
     return (results or runtime.RESULTS) / "benchmarks" / file
 
 
-def read(path: Path) -> dict[str, Any]:
-    """Read the record of one machine.
-
-    Returns
-    -------
-    dict
-        "hardware", "backend", "accelerator" (bool), and "parts": by name "timings" as `timed` makes
-        them, and "about" (when, load, versions, command).
-
-    Raises
-    ------
-    ModelError
-        When there is none, or it is not JSON.
-    """
-    return runtime.read_json(path)
-
-
 def write(path: Path, record: dict[str, Any]) -> None:
-    """Write a record atomically; parts that only the file has are kept.
+    """Write the record of one machine atomically; parts that only the file has are kept.
+
+    It holds "hardware", "backend", "accelerator" (bool), and "parts": by name "timings" as `timed`
+    makes them, and "about" (when, load, versions, command).
 
     Raises
     ------
@@ -98,7 +84,7 @@ def write(path: Path, record: dict[str, Any]) -> None:
         When the file is from another machine or backend.
     """
     if path.is_file():
-        before = read(path)
+        before = runtime.read_json(path)
         old, new = (f"{one['hardware']}, {one['backend']}" for one in (before, record))
         if old != new:
             raise DataError(f"{path.name} is from {old}, but this is {new}: name another record")

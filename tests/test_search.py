@@ -221,7 +221,7 @@ def wait_for_an_epoch(folder):
 
 def test_two_processes_share_a_study_and_do_nothing_twice(quick, tmp_path):
     workers = [worker(tmp_path, 12, "0.05") for _ in range(2)]
-    assert [one.communicate(timeout=120)[1] for one in workers] == ["", ""]
+    assert [(one.communicate(timeout=120)[1], one.returncode) for one in workers] == [("", 0)] * 2
     done = run(tmp_path, trials=12)
     assert len(done.trials) == 12
     assert set(done.trials["state"]) <= {"complete", "pruned"}
@@ -249,7 +249,7 @@ def test_a_process_that_slept_too_long_leaves_its_trial_and_goes_on(quick, tmp_p
     calls = begun(tmp_path)
     assert [epoch > 1 for trial, epoch in calls if trial == calls[0][0]] == [False, True]
     sleeps.send_signal(signal.SIGCONT)
-    assert sleeps.communicate(timeout=120)[1] == ""
+    assert (sleeps.communicate(timeout=120)[1], sleeps.returncode) == ("", 0)
     again = run(tmp_path, trials=2)
     pd.testing.assert_frame_equal(again.trials, done.trials)
 

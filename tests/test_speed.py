@@ -40,13 +40,13 @@ def test_a_part_measured_again_takes_the_place_of_the_old_one_and_no_other(tmp_p
         speed.write(path, record_of(timing([seconds], [1.0]), part=part))
     with pytest.raises(DataError, match="another machine"):
         speed.write(path, record_of(timing([1.0], [1.0]), hardware="another machine"))
-    table = speed.ratios_table(speed.read(path)).set_index("part")
+    table = speed.ratios_table(runtime.read_json(path)).set_index("part")
     assert table["median"].to_dict() == {"training": 3.0, "smote": 9.0}
 
 
 @pytest.mark.parametrize("machine", ["", "one-core", "xeon-amx"])
 def test_every_committed_record_is_read(machine):
-    record = speed.read(speed.record_path(machine))
+    record = runtime.read_json(speed.record_path(machine))
     assert (speed.ratios_table(record)["low"] > 0).all()
     assert (speed.rates_table(record)["low"] > 0).all()
 
@@ -71,7 +71,7 @@ def here(monkeypatch, tmp_path):
 def test_every_part_runs_and_is_recorded(here, name):
     (here / "fer2013" / "train").mkdir(parents=True)  # a release in folders: no csv to time
     speed.main([name, "--quick", "--record", "x", "--results", str(here)])
-    record = speed.read(here / "benchmarks" / "speed-x.json")
+    record = runtime.read_json(here / "benchmarks" / "speed-x.json")
     assert list(record["parts"]) == [name]
     assert set(record["parts"][name]["about"]) >= {"measured", "seconds", "load", "commit"}
     assert (speed.ratios_table(record)["low"] > 0).all()

@@ -215,7 +215,7 @@ def minutes(results: Path = runtime.RESULTS) -> str:
     """
     runs = _from_scratch(results)
     path = speed.record_path("xeon-amx", results)
-    timed = speed.read(path)
+    timed = runtime.read_json(path)
     rates = speed.rates_table(timed).query("part == 'recipes'").set_index("way")["median"]
     like = {_step(run): rates[name] for name, run in runs.items() if name in rates.index}
     rate_of = {
@@ -414,17 +414,17 @@ def _right(predictions: evaluation.Predictions) -> str:
 
 def reported() -> str:
     """List what others report of FER2013's test split, with the note to each figure."""
-    found = known.reported_table("fer2013")
+    found, said = known.reported_table("fer2013"), {True: "yes", False: "no"}
     rows = [
-        (name, f"{one.accuracy:.2f}", one.kind, one.note)
+        (name, f"{one.accuracy:.2f}", one.kind, said.get(one.outside_data, "–"), one.note)
         for name, one in found[found["stands"]].iterrows()
     ]
-    return _markdown([("result", "accuracy %", "kind", "note"), *rows])
+    return _markdown([("result", "accuracy %", "kind", "outside data", "note"), *rows])
 
 
 def speed_table() -> str:
     """List how many times as fast this project's methods are, from the speed record."""
-    record = speed.read(speed.record_path())
+    record = runtime.read_json(speed.record_path())
     ratios = speed.ratios_table(record)
     rows = [
         (one.case, one.comparison, f"**{one.median:.1f}** ({one.low:.1f}–{one.high:.1f})")

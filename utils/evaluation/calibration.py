@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from utils.evaluation.metrics import EPSILON, Checked, accuracy_interval, check
+from utils.evaluation.metrics import EPSILON, Checked, check
 from utils.records import Predictions
 from utils.runtime import DataError
 
@@ -65,15 +65,13 @@ def coverage_curve(predictions: Predictions) -> pd.DataFrame:
 
     One row per distinct confidence, the highest first: ``threshold`` (it answers where the
     probability of its class is this or more), ``answered`` and ``correct`` (pictures), ``coverage``
-    (share that it answers), ``accuracy`` of these answers; ``low`` and ``high``, Wilson's 95%
-    interval, for a threshold chosen beforehand. The last row answers everything. (Geifman and
-    El-Yaniv 2017, Selective classification for deep neural networks, NeurIPS.)
+    (share that it answers), ``accuracy`` of these answers. The last row answers everything.
+    (Geifman and El-Yaniv 2017, Selective classification for deep neural networks, NeurIPS.)
     """
     checked = check(predictions)
     # Equally sure answers come together, since no threshold can separate them.
     sure = pd.Series(checked.correct).groupby(-checked.confidence).agg(["size", "sum"])
     answered, correct = sure["size"].cumsum().to_numpy(), sure["sum"].cumsum().to_numpy()
-    low, high = accuracy_interval(correct, answered)
     return pd.DataFrame(
         {
             "threshold": -sure.index,
@@ -81,8 +79,6 @@ def coverage_curve(predictions: Predictions) -> pd.DataFrame:
             "correct": correct,
             "coverage": answered / len(checked),
             "accuracy": correct / answered,
-            "low": low,
-            "high": high,
         }
     )
 

@@ -133,7 +133,7 @@ def _dots(axes: Axes, table: pd.DataFrame) -> list[Line2D]:
     axes.hlines(places, table.min(axis=1), table.max(axis=1), color="#BFBFBF", linewidth=2)
     handles = []
     for at, run in enumerate(table):
-        shape = {key: style.look(at)[key] for key in ("color", "marker")}
+        shape = style.look(at)
         seaborn.scatterplot(x=table[run].to_numpy(), y=places, s=80, zorder=3, ax=axes, **shape)
         handles.append(Line2D([], [], label=run, **style.mark(**shape)))
         points = 28 + 46 * at

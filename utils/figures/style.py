@@ -28,7 +28,6 @@ STYLE = Path(__file__).with_name("style.mplstyle")
 NOTEBOOK_DPI = 110
 INK, QUIET, WRONG, MAIN = "#222222", "#5F5F5F", "#B2182B", "#332288"
 DOTTED = (0, (1, 2))
-_DASHES = ((0, ()), (0, (6, 2)), (0, (2, 1.5)), (0, (6, 2, 1.5, 2)), (0, (10, 3)))
 
 
 class Figure(matplotlib.figure.Figure):
@@ -116,10 +115,9 @@ def sheet(
 
 
 def look(at: int) -> dict[str, Any]:
-    """Give the run at a place its color, its dashes and its mark: never color alone."""
+    """Give the run at a place its color and its mark: never color alone."""
     cycle = matplotlib.rcParams["axes.prop_cycle"].by_key()["color"]
-    dashes = _DASHES[(at + at // len(cycle)) % len(_DASHES)]
-    return {"color": cycle[at % len(cycle)], "linestyle": dashes, "marker": "osD^vPX"[at % 7]}
+    return {"color": cycle[at % len(cycle)], "marker": "osD^vPX"[at % 7]}
 
 
 def mark(marker: str = "o", color: str = MAIN, filled: bool = True) -> dict[str, Any]:
